@@ -1,0 +1,61 @@
+"""Every knob of the optimisation in one frozen record, and the presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Loss = Literal["l1", "robust", "linear", "l2"]
+Preset = Literal["draft", "standard", "fine"]
+
+
+@dataclass(frozen=True)
+class SolveSettings:
+    """Settings of one solve. Lengths are world units, images are pixels, weights have no unit."""
+
+    steps: int = 200
+    """Gradient steps, each followed by one remeshing pass."""
+    resolution: int = 512
+    """Pixels across the head's square crop at the finest level; coarser levels are derived from it."""
+    max_vertices: int = 25_000
+    """Upper limit of the vertex count."""
+    min_edge: float | None = None
+    """No edge is made shorter than this (world units); None: only the vertex limit counts."""
+    learning_rate: float = 0.3
+    """Step length as a share of the local edge length (paper: 0.3)."""
+    laplacian: float = 0.1
+    """lambda_lap of Eq. 7: pull towards the neighbours' mean, scaled by the vertex's speed."""
+    loss: Loss = "l1"
+    """"l1" |N - Nbar| with background 0; "robust" bounded variant of it; "linear" the paper's Eq. 8; "l2" squares."""
+    mask_weight: float = 0.2
+    """Weight of the squared coverage difference. Must stay above 0 for "linear", or skirts grow outside the head."""
+    alpha: float = 0.0
+    """Eq. 9: how much more pixels seen head-on count than grazing ones; 0 counts all alike."""
+    seed: int = 0
+    """Orientation of the start sphere. Same seed, same machine: same mesh, bit for bit."""
+    raster: str = "auto"
+    """Rasteriser backend: auto, cpu, nvdiffrast, or one more that bridge.raster.available() lists."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.resolution < 16 or self.max_vertices < 100:
+            raise ValueError("steps must be at least 1, resolution at least 16 and max_vertices at least 100")
+        if self.min_edge is not None and not self.min_edge > 0:
+            raise ValueError("min_edge must be positive or None")
+        if self.loss not in ("l1", "robust", "linear", "l2"):
+            raise ValueError(f"unknown loss {self.loss!r}: choose l1, robust, linear or l2")
+        if self.loss == "linear" and self.mask_weight <= 0:
+            raise ValueError("the linear loss needs a mask_weight above 0")
+
+    @classmethod
+    def preset(cls, name: Preset, **changes) -> SolveSettings:
+        """The settings behind a preset's name, with single fields changed by keyword."""
+        if name not in PRESETS:
+            raise ValueError(f"unknown preset {name!r}: choose {', '.join(PRESETS)}")
+        return replace(PRESETS[name], **changes)
+
+
+PRESETS: dict[str, SolveSettings] = {
+    "draft": SolveSettings(steps=200, resolution=512, max_vertices=25_000),
+    "standard": SolveSettings(steps=200, resolution=512, max_vertices=100_000),
+    "fine": SolveSettings(steps=300, resolution=768, max_vertices=500_000),
+}
