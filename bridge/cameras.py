@@ -1,0 +1,87 @@
+"""One calibrated pinhole camera and the arithmetic on it. NumPy only.
+
+Convention (design.md section 2): OpenCV axes (x right, y down, z forward), x_cam = R x_world + t; the image covers
+[0, W] x [0, H] and the centre of the first pixel is (0.5, 0.5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """OpenCV radial-tangential distortion (``cv2.undistort`` order is k1 k2 p1 p2 k3 k4 k5 k6)."""
+
+    k1: float = 0.0
+    k2: float = 0.0
+    p1: float = 0.0
+    p2: float = 0.0
+    k3: float = 0.0
+    k4: float = 0.0
+    k5: float = 0.0
+    k6: float = 0.0
+
+    def coefficients(self) -> np.ndarray:  # [8]
+        return np.array([self.k1, self.k2, self.p1, self.p2, self.k3, self.k4, self.k5, self.k6])
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A pinhole camera. Lengths are the capture's world units, K is in pixels."""
+
+    name: str
+    K: np.ndarray  # [3, 3] upper triangular, K[2, 2] = 1
+    R: np.ndarray  # [3, 3] world -> camera rotation
+    t: np.ndarray  # [3]
+    width: int
+    height: int
+    distortion: Distortion | None = None
+
+    @property
+    def center(self) -> np.ndarray:  # [3]
+        """The camera's position in the world: -R^T t."""
+        return -self.R.T @ self.t
+
+    @property
+    def forward(self) -> np.ndarray:  # [3]
+        """Unit viewing direction (the optical axis) in the world."""
+        return self.R[2]
+
+    @property
+    def up(self) -> np.ndarray:  # [3]
+        """Unit direction in the world that is up in the image."""
+        return -self.R[1]
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """World points [N, 3] -> pixels [N, 2] and depth along the optical axis [N] (distortion is not applied)."""
+        in_camera = points @ self.R.T + self.t
+        depth = in_camera[:, 2]
+        homogeneous = in_camera @ self.K.T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return homogeneous[:, :2] / homogeneous[:, 2:], depth
+
+    def rays(self, pixels: np.ndarray) -> np.ndarray:  # [N, 2] -> [N, 3]
+        """Unit directions in the world of the rays through the pixels."""
+        homogeneous = np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1)
+        directions = homogeneous @ np.linalg.inv(self.K).T @ self.R
+        return directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+    def crop(self, x0: float, y0: float, width: int, height: int) -> Camera:
+        """The camera of the sub-image that starts at pixel corner (x0, y0); it may reach outside the image."""
+        K = self.K.copy()
+        K[0, 2] -= x0
+        K[1, 2] -= y0
+        return replace(self, K=K, width=width, height=height)
+
+    def resize(self, width: int, height: int) -> Camera:
+        """The camera of the same field of view sampled at another size. Corners map to corners, so no half pixel."""
+        K = np.diag([width / self.width, height / self.height, 1.0]) @ self.K
+        return replace(self, K=K, width=width, height=height)
+
+    def transformed(self, scale: float, rotation: np.ndarray, offset: np.ndarray) -> Camera:
+        """The camera after the world is mapped by x' = scale * rotation @ x + offset (depths scale too)."""
+        R = self.R @ rotation.T
+        return replace(self, R=R, t=scale * self.t - R @ offset)

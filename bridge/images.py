@@ -1,0 +1,171 @@
+"""Decode photographs and maps once, the same way everywhere: colour, size check, undistortion.
+
+Images are returned as sRGB-encoded RGB float32 in 0..1, rows from the top. EXIF orientation is ignored on purpose:
+the cameras of a capture describe the stored pixels (Blender and COLMAP read them the same way).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")  # read at the first import of cv2
+
+import cv2
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
+
+from .cameras import Camera
+from .capture import NormalsEncoding, View
+from .errors import BridgeError
+
+JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe")
+LINEAR_SUFFIXES = (".exr", ".hdr")
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A decoded, undistorted view. alpha is the image's own transparency, None where it has none or it is opaque."""
+
+    camera: Camera  # distortion is None
+    pixels: np.ndarray  # [H, W, 3] float32 sRGB 0..1
+    alpha: np.ndarray | None  # [H, W] float32 0..1
+
+
+def read_photo(view: View) -> Photo:
+    """The photograph of a view. Raises BridgeError: image-unreadable, image-size."""
+    pixels, alpha = _rgb(view.image, f"view '{view.name}'")
+    height, width = pixels.shape[:2]
+    camera = view.camera
+    if (width, height) != (camera.width, camera.height):
+        raise BridgeError(
+            "image-size",
+            f"View '{view.name}': the image '{view.image.name}' has {width} x {height} pixels, its camera expects "
+            f"{camera.width} x {camera.height}.",
+            "Use the original image of this camera, or correct the camera's resolution.",
+        )
+    if camera.distortion is None:
+        return Photo(camera, pixels, alpha)
+    straight = replace(camera, distortion=None)
+    return Photo(straight, undistort(pixels, camera), None if alpha is None else undistort(alpha, camera))
+
+
+def read_mask(path: Path, camera: Camera) -> np.ndarray:  # [H, W] float32 0..1
+    """A matte from a file of the camera's size (undistorted like its photo). Raises BridgeError."""
+    where = f"view '{camera.name}'"
+    mask = _decode(path, f"the mask of {where}", cv2.IMREAD_UNCHANGED)
+    scale = np.iinfo(mask.dtype).max if mask.dtype.kind == "u" else 1.0
+    if mask.ndim == 3:
+        mask = mask[..., 3] if mask.shape[2] == 4 and (mask[..., 3] < scale).any() else mask[..., :3].max(-1)
+    if mask.shape != (camera.height, camera.width):
+        raise BridgeError(
+            "mask-size",
+            f"View '{camera.name}': the mask '{path.name}' has {mask.shape[1]} x {mask.shape[0]} pixels, its image "
+            f"{camera.width} x {camera.height}.",
+            "Export the mask at the size of the image.",
+        )
+    mask = (mask / scale).astype(np.float32)
+    return mask if camera.distortion is None else undistort(mask, camera)
+
+
+def read_normals(path: Path, encoding: NormalsEncoding, where: str) -> np.ndarray:  # [h, w, 3] float32
+    """A stored camera-space normal map as unit vectors, x right, y up, z to the camera; zero where there is none."""
+    stored = _decode(path, f"the normal map of {where}", cv2.IMREAD_UNCHANGED)
+    if stored.ndim != 3 or stored.shape[2] < 3:
+        raise BridgeError(
+            "normals-unreadable",
+            f"The normal map '{path.name}' of {where} has no three channels.",
+            "Store it as 16 bit RGB.",
+        )
+    values = stored[..., 2::-1].astype(np.float32)
+    empty = (values == 0).all(-1)
+    maximum = encoding.max if stored.dtype != np.uint8 or encoding.max <= 255 else 255
+    normals = values / np.float32(maximum) * 2 - 1
+    length = np.linalg.norm(normals, axis=-1, keepdims=True)
+    empty |= (length[..., 0] < 0.5) | (length[..., 0] > 1.5)
+    normals /= np.maximum(length, 1e-6)
+    normals[empty] = 0
+    if encoding.axes == "opencv":
+        normals *= np.array([1, -1, -1], np.float32)
+    return normals
+
+
+def write_normals(path: Path, normals: np.ndarray) -> None:
+    """Write camera-space unit normals [h, w, 3] (zero: none) as 16 bit RGB, opengl axes, max 65535."""
+    empty = (normals == 0).all(-1)
+    values = np.rint((np.clip(normals, -1, 1) + 1) / 2 * 65535).astype(np.uint16)
+    values[empty] = 0
+    write(path, values[..., ::-1])
+
+
+def write(path: Path, pixels: np.ndarray) -> None:
+    """Write an image (BGR order for colours) under any UTF-8 name, atomically."""
+    ok, encoded = cv2.imencode(path.suffix, pixels)
+    if not ok:
+        raise ValueError(f"'{path.suffix}' is no image format that can be written")
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_bytes(encoded.tobytes())
+    os.replace(temporary, path)
+
+
+def undistort(pixels: np.ndarray, camera: Camera) -> np.ndarray:
+    """The image a camera with the same K and no distortion would have taken; zero where nothing was seen."""
+    # cv2 puts the centre of the first pixel at (0, 0), we at (0.5, 0.5)
+    K = camera.K.copy()
+    K[:2, 2] -= 0.5
+    maps = cv2.initUndistortRectifyMap(
+        K, camera.distortion.coefficients(), None, K, (camera.width, camera.height), cv2.CV_32FC1
+    )
+    return cv2.remap(pixels, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+
+
+def to_srgb(linear: np.ndarray) -> np.ndarray:
+    """Linear light to the sRGB curve (IEC 61966-2-1), clipped to 0..1."""
+    linear = np.clip(linear, 0, 1)
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).astype(np.float32)
+
+
+def _rgb(path: Path, where: str) -> tuple[np.ndarray, np.ndarray | None]:
+    if path.suffix.lower() in JPEG_SUFFIXES:
+        return _jpeg(path, where), None
+    stored = _decode(path, f"the image of {where}", cv2.IMREAD_UNCHANGED)
+    if stored.ndim == 2:
+        stored = np.repeat(stored[..., None], 3, axis=2)
+    values = stored.astype(np.float32)
+    if stored.dtype.kind == "u":
+        values /= np.iinfo(stored.dtype).max
+    alpha = values[..., 3] if values.shape[2] == 4 else None
+    pixels = np.nan_to_num(values[..., 2::-1])
+    if path.suffix.lower() in LINEAR_SUFFIXES:
+        pixels = to_srgb(pixels)
+    opaque = alpha is None or bool((alpha > 0.999).all())
+    return np.ascontiguousarray(pixels), None if opaque else np.ascontiguousarray(alpha)
+
+
+def _jpeg(path: Path, where: str) -> np.ndarray:
+    # Pillow, because OpenCV silently fills the missing half of a truncated JPEG with grey
+    try:
+        with PillowImage.open(path) as image:
+            return np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        raise _unreadable(path, f"the image of {where}", str(error)) from None
+
+
+def _decode(path: Path, what: str, flags: int) -> np.ndarray:
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise _unreadable(path, what, error.strerror or str(error)) from None
+    if path.suffix.lower() == ".png" and b"IEND" not in data[-64:].tobytes():
+        raise _unreadable(path, what, "the file ends too early")
+    image = cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
+    if image is None:
+        raise _unreadable(path, what, "it is truncated or no image")
+    return image
+
+
+def _unreadable(path: Path, what: str, why: str) -> BridgeError:
+    sentence = f"'{path.name}', {what}, cannot be read: {why}."
+    return BridgeError("image-unreadable", sentence, "Copy the file again from the camera or export it anew.")
