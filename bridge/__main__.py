@@ -1,0 +1,55 @@
+"""python -m bridge COMMAND: one table of commands, each imported only when it is called. Standard library only."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+# command -> (module, function, what it does)
+COMMANDS = {
+    "reconstruct": ("bridge.cli", "reconstruct", "photographs and cameras in, a head mesh out"),
+    "normals": ("bridge.cli", "normals", "camera-space normal maps, masks and a contact sheet"),
+    "evaluate": ("bridge.evaluate", "main", "the paper's metrics of a mesh against a capture's ground truth"),
+    "train": ("bridge.training.cli", "train_main", "train the normal network on rendered heads"),
+    "export": ("bridge.training.cli", "export_main", "write trained weights as ONNX"),
+    "doctor": ("bridge.doctor", "main", "facts about this machine: devices, libraries, weights"),
+    "warm": ("bridge.cli", "warm", "compile the solver once and keep it in the cache"),
+    "serve": ("bridge.serve", "main", "answer the add-on on stdin and stdout"),
+    "dummy": ("bridge.dummy", "main", "play a run without solving anything, for tests"),
+}
+
+
+def main(argv: list[str]) -> int:
+    """Exit codes: 0 done, 1 a clear error was printed, 2 bad usage."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print("usage: python -m bridge COMMAND [options]\n")
+        for name, (_, _, what) in COMMANDS.items():
+            print(f"  {name:12} {what}")
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        from .protocol import VERSION
+
+        print(VERSION)
+        return 0
+    if argv[0] not in COMMANDS:
+        print(f"There is no command '{argv[0]}'. Choose one of: {', '.join(COMMANDS)}.", file=sys.stderr)
+        return 2
+    module, function, _ = COMMANDS[argv[0]]
+    try:
+        return getattr(importlib.import_module(module), function)(argv[1:])
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "bridge":
+            raise
+        print(
+            f"This Python lacks the package '{error.name}'. "
+            f"Install the bridge's packages: {sys.executable} -m pip install '.[bridge]' (training: '.[bridge,train]').",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+"""The bridge's end of the pipe: a reader thread, an atomic writer, and the loop of jobs. Standard library only.
+
+`python -m bridge serve` and `python -m bridge dummy` share this loop; they differ in what plays a job.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from . import protocol
+
+
+@dataclass(frozen=True)
+class Control:
+    """What the user may ask of a running job; the job looks at it between steps."""
+
+    cancel: threading.Event = field(default_factory=threading.Event)
+    finish: threading.Event = field(default_factory=threading.Event)
+
+
+Send = Callable[[protocol.Message], None]
+Play = Callable[[protocol.Run, Send, Control], None]
+
+
+def claim_stdout() -> BinaryIO:
+    """Keep the real stdout for messages and point everything else that prints to stderr.
+
+    Done on the file descriptor, so that C libraries cannot corrupt the stream either.
+    """
+    sys.stdout.flush()
+    wire = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return wire
+
+
+def serve(play: Play, wire_out: BinaryIO, wire_in: BinaryIO | None = None, hello: protocol.Hello | None = None) -> int:
+    """Answer messages until stdin closes or a shutdown comes. play runs one job and sends all but its Done.
+
+    Returns the exit code: 0, or 1 when the peer is no add-on of this protocol.
+    """
+    lock = threading.Lock()
+
+    def send(message: protocol.Message) -> None:
+        line = protocol.encode(message).encode()
+        with lock:
+            wire_out.write(line)
+
+    jobs: queue.Queue[tuple[protocol.Run, Control] | None] = queue.Queue()
+    controls: dict[str, Control] = {}
+    reader = io.TextIOWrapper(wire_in or sys.stdin.buffer, encoding="utf-8", errors="replace")
+    send(hello or protocol.Hello())
+    try:
+        protocol.check_hello(protocol.decode(reader.readline()), "add-on")
+    except protocol.ProtocolError as error:
+        send(protocol.Error("", "protocol", str(error)))
+        return 1
+
+    def listen() -> None:
+        for line in reader:
+            try:
+                message = protocol.decode(line)
+            except protocol.ProtocolError as error:
+                send(protocol.Error("", "protocol", str(error)))
+                continue
+            match message:
+                case protocol.Run():
+                    controls[message.id] = Control()
+                    jobs.put((message, controls[message.id]))
+                case protocol.Cancel() if message.id in controls:
+                    controls[message.id].cancel.set()
+                case protocol.Finish() if message.id in controls:
+                    controls[message.id].finish.set()
+                case protocol.Shutdown():
+                    break
+                case _:
+                    pass
+        # stdin closed or shutdown: Blender is gone or wants us gone
+        for control in list(controls.values()):
+            control.cancel.set()
+        jobs.put(None)
+
+    threading.Thread(target=listen, daemon=True, name="wire").start()
+    while (entry := jobs.get()) is not None:
+        run, control = entry
+        ok = True
+
+        def watch(message: protocol.Message) -> None:
+            nonlocal ok
+            ok = ok and not isinstance(message, protocol.Error)
+            send(message)
+
+        try:
+            if control.cancel.is_set():
+                ok = False
+            else:
+                play(run, watch, control)
+                ok = ok and not control.cancel.is_set()
+            send(protocol.Done(run.id, ok))
+        except BrokenPipeError:
+            return 0
+        finally:
+            controls.pop(run.id, None)
+    return 0
