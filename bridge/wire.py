@@ -25,6 +25,8 @@ class Control:
     finish: threading.Event = field(default_factory=threading.Event)
 
 
+LEAVE_SECONDS = 10.0
+
 Send = Callable[[protocol.Message], None]
 Play = Callable[[protocol.Run, Send, Control], None]
 
@@ -86,6 +88,10 @@ def serve(play: Play, wire_out: BinaryIO, wire_in: BinaryIO | None = None, hello
         for control in list(controls.values()):
             control.cancel.set()
         jobs.put(None)
+        # a job that cannot be stopped must not outlive Blender
+        last_resort = threading.Timer(LEAVE_SECONDS, os._exit, (1,))
+        last_resort.daemon = True
+        last_resort.start()
 
     threading.Thread(target=listen, daemon=True, name="wire").start()
     while (entry := jobs.get()) is not None:
