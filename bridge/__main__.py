@@ -41,8 +41,8 @@ def main(argv: list[str]) -> int:
         if error.name is None or error.name.split(".")[0] == "bridge":
             raise
         print(
-            f"This Python lacks the package '{error.name}'. "
-            f"Install the bridge's packages: {sys.executable} -m pip install '.[bridge]' (training: '.[bridge,train]').",
+            f"This Python lacks the package '{error.name}'. Install the bridge's packages: "
+            f"{sys.executable} -m pip install '.[bridge]' (for training '.[bridge,train]').",
             file=sys.stderr,
         )
         return 1

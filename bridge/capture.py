@@ -6,7 +6,6 @@ A loader refuses with one sentence that names the view and the field. Pixels are
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from .cameras import Camera, Distortion
 from .errors import BridgeError
+from .files import atomic
 
 SCHEMA = 1
 ROTATION_TOLERANCE = 1e-3
@@ -127,9 +127,8 @@ def save(capture: Capture, folder: Path | str, file_name: str = "capture.json") 
         }
     body |= {key: getattr(capture, key) for key in _CARRIED if getattr(capture, key) is not None}
     target = folder / file_name
-    temporary = target.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    os.replace(temporary, target)
+    with atomic(target) as temporary:
+        temporary.write_text(json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
     return target
 
 

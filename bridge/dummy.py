@@ -16,6 +16,8 @@ import zipfile
 from pathlib import Path
 
 from . import protocol, wire
+from .errors import BridgeError
+from .files import atomic, claim_folder
 
 Mesh = tuple[list[tuple[float, float, float]], list[tuple[int, int, int]]]
 
@@ -46,9 +48,8 @@ def sphere(rings: int, center: tuple[float, float, float], radius: float) -> Mes
 
 
 def write_npz(path: Path, arrays: dict[str, tuple[str, list[tuple] | list[float]]]) -> None:
-    """Write arrays as {name: (dtype, rows)} to a temporary name, then rename."""
-    temporary = path.with_suffix(".tmp")
-    with zipfile.ZipFile(temporary, "w") as archive:
+    """Write arrays as {name: (dtype, rows)}, atomically."""
+    with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, (dtype, rows) in arrays.items():
             nested = bool(rows) and isinstance(rows[0], tuple)
             shape = (len(rows), len(rows[0])) if nested else (len(rows),)
@@ -58,7 +59,6 @@ def write_npz(path: Path, arrays: dict[str, tuple[str, list[tuple] | list[float]
             code = {"<f8": "d", "<f4": "f", "<i4": "i"}[dtype]
             data = struct.pack(f"<{len(flat)}{code}", *flat)
             archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data)
-    os.replace(temporary, path)
 
 
 def play(run: protocol.Run, send: wire.Send, control: wire.Control, options: argparse.Namespace) -> None:
@@ -68,7 +68,7 @@ def play(run: protocol.Run, send: wire.Send, control: wire.Control, options: arg
         return
     output = Path(run.output)
     try:
-        output.mkdir(parents=True, exist_ok=True)
+        claim_folder(output)
         start = time.monotonic()
         steps = 20
         for step in range(1, steps + 1):
@@ -104,9 +104,8 @@ def play(run: protocol.Run, send: wire.Send, control: wire.Control, options: arg
         report.write_text(json.dumps({"dummy": True, "vertices": count}), encoding="utf-8")
         send(protocol.Warning(run.id, "dummy", "This head is a sphere: the dummy made it."))
         send(protocol.Result(run.id, str(result), str(report)))
-    except OSError as error:
-        sentence = f"The output folder '{run.output}' cannot be written: {error.strerror}."
-        send(protocol.Error(run.id, "output", sentence, "Choose a folder you may write to, with free space."))
+    except BridgeError as error:
+        send(protocol.Error(run.id, error.code, error.sentence, error.cure))
 
 
 def misbehave(options: argparse.Namespace) -> None:

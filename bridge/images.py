@@ -20,6 +20,7 @@ from PIL import UnidentifiedImageError
 from .cameras import Camera
 from .capture import NormalsEncoding, View
 from .errors import BridgeError
+from .files import atomic
 
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe")
 LINEAR_SUFFIXES = (".exr", ".hdr")
@@ -105,9 +106,8 @@ def write(path: Path, pixels: np.ndarray) -> None:
     ok, encoded = cv2.imencode(path.suffix, pixels)
     if not ok:
         raise ValueError(f"'{path.suffix}' is no image format that can be written")
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(encoded.tobytes())
-    os.replace(temporary, path)
+    with atomic(path) as temporary:
+        temporary.write_bytes(encoded.tobytes())
 
 
 def undistort(pixels: np.ndarray, camera: Camera) -> np.ndarray:

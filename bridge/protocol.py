@@ -164,20 +164,7 @@ class Done:
     ok: bool
 
 
-Message = (
-    Hello
-    | Run
-    | Finish
-    | Cancel
-    | Shutdown
-    | Status
-    | Progress
-    | Preview
-    | Warning
-    | Error
-    | Result
-    | Done
-)
+Message = Hello | Run | Finish | Cancel | Shutdown | Status | Progress | Preview | Warning | Error | Result | Done
 _BY_TYPE: dict[str, type] = {cls.__name__.lower(): cls for cls in typing.get_args(Message)}
 
 

@@ -1,53 +1,25 @@
-"""Writes a result's files: to a temporary name, then renamed, so that nobody ever reads half a file."""
+"""The files of a result: .npz for the add-on, PLY for everything else, JSON for reports."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
 from .errors import BridgeError
-
-CURE = "Choose a folder you may write to, on a disk with free space."
-
-
-def claim_folder(folder: Path) -> None:
-    """Make the output folder and prove that it can be written, before any work. Raises BridgeError "output"."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".skullptor-probe"
-        probe.write_bytes(bytes(4096))
-        probe.unlink()
-    except OSError as error:
-        raise unwritable(folder, error) from None
-
-
-def unwritable(path: Path, error: OSError) -> BridgeError:
-    return BridgeError("output", f"'{path}' cannot be written: {error.strerror or error}.", CURE)
+from .files import atomic
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
     """Uncompressed, because a preview is read within a frame."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise unwritable(path, error) from None
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
 
 
 def write_json(path: Path, body: dict) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    try:
+    with atomic(path) as temporary:
         temporary.write_text(json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise unwritable(path, error) from None
 
 
 def write_ply(path: Path, vertices: np.ndarray, faces: np.ndarray, **attributes: np.ndarray) -> None:
@@ -68,16 +40,10 @@ def write_ply(path: Path, vertices: np.ndarray, faces: np.ndarray, **attributes:
     header += [f"property double {name}" for name in "xyz"]
     header += [f"property {names[a.dtype.name]} {name}" for name, a in attributes.items()]
     header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", ""]
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write("\n".join(header).encode())
-            file.write(table.tobytes())
-            file.write(polygons.tobytes())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise unwritable(path, error) from None
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        file.write("\n".join(header).encode())
+        file.write(table.tobytes())
+        file.write(polygons.tobytes())
 
 
 def read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:

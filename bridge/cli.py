@@ -1,0 +1,215 @@
+"""python -m bridge reconstruct | normals | warm: the command line of design.md section 5."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
+
+from . import protocol
+from .errors import BridgeError, Cancelled
+from .files import atomic, claim_folder
+from .wire import Control
+
+
+class Terminal:
+    """Shows messages: a bar on a terminal, one line a stage and a tenth in a pipe. Problems go to stderr."""
+
+    def __init__(self) -> None:
+        self.ok = True
+        self.result: protocol.Result | None = None
+        self._bar: ProgressBar | None = None
+        self._task = None
+        self._last = ("", -1)
+        if sys.stdout.isatty():
+            columns = (TextColumn("{task.description:20}"), BarColumn(), TextColumn("{task.fields[left]}"))
+            self._bar = ProgressBar(*columns, TimeElapsedColumn(), console=Console())
+            self._task = self._bar.add_task("", total=1.0, left="")
+
+    def __enter__(self) -> Terminal:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def show(self, message: protocol.Message) -> None:
+        match message:
+            case protocol.Progress():
+                self._progress(message)
+            case protocol.Status():
+                print(message.text, flush=True)
+            case protocol.Warning():
+                print(f"Warning: {message.sentence} {message.cure}".strip(), file=sys.stderr, flush=True)
+            case protocol.Error():
+                self.ok = False
+                print(f"Error: {message.sentence} {message.cure}".strip(), file=sys.stderr, flush=True)
+            case protocol.Result():
+                self.result = message
+            case _:
+                pass
+
+    def _progress(self, message: protocol.Progress) -> None:
+        left = "" if message.eta_s is None else f"about {message.eta_s:.0f} s left"
+        if self._bar:
+            self._bar.update(self._task, completed=message.fraction, description=message.stage, left=left)
+            return
+        mark = (message.stage, int(message.fraction * 10))
+        if mark != self._last:
+            self._last = mark
+            print(f"{message.fraction:4.0%}  {message.stage}  {left}".rstrip(), flush=True)
+
+
+def job_settings(options: argparse.Namespace) -> protocol.JobSettings:
+    return protocol.JobSettings(
+        preset=options.preset,
+        normals=options.normals,
+        device=options.device,
+        raster=options.raster,
+        steps=options.steps,
+        max_vertices=options.max_vertices,
+        smoothness=options.smoothness,
+        min_edge_mm=options.min_edge_mm,
+        seed=options.seed,
+    )
+
+
+def reconstruct(argv: list[str]) -> int:
+    """Reconstruct a capture from the command line; returns the exit code."""
+    defaults = protocol.JobSettings()
+    parser = argparse.ArgumentParser(prog="python -m bridge reconstruct", description=reconstruct.__doc__)
+    parser.add_argument("capture", type=Path, help="capture folder, or a capture*.json in it")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the mesh to write, as .ply or .npz")
+    parser.add_argument("--preset", choices=protocol.PRESETS, default=defaults.preset)
+    parser.add_argument("--normals", choices=protocol.NORMAL_SOURCES, default=defaults.normals)
+    parser.add_argument("--device", choices=protocol.DEVICES, default=defaults.device)
+    parser.add_argument("--raster", choices=protocol.RASTERISERS, default=defaults.raster)
+    parser.add_argument("--steps", type=int, help="steps of inverse rendering (default: the preset's)")
+    parser.add_argument("--max-vertices", type=int, help="most vertices of the result (default: the preset's)")
+    parser.add_argument("--smoothness", type=float, help="weight of the Laplacian term (default: the preset's)")
+    parser.add_argument("--min-edge-mm", type=float, help="shortest edge to aim for, in millimetres")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--report", type=Path, help="also write the report as JSON here")
+    parser.add_argument("--picture", type=Path, help="also write the report picture as PNG here")
+    parser.add_argument("--no-cache", action="store_true", help="predict the normals again even if they are known")
+    options = parser.parse_args(argv)
+    if options.output.suffix.lower() not in (".ply", ".npz"):
+        parser.error("the output must end in .ply or .npz")
+    with _clear_errors() as failed, tempfile.TemporaryDirectory(prefix="skullptor-") as folder:
+        settings = job_settings(options)
+        from .cache import Cache
+        from .job import Workshop
+
+        work = Path(folder)
+        cache = Cache(work / "cache") if options.no_cache else Cache()
+        with Terminal() as terminal, _stoppable() as control:
+            run = protocol.Run("cli", str(options.capture), str(work / "job"), settings)
+            Workshop(cache).play(run, terminal.show, control)
+        if terminal.result is None or not terminal.ok:
+            return 1
+        made = work / "job"
+        _deliver(made / f"head{options.output.suffix.lower()}", options.output)
+        for source, target in (("report.json", options.report), ("report.png", options.picture)):
+            if target:
+                _deliver(made / source, target)
+        print(f"Wrote {options.output}")
+    return failed.code
+
+
+def normals(argv: list[str]) -> int:
+    """Predict the normals of a capture: 16-bit camera-space maps, masks and a contact sheet."""
+    parser = argparse.ArgumentParser(prog="python -m bridge normals", description=normals.__doc__)
+    parser.add_argument("capture", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--normals", choices=protocol.NORMAL_SOURCES, default="network")
+    parser.add_argument("--device", choices=protocol.DEVICES, default="auto")
+    parser.add_argument("--size", type=int, default=512, help="longer side of the maps in pixels")
+    options = parser.parse_args(argv)
+    with _clear_errors() as failed:
+        import numpy as np
+
+        from . import images, picture
+        from .job import Reporter, Workshop, read_inputs
+
+        claim_folder(options.output)
+        with Terminal() as terminal, _stoppable() as control:
+            report = Reporter("cli", terminal.show, control, {"Reading photos": 0.1, "Predicting normals": 0.9})
+            report.begin("Reading photos")
+            inputs = read_inputs(options.capture, report)
+            report.begin("Predicting normals")
+            settings = protocol.JobSettings(normals=options.normals, device=options.device)
+            Workshop().predict(inputs, settings, report, options.size)
+        for found in inputs.maps:
+            images.write_normals(options.output / f"{found.camera.name}.png", found.normals)
+            images.write(options.output / f"{found.camera.name}_mask.png", np.rint(found.matte * 255).astype(np.uint8))
+        photos = [photo.pixels for photo in inputs.photos]
+        page = picture.normals_sheet(photos, inputs.maps, f"{inputs.capture.name}: predicted normals")
+        picture.save(page, options.output / "contact.png")
+        print(f"Wrote {len(inputs.maps)} normal maps to {options.output} (computed on: {inputs.provider})")
+    return failed.code
+
+
+def warm(argv: list[str]) -> int:
+    """Compile the solver once and keep it in the cache, so that the first head does not wait for it."""
+    argparse.ArgumentParser(prog="python -m bridge warm", description=warm.__doc__).parse_args(argv)
+    from .solve import warm_up
+
+    print("Compiling the solver (once per machine, about a minute on a cold cache) ...", flush=True)
+    print(f"Ready after {warm_up():.1f} s.")
+    return 0
+
+
+class _Failure:
+    code = 0
+
+
+@contextlib.contextmanager
+def _clear_errors() -> Iterator[_Failure]:
+    """Print a problem as one sentence and remember exit code 1."""
+    failure = _Failure()
+    try:
+        yield failure
+    except (BridgeError, protocol.ProtocolError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        failure.code = 1
+    except Cancelled:
+        print("Stopped.", file=sys.stderr)
+        failure.code = 1
+    except (ValueError, RuntimeError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        failure.code = 1
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[Control]:
+    """Ctrl-C asks the job to stop; a second one ends the program at once."""
+    control = Control()
+
+    def ask(*_: object) -> None:
+        if control.cancel.is_set():
+            raise KeyboardInterrupt
+        control.cancel.set()
+
+    before: Callable | int | None = signal.signal(signal.SIGINT, ask)
+    try:
+        yield control
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _deliver(source: Path, target: Path) -> None:
+    with contextlib.suppress(FileExistsError):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(target) as temporary:
+        shutil.copyfile(source, temporary)

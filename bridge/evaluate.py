@@ -1,0 +1,217 @@
+"""python -m bridge evaluate: the paper's metrics of a mesh against a capture's ground truth (supplement S4).
+
+Over the capture's novel views at 512 px, inside the face mask and where both surfaces are hit:
+depth_mm         mean |depth difference|
+normal_deg       mean angle between normals; below_10_pct: share of the pixels below 10 degrees
+normal_gradient  mean L1 distance between the Sobel responses of the two normal maps (punishes smoothing)
+coverage_pct     share of the face mask that the mesh covers
+No alignment by default: a result is already in the capture's frame.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from . import capture as captures
+from . import results
+from .cameras import Camera
+from .errors import BridgeError
+from .images import read_normals
+from .quality import resize_map
+from .raster import make_rasteriser
+
+SIZE = 512  # pixels of the longer side of an evaluation view
+FACE = 255  # value of the face in an evaluation mask
+GOOD_DEG = 10.0
+SOBEL_NORM = 8.0  # the 3 x 3 Sobel kernel then gives the difference per pixel
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Ground truth of one novel view at evaluation size."""
+
+    camera: Camera
+    depth: np.ndarray  # [H, W] float32 world units, 0 = background
+    normals: np.ndarray  # [H, W, 3] float32 camera space (x right, y up, z to the camera), 0 = background
+    face: np.ndarray  # [H, W] bool
+
+
+@dataclass(frozen=True)
+class Score:
+    """The metrics of one mesh; lengths are millimetres, or world units where the capture's scale is unknown."""
+
+    depth_mm: float
+    depth_median_mm: float
+    normal_deg: float
+    normal_median_deg: float
+    below_10_pct: float
+    normal_gradient: float
+    coverage_pct: float
+    views: int
+    pixels: int
+    aligned: bool
+
+
+def evaluate(
+    capture: captures.Capture, vertices: np.ndarray, faces: np.ndarray, align: np.ndarray | None = None
+) -> Score:
+    """Score a mesh (world vertices [V, 3], triangles [F, 3]). Raises BridgeError without ground truth.
+
+    align: ground-truth vertices [N, 3]; the mesh is first brought to them by a similarity (trimmed nearest points).
+    """
+    if capture.evaluation is None or not capture.evaluation.views:
+        raise BridgeError(
+            "no-truth",
+            f"The capture '{capture.name}' has no evaluation block, so nothing can be measured.",
+            "Give a capture with ground truth.",
+        )
+    if align is not None:
+        vertices = align_similarity(vertices, align)
+    truths = [read_truth(capture.evaluation, i) for i in range(len(capture.evaluation.views))]
+    # numbers stay small, and float32 exact enough, about the mesh's own centre
+    center = vertices.mean(0)
+    cameras = [truth.camera.transformed(1.0, np.eye(3), -center) for truth in truths]
+    shots = make_rasteriser("cpu", cameras).render((vertices - center).astype(np.float32), faces)
+    unit = capture.unit_mm or 1.0
+    depth, angle, gradient, covered, face_pixels = [], [], [], 0, 0
+    for i, truth in enumerate(truths):
+        hit = shots.triangle[i] >= 0
+        ours = _to_camera(shots.normals[i], truth.camera) * hit[..., None]
+        both = hit & truth.face
+        face_pixels += int(truth.face.sum())
+        covered += int(both.sum())
+        depth.append(np.abs(shots.depth[i] - truth.depth)[both] * unit)
+        cosine = np.clip((ours * truth.normals).sum(-1)[both], -1, 1)
+        angle.append(np.degrees(np.arccos(cosine)))
+        gradient.append(np.abs(_sobel(ours) - _sobel(truth.normals)).mean(-1)[both])
+    depth, angle, gradient = np.concatenate(depth), np.concatenate(angle), np.concatenate(gradient)
+    if not len(depth):
+        raise BridgeError(
+            "no-overlap",
+            "The mesh is not where the ground truth's face is in any evaluation view.",
+            "Check its frame and scale, or pass --align procrustes.",
+        )
+    return Score(
+        depth_mm=float(depth.mean()),
+        depth_median_mm=float(np.median(depth)),
+        normal_deg=float(angle.mean()),
+        normal_median_deg=float(np.median(angle)),
+        below_10_pct=float((angle < GOOD_DEG).mean() * 100),
+        normal_gradient=float(gradient.mean()),
+        coverage_pct=covered / face_pixels * 100,
+        views=len(truths),
+        pixels=len(depth),
+        aligned=align is not None,
+    )
+
+
+def read_truth(evaluation: captures.Evaluation, index: int) -> Truth:
+    """One evaluation view, area-averaged to SIZE; pixels that mix surface and background count as background."""
+    view = evaluation.views[index]
+    where = f"evaluation view '{view.camera.name}'"
+    normals = read_normals(view.normals, evaluation.normals_encoding, where)
+    stored = cv2.imread(str(view.depth), cv2.IMREAD_UNCHANGED)
+    mask = cv2.imread(str(view.mask), cv2.IMREAD_GRAYSCALE)
+    if stored is None or mask is None:
+        raise BridgeError("image-unreadable", f"The depth or mask of {where} cannot be read.", "Copy it again.")
+    near, far = evaluation.depth_range
+    depth = (near + (stored.astype(np.float32) - 1) / 65534 * (far - near)).astype(np.float32)
+    known = (stored > 0) & (normals != 0).any(-1)
+    scale = SIZE / max(stored.shape)
+    height, width = round(stored.shape[0] * scale), round(stored.shape[1] * scale)
+    whole = resize_map(known.astype(np.float32), width, height) > 0.999
+    normals = resize_map(normals * known[..., None], width, height)
+    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
+    # 1/depth is linear across a plane in the image, depth is not
+    inverse = resize_map(np.where(known, 1 / np.maximum(depth, 1e-6), 0).astype(np.float32), width, height)
+    face = whole & (resize_map((mask == FACE).astype(np.float32), width, height) > 0.999)
+    depth = np.where(whole, 1 / np.maximum(inverse, 1e-9), 0).astype(np.float32)
+    return Truth(view.camera.resize(width, height), depth, normals * whole[..., None], face)
+
+
+def align_similarity(source: np.ndarray, target: np.ndarray, rounds: int = 40) -> np.ndarray:
+    """Source vertices after the similarity (Umeyama 1991) that brings them closest to the target's points.
+
+    Nearest points with the worst fifth left out each round; starts from equal centroids and equal spread.
+    """
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(target)
+    rng = np.random.default_rng(0)
+    chosen = source[rng.choice(len(source), min(len(source), 20_000), replace=False)]
+    scale = (
+        np.linalg.norm(target - target.mean(0), axis=1).mean() / np.linalg.norm(source - source.mean(0), axis=1).mean()
+    )
+    A, b = scale * np.eye(3), target.mean(0) - scale * source.mean(0)
+    for _ in range(rounds):
+        moved = chosen @ A.T + b
+        distance, nearest = tree.query(moved)
+        keep = distance <= np.quantile(distance, 0.8)
+        A, b = umeyama(chosen[keep], target[nearest[keep]])
+    return source @ A.T + b
+
+
+def umeyama(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least-squares similarity: target = A source + b with A = scale * rotation (Umeyama 1991, Eq. 40-43)."""
+    mean_s, mean_t = source.mean(0), target.mean(0)
+    s, t = source - mean_s, target - mean_t
+    U, D, Vt = np.linalg.svd(t.T @ s / len(s))
+    sign = np.array([1, 1, np.sign(np.linalg.det(U @ Vt))])
+    A = (D * sign).sum() / (s**2).sum(1).mean() * (U * sign) @ Vt
+    return A, mean_t - A @ mean_s
+
+
+def _to_camera(normals: np.ndarray, camera: Camera) -> np.ndarray:
+    return (normals @ camera.R.T.astype(np.float32)) * np.array([1, -1, -1], np.float32)
+
+
+def _sobel(normals: np.ndarray) -> np.ndarray:  # [H, W, 3] -> [H, W, 6]
+    along = [cv2.Sobel(normals, cv2.CV_32F, dx, 1 - dx, ksize=3) / SOBEL_NORM for dx in (1, 0)]
+    return np.concatenate(along, axis=-1)
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bridge evaluate", description=__doc__.splitlines()[0])
+    parser.add_argument("capture", type=Path)
+    parser.add_argument("mesh", type=Path, help="a .ply or the .npz of a run")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--align", choices=("none", "procrustes"), default="none")
+    options = parser.parse_args(argv)
+    try:
+        capture = captures.load(options.capture)
+        vertices, faces = _read_mesh(options.mesh)
+        align = None
+        if options.align == "procrustes":
+            if capture.evaluation is None or capture.evaluation.mesh is None:
+                raise BridgeError(
+                    "no-truth", "The capture names no ground-truth mesh to align to.", "Leave out --align."
+                )
+            align = results.read_ply(capture.evaluation.mesh)[0]
+        score = evaluate(capture, vertices, faces, align)
+    except BridgeError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    figures = {"capture": capture.name, "mesh": options.mesh.name} | vars(replace(score))
+    if options.json:
+        print(json.dumps(figures, indent=1))
+    else:
+        for name, value in figures.items():
+            print(f"{name:18} {value:.4f}" if isinstance(value, float) else f"{name:18} {value}")
+    return 0
+
+
+def _read_mesh(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    if path.suffix.lower() != ".npz":
+        return results.read_ply(path)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays["vertices"].astype(np.float64), arrays["faces"].astype(np.int32)
+    except (OSError, KeyError, ValueError) as error:
+        raise BridgeError("mesh", f"The mesh '{path}' cannot be read: {error}.", "Give a run's head.npz.") from None

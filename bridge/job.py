@@ -1,0 +1,412 @@
+"""The stages of one reconstruction: read, predict, carve, measure. The only place that reports progress."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from . import capture as captures
+from . import masks, picture, quality, results
+from .cache import Cache, key_of
+from .cameras import Camera
+from .errors import BridgeError, Cancelled
+from .files import claim_folder
+from .framing import HeadFrame, head_frame
+from .images import Photo, read_normals, read_photo
+from .normals import NormalMap, NormalPredictor, make_predictor
+from .protocol import (
+    MINIMUM_VIEWS,
+    VERSION,
+    Error,
+    JobSettings,
+    Message,
+    Preview,
+    Progress,
+    Result,
+    Run,
+    Status,
+    Warning,
+)
+from .raster import choose
+from .solve import Mesh, Solver, SolveSettings, Target, coverage
+from .wire import Control, Send
+
+NORMALS_SIZE = 512  # pixels of the longer side of a predicted map
+PREVIEW_SECONDS = 0.4
+HEAD_MM = (120.0, 1200.0)  # a head with shoulders is within this, or the scale is wrong
+OPENGL_TO_OPENCV = np.array([1, -1, -1], np.float32)
+
+# stage -> share of the whole job's time on a CPU; only the progress bar believes in it
+STAGES = {"Reading photos": 0.04, "Predicting normals": 0.30, "Carving the head": 0.58, "Measuring": 0.08}
+
+
+@dataclass
+class Inputs:
+    """What the first two stages leave for the others."""
+
+    capture: captures.Capture
+    photos: list[Photo]
+    given_masks: list[np.ndarray | None]
+    maps: list[NormalMap] = field(default_factory=list)
+    provider: str = "files"
+
+
+class Reporter:
+    """Turns stage steps into Progress messages with a fraction that never falls and an honest remaining time."""
+
+    def __init__(self, run_id: str, send: Send, control: Control, shares: dict[str, float] | None = None) -> None:
+        self.id = run_id
+        self.send = send
+        self.control = control
+        self.shares = dict(shares or STAGES)
+        self.seconds: dict[str, float] = {}
+        self.started = time.monotonic()
+        self.stage = ""
+        self.stage_started = self.started
+        self.before = 0.0
+
+    def begin(self, stage: str) -> None:
+        self.end()
+        self.stage = stage
+        self.stage_started = time.monotonic()
+        self.step(0, 1)
+
+    def end(self) -> None:
+        if self.stage:
+            self.seconds[self.stage] = round(time.monotonic() - self.stage_started, 3)
+            self.before += self.shares[self.stage]
+            self.stage = ""
+
+    def step(self, done: int, total: int) -> None:
+        """Report, and leave through Cancelled when the user asked for it."""
+        self.check()
+        total = max(total, 1)
+        fraction = min(self.before + self.shares[self.stage] * done / total, 1.0)
+        elapsed = time.monotonic() - self.started
+        eta = elapsed * (1 - fraction) / fraction if fraction > 0.05 else None
+        self.send(Progress(self.id, self.stage, done, total, fraction, eta))
+
+    def check(self) -> None:
+        if self.control.cancel.is_set():
+            raise Cancelled
+
+    def warn(self, code: str, sentence: str, cure: str = "") -> None:
+        self.send(Warning(self.id, code, sentence, cure))
+
+
+class Workshop:
+    """Runs jobs, one after another, and keeps what makes the next one faster: predictors and the stage cache."""
+
+    def __init__(self, cache: Cache | None = None) -> None:
+        self.cache = cache or Cache()
+        self._predictors: dict[tuple[str, str], NormalPredictor] = {}
+
+    def play(self, run: Run, send: Send, control: Control) -> None:
+        """One whole job. Sends everything but its Done; a failure is one Error message, never an exception."""
+        try:
+            self._reconstruct(run, send, control)
+        except Cancelled:
+            send(Status(run.id, "Cancelled."))
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            send(as_error(run.id, error))
+        finally:
+            # a graphics card is shared with Blender's viewport: its memory goes back after every job
+            for key, predictor in list(self._predictors.items()):
+                if "CPU" not in predictor.provider:
+                    del self._predictors[key]
+            gc.collect()
+
+    def predict(self, inputs: Inputs, settings: JobSettings, report: Reporter, size: int = NORMALS_SIZE) -> None:
+        """Stage 1: fill inputs.maps from files or from a predictor (cached by content)."""
+        if settings.normals == "measured":
+            inputs.maps = [_measured(inputs, i) for i in range(len(inputs.photos))]
+            return
+        device = settings.device
+        key = (settings.normals, device)
+        if key not in self._predictors:
+            self._predictors[key] = make_predictor(settings.normals, device)
+        predictor = self._predictors[key]
+        inputs.provider = predictor.provider
+        cameras = [photo.camera for photo in inputs.photos]
+        name = key_of(
+            [predictor.name, str(size)]
+            + [array for c in cameras for array in (c.K, c.R, c.t)]
+            + [photo.pixels for photo in inputs.photos]
+            + list(inputs.given_masks)
+        )
+        stored = self.cache.get(name)
+        if stored is None:
+            inputs.maps = predictor.predict(
+                [photo.pixels for photo in inputs.photos],
+                cameras,
+                inputs.given_masks,
+                size=size,
+                progress=report.step,
+                cancelled=report.control.cancel.is_set,
+            )
+            report.check()
+            self.cache.put(name, _stored(inputs.maps))
+        else:
+            inputs.maps = _restored(stored, cameras)
+
+    def _reconstruct(self, run: Run, send: Send, control: Control) -> None:
+        settings = run.settings
+        output = Path(run.output)
+        claim_folder(output)
+        report = Reporter(run.id, send, control)
+        report.begin("Reading photos")
+        inputs = read_inputs(Path(run.capture), report)
+        solve_settings = _solve_settings(settings, inputs.capture, report)
+        report.begin("Predicting normals")
+        self.predict(inputs, settings, report)
+        report.begin("Carving the head")
+        targets = make_targets(inputs.maps)
+        frame = _start(targets)
+        mesh, steps = _carve(targets, solve_settings, frame, output, report)
+        report.begin("Measuring")
+        send(_write(run, inputs, targets, frame, mesh, steps, report, solve_settings))
+
+
+def as_error(run_id: str, error: Exception) -> Error:
+    """The message for any exception: our own sentences as they are, all others with their trace in the log."""
+    if isinstance(error, BridgeError):
+        return Error(run_id, error.code, error.sentence, error.cure)
+    traceback.print_exc(file=sys.stderr)
+    if isinstance(error, MemoryError):
+        return Error(run_id, "memory", "There is not enough memory.", "Close other programs or choose a lower preset.")
+    if isinstance(error, (ValueError, RuntimeError)):
+        return Error(run_id, "failed", str(error) or type(error).__name__, "")
+    cure = "Please report it with the run's log."
+    return Error(run_id, "internal", f"The bridge met a fault of its own: {type(error).__name__}: {error}.", cure)
+
+
+def read_inputs(path: Path, report: Reporter) -> Inputs:
+    """Stage 0: the capture, its photographs and masks, checked. Raises BridgeError."""
+    capture = captures.load(path)
+    if len(capture.views) < MINIMUM_VIEWS:
+        raise BridgeError(
+            "too-few-views",
+            f"The capture '{capture.name}' has {len(capture.views)} usable "
+            f"camera{'s' if len(capture.views) != 1 else ''}; a head needs at least {MINIMUM_VIEWS}.",
+            "Add cameras with photographs that show the head from other sides.",
+        )
+    check_rig(capture.cameras)
+    inputs = Inputs(capture, [], [])
+    for i, view in enumerate(capture.views):
+        photo = read_photo(view)
+        inputs.photos.append(photo)
+        inputs.given_masks.append(masks.head_mask(view, photo))
+        report.step(i + 1, len(capture.views))
+    given = [mask is not None for mask in inputs.given_masks]
+    if any(given) and not all(given):
+        lacking = [view.name for view, has in zip(capture.views, given) if not has]
+        report.warn("mask-missing", f"No mask for {', '.join(lacking)}: it is predicted there.")
+    return inputs
+
+
+def check_rig(cameras: Sequence[Camera]) -> None:
+    """Refuse cameras that do not look at one common place. Raises BridgeError "cameras-apart"."""
+    cure = "Check the camera's rotation and its axes (a camera looks along its own -Z in Blender, +Z in OpenCV)."
+    try:
+        frame = head_frame(cameras)
+    except ValueError:
+        raise BridgeError("cameras-apart", "All cameras look in parallel, so no head can be placed.", cure) from None
+    for camera in cameras:
+        if (frame.center - camera.center) @ camera.forward <= 0:
+            sentence = f"Camera '{camera.name}' looks away from the point that the others look at."
+            raise BridgeError("cameras-apart", sentence, cure)
+
+
+def make_targets(maps: Sequence[NormalMap]) -> list[Target]:
+    """Camera-space maps into the world frame that the solver works in."""
+    targets = []
+    for found in maps:
+        world = (found.normals * OPENGL_TO_OPENCV) @ found.camera.R.astype(np.float32)
+        targets.append(Target(found.camera, world, found.matte, found.confidence))
+    return targets
+
+
+def _measured(inputs: Inputs, i: int) -> NormalMap:
+    view = inputs.capture.views[i]
+    if view.normals is None:
+        raise BridgeError(
+            "normals-missing",
+            f"View '{view.name}' names no normal map, but measured normals were asked for.",
+            "Add the map to the capture, or choose the network as the source of normals.",
+        )
+    normals = read_normals(view.normals, inputs.capture.normals_encoding, f"view '{view.name}'")
+    height, width = normals.shape[:2]
+    camera = inputs.photos[i].camera.resize(width, height)
+    known = (normals != 0).any(-1)
+    mask = inputs.given_masks[i]
+    matte = known.astype(np.float32) if mask is None else quality.resize_map(mask, width, height)
+    # where the mask shows head but the map is silent, the normal does not count
+    return NormalMap(camera, normals, matte, known.astype(np.float32))
+
+
+def _stored(maps: Sequence[NormalMap]) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    for i, found in enumerate(maps):
+        arrays[f"normals{i}"] = found.normals.astype(np.float16)
+        arrays[f"matte{i}"] = found.matte.astype(np.float16)
+        if found.confidence is not None:
+            arrays[f"confidence{i}"] = found.confidence.astype(np.float16)
+    return arrays
+
+
+def _restored(arrays: dict[str, np.ndarray], cameras: Sequence[Camera]) -> list[NormalMap]:
+    maps = []
+    for i, camera in enumerate(cameras):
+        normals, matte = arrays[f"normals{i}"].astype(np.float32), arrays[f"matte{i}"].astype(np.float32)
+        confidence = arrays.get(f"confidence{i}")
+        height, width = matte.shape
+        maps.append(
+            NormalMap(
+                camera.resize(width, height),
+                normals,
+                matte,
+                None if confidence is None else confidence.astype(np.float32),
+            )
+        )
+    return maps
+
+
+def _solve_settings(settings: JobSettings, capture: captures.Capture, report: Reporter) -> SolveSettings:
+    raster = settings.device if settings.raster == "auto" and settings.device != "auto" else settings.raster
+    changes: dict = {"seed": settings.seed, "raster": choose(raster)}
+    for ours, theirs in (("steps", "steps"), ("max_vertices", "max_vertices"), ("smoothness", "laplacian")):
+        if (value := getattr(settings, ours)) is not None:
+            changes[theirs] = value
+    if settings.min_edge_mm:
+        if capture.unit_mm is None:
+            report.warn(
+                "no-scale",
+                "The shortest edge is given in millimetres, but the capture's scale is unknown: it is ignored.",
+                "Give the capture's unit_mm.",
+            )
+        else:
+            changes["min_edge"] = settings.min_edge_mm / capture.unit_mm
+    return SolveSettings.preset(settings.preset, **changes)
+
+
+def _start(targets: Sequence[Target]) -> HeadFrame:
+    """The sphere the solver begins with: from the mattes, which say more than the optical axes."""
+    boxes = masks.boxes([target.mask for target in targets])
+    for target, box in zip(targets, boxes):
+        if np.isnan(box).any():
+            raise BridgeError(
+                "mask-empty",
+                f"No head was found in view '{target.camera.name}'.",
+                "Check that its photograph shows the head, or give it a mask.",
+            )
+    return head_frame([target.camera for target in targets], boxes)
+
+
+def _carve(
+    targets: list[Target], settings: SolveSettings, frame: HeadFrame, output: Path, report: Reporter
+) -> tuple[Mesh, int]:
+    """Stage 2, with previews. Returns the cleaned mesh and the number of steps taken."""
+    solver = Solver(targets, settings, frame)
+    last_preview = time.monotonic()
+    previews = steps = 0
+    for progress in solver:
+        steps = progress.done
+        report.step(progress.done, progress.total)
+        if report.control.finish.is_set():
+            break
+        if time.monotonic() - last_preview > PREVIEW_SECONDS:
+            mesh = solver.mesh()
+            # two names in turn, so that the reader of one is never overtaken
+            path = output / f"preview{previews % 2}.npz"
+            results.write_npz(path, vertices=mesh.vertices.astype(np.float32), faces=mesh.faces)
+            report.send(Preview(report.id, str(path)))
+            previews += 1
+            last_preview = time.monotonic()
+    return solver.finish(), steps
+
+
+def _write(
+    run: Run,
+    inputs: Inputs,
+    targets: list[Target],
+    frame: HeadFrame,
+    mesh: Mesh,
+    steps: int,
+    report: Reporter,
+    solve_settings: SolveSettings,
+) -> Result:
+    output = Path(run.output)
+    for leftover in output.glob("preview?.npz"):
+        leftover.unlink(missing_ok=True)
+    views = quality.measure(mesh, targets, frame)
+    report.step(1, 3)
+    seen = coverage(mesh, targets)
+    errors = quality.vertex_errors(mesh, targets, views, mesh.normals())
+    report.step(2, 3)
+    attributes = {"view_count": seen.view_count, "confidence": seen.confidence, "normal_error": errors}
+    results.write_npz(output / "head.npz", vertices=mesh.vertices, faces=mesh.faces, **attributes)
+    results.write_ply(output / "head.ply", mesh.vertices, mesh.faces, **attributes)
+    size_mm = _check_size(mesh, inputs.capture, report)
+    mean = float(np.mean([view.normal_error_deg for view in views]))
+    heading = (
+        f"{inputs.capture.name}: {len(mesh.vertices):,} vertices from {len(views)} views, "
+        f"normals {run.settings.normals}, mean difference {mean:.1f} degrees"
+    )
+    page = picture.run_sheet([photo.pixels for photo in inputs.photos], targets, views, heading)
+    picture.save(page, output / "report.png")
+    report.step(3, 3)
+    report.end()
+    body = {
+        "skullptor": VERSION,
+        "capture": inputs.capture.name,
+        "settings": asdict(run.settings),
+        "solve": asdict(replace(solve_settings)),
+        "normals_provider": inputs.provider,
+        "rasteriser": solve_settings.raster,
+        "steps": steps,
+        "finished_early": report.control.finish.is_set(),
+        "seconds": report.seconds,
+        "seconds_total": round(sum(report.seconds.values()), 3),
+        "vertices": len(mesh.vertices),
+        "faces": len(mesh.faces),
+        "unit_mm": inputs.capture.unit_mm,
+        "size_mm": size_mm,
+        "seen_pct": round(float((seen.view_count > 0).mean() * 100), 2),
+        "normal_error_deg": round(mean, 3),
+        "mask_iou": round(float(np.mean([view.mask_iou for view in views])), 4),
+        "views": [
+            {
+                "name": view.name,
+                "normal_error_deg": round(view.normal_error_deg, 3),
+                "mask_iou": round(view.mask_iou, 4),
+            }
+            for view in views
+        ],
+    }
+    results.write_json(output / "report.json", body)
+    return Result(run.id, str(output / "head.npz"), str(output / "report.json"), str(output / "report.png"))
+
+
+def _check_size(mesh: Mesh, capture: captures.Capture, report: Reporter) -> list[float] | None:
+    if capture.unit_mm is None:
+        return None
+    size = np.ptp(mesh.vertices, axis=0) * capture.unit_mm
+    if not HEAD_MM[0] <= size.max() <= HEAD_MM[1]:
+        report.warn(
+            "scale",
+            f"The result is {size.max() / 10:.1f} cm long, which is no human head.",
+            "Check the scene's unit scale or the capture's unit_mm, unless the subject is a statue.",
+        )
+    return [round(float(value), 2) for value in size]
+
+
+__all__ = ["Inputs", "Message", "Reporter", "Workshop", "as_error", "check_rig", "make_targets", "read_inputs"]
