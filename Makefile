@@ -1,0 +1,59 @@
+# make demo   reconstruct the demo head through the real add-on; look at demo/report.png
+# make test   the fast tests
+# Nothing else has to be installed by hand but Python 3.11 and make. BLENDER=/path/to/blender uses an installed Blender
+# instead of the bpy module. On a machine with an NVIDIA GPU the bridge is set up for it.
+
+PYTHON ?= python3.11
+PYTHON := $(or $(shell command -v $(PYTHON) 2>/dev/null),python3)
+BRIDGE := .venv/bin/python
+BPY := .venv-blender/bin/python
+BLENDER ?=
+GPU := $(shell command -v nvidia-smi 2>/dev/null)
+EXTRA := $(if $(GPU),cuda,bridge)
+PIP_FLAGS := --quiet --disable-pip-version-check
+export SKULLPTOR_BRIDGE_PYTHON := $(CURDIR)/$(BRIDGE)
+
+.PHONY: demo test test-slow lint dist bench clean setup
+
+setup: .venv/bridge.done $(if $(BLENDER),,.venv-blender/done)
+
+# Each environment is made once; a changed pyproject.toml makes it again.
+.venv/bridge.done: pyproject.toml
+	@echo "Setting up the bridge in .venv (a minute or two) ..."
+	@start=$$(date +%s); $(PYTHON) -m venv .venv && \
+	$(BRIDGE) -m pip install $(PIP_FLAGS) -e '.[$(EXTRA)]' && \
+	$(BRIDGE) -m bridge warm && touch $@ && echo "The bridge is ready after $$(( $$(date +%s) - start )) s."
+
+.venv/dev.done: .venv/bridge.done
+	@echo "Adding what the tests need (PyTorch for the slow twins) ..."
+	@start=$$(date +%s); $(BRIDGE) -m pip install $(PIP_FLAGS) -e '.[$(EXTRA),train,dev]' && touch $@ && \
+	echo "Done after $$(( $$(date +%s) - start )) s."
+
+.venv-blender/done: pyproject.toml
+	@echo "Setting up Blender 4.5 as a Python module in .venv-blender (about 400 MB) ..."
+	@start=$$(date +%s); $(PYTHON) -m venv .venv-blender && \
+	$(BPY) -m pip install $(PIP_FLAGS) -e '.[blender]' 'pytest>=8' && touch $@ && \
+	echo "Blender is ready after $$(( $$(date +%s) - start )) s."
+
+demo: setup
+	@start=$$(date +%s); $(if $(BLENDER),BLENDER='$(BLENDER)') $(BRIDGE) demo/run.py && \
+	echo "make demo took $$(( $$(date +%s) - start )) s. Look at demo/report.png."
+
+test: .venv/dev.done .venv-blender/done
+	@start=$$(date +%s); \
+	$(BRIDGE) -m pytest -q tests/plain tests/bridge -m "not slow and not gpu and not window" && \
+	$(BPY) -m pytest -q tests/blender -m "not slow and not gpu and not window" && \
+	echo "make test took $$(( $$(date +%s) - start )) s."
+
+test-slow: .venv/dev.done .venv-blender/done
+	$(BRIDGE) -m pytest -q tests/plain tests/bridge -m "slow and not gpu"
+	$(BPY) -m pytest -q tests/blender -m "slow and not gpu"
+
+lint: .venv/dev.done
+	$(BRIDGE) -m ruff check . && $(BRIDGE) -m ruff format --check .
+
+bench: .venv/dev.done
+	$(BRIDGE) -m bench $(BENCH)
+
+clean:
+	rm -rf .venv .venv-blender runs dist demo/head.* demo/report.* demo/scene.blend
