@@ -13,3 +13,24 @@ class Mesh:
 
     vertices: np.ndarray  # [V, 3] float64, world
     faces: np.ndarray  # [F, 3] int32
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A closed mesh with its connectivity, as the optimisation and the rasterisers pass it around (mesh/topology.py)."""
+
+    vertices: np.ndarray  # [V, 3] float32
+    faces: np.ndarray  # [F, 3] int32
+    twin: np.ndarray  # [3F] int32
+    outgoing: np.ndarray  # [V] int32, one half-edge that leaves each vertex
+
+    @classmethod
+    def of(cls, vertices: np.ndarray, faces: np.ndarray) -> Surface:
+        """Builds the connectivity of a triangle mesh."""
+        from .topology import build_twins, outgoing_half_edges
+
+        faces = np.ascontiguousarray(faces, np.int32)
+        outgoing = np.empty(len(vertices), np.int32)
+        outgoing_half_edges(faces.reshape(-1), outgoing)
+        twin = build_twins(faces, len(vertices))
+        return cls(np.ascontiguousarray(vertices, np.float32), faces, twin, outgoing)

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bridge.framing import HeadFrame
-from bridge.mesh import Mesh
+import numpy as np
 
+from ..framing import HeadFrame, head_frame
+from ..mesh import Mesh
+from ..mesh.remesh import HalfEdgeMesh
+from ..mesh.topology import icosphere, surface_area
+from ..raster import LossSettings, Rasteriser, make_rasteriser
+from . import schedule
+from .optimise import EXTRA_COLUMNS, optimise
 from .settings import SolveSettings
-from .targets import Target
+from .targets import Level, Target, build_level
+
+START_LEVEL = 3  # 642 vertices
+START_RADIUS = 0.5  # of the head's: inside the head, so that the surface only has to grow
+SORT_EVERY = 20  # steps between two Morton sorts
 
 
 @dataclass(frozen=True)
@@ -31,15 +41,68 @@ class Solver:
     """
 
     def __init__(self, targets: Sequence[Target], settings: SolveSettings, start: HeadFrame | None = None) -> None:
-        raise NotImplementedError
+        boxes = np.stack([target.box() for target in targets]) if targets else np.empty((0, 4))
+        if np.isfinite(boxes).all(1).sum() < 2:
+            raise ValueError("the head is masked in fewer than 2 views: there is nothing to reconstruct from")
+        self.settings = settings
+        self.frame = start or head_frame([target.camera for target in targets], boxes)
+        self._targets = list(targets)
+        self._level: Level | None = None
+        self._rasteriser: Rasteriser | None = None
+        self._loss = LossSettings(settings.loss, settings.mask_weight)
+        self._done = 0
+        sphere, faces = icosphere(START_LEVEL, START_RADIUS)
+        sphere = sphere @ _rotation(settings.seed).T
+        self._mesh = HalfEdgeMesh(sphere, faces, schedule.LONGEST, EXTRA_COLUMNS)
 
     def __iter__(self) -> Iterator[Progress]:
-        raise NotImplementedError
+        total = self.settings.steps
+        while self._done < total:
+            loss = self._step(self._done / total)
+            self._done += 1
+            yield Progress(self._done, total, loss, self._mesh.vertex_count)
 
     def mesh(self) -> Mesh:
         """The mesh of this moment: closed, manifold, outward."""
-        raise NotImplementedError
+        vertices = self._mesh.data[:, :3].astype(np.float64) * self.frame.radius + self.frame.center
+        return Mesh(vertices, self._mesh.faces.copy())
 
     def finish(self) -> Mesh:
         """The mesh after the final clean-up. May be called after any number of steps."""
-        raise NotImplementedError
+        return self.mesh()
+
+    def _step(self, fraction: float) -> float:
+        stage = schedule.stage_at(fraction)
+        self._enter(schedule.resolution_of(self.settings, stage))
+        surface = self._mesh.surface()
+        loss, gradient = self._rasteriser.loss_and_gradient(surface, self._level.images, self._loss)
+        rate = schedule.learning_rate(self.settings, fraction)
+        lengths = self._edge_limits(stage, surface_area(surface.vertices, surface.faces))
+        optimise(self._mesh, surface.outgoing, surface.vertices, gradient, self._done + 1, rate,
+                 self.settings.laplacian, lengths)  # fmt: skip
+        if self._done + 1 < self.settings.steps:
+            self._mesh.remesh(self.settings.max_vertices)
+            if (self._done + 1) % SORT_EVERY == 0:
+                self._mesh.sort_memory()
+        return loss
+
+    def _enter(self, resolution: int) -> None:
+        """Builds the target images of a level when it begins."""
+        if self._level is None or self._level.resolution != resolution:
+            self._level = build_level(self._targets, self.frame, resolution, self.settings.alpha)
+            self._rasteriser = make_rasteriser(self.settings.raster, self._level.cameras)
+
+    def _edge_limits(self, stage: int, area: float) -> tuple[float, float]:
+        shortest = schedule.edge_length_for(area, self.settings.max_vertices) * schedule.STAGES[stage].edge
+        if self.settings.min_edge is not None:
+            shortest = max(shortest, self.settings.min_edge / self.frame.radius)
+        return min(shortest, schedule.LONGEST), schedule.LONGEST
+
+
+def _rotation(seed: int) -> np.ndarray:  # [3, 3]
+    """A rotation for the start sphere; the identity for seed 0."""
+    if seed == 0:
+        return np.eye(3)
+    q, r = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    q *= np.sign(np.diag(r))
+    return q * np.sign(np.linalg.det(q))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bridge.cameras import Camera
+from ..cameras import Camera
+from ..framing import HeadFrame
+from ..raster.images import ImageTargets
+from .resample import resample
+
+CROP_MARGIN = 0.06  # of the head's box, added on every side: silhouettes need room outside
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,3 +30,66 @@ class Target:
             value = getattr(self, field)
             if value is not None and value.shape[:2] != size:
                 raise ValueError(f"view {self.camera.name}: {field} is {value.shape[:2]}, the camera's image is {size}")
+
+    def box(self) -> np.ndarray:  # [4]
+        """Pixel box x0, y0, x1, y1 of the mask, NaN if it is empty."""
+        rows = np.flatnonzero((self.mask > 0.5).any(1))
+        columns = np.flatnonzero((self.mask > 0.5).any(0))
+        if not len(rows):
+            return np.full(4, np.nan)
+        return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """All views at one resolution, ready for a rasteriser."""
+
+    cameras: list[Camera]  # of the crops, in the head's frame
+    images: ImageTargets
+    resolution: int
+
+
+def square_crop(box: np.ndarray) -> tuple[float, float, float]:
+    """Corner x, y and side of the square around a box, with a margin. It may reach outside the image."""
+    side = max(box[2] - box[0], box[3] - box[1]) * (1 + 2 * CROP_MARGIN)
+    return (box[0] + box[2] - side) / 2, (box[1] + box[3] - side) / 2, side
+
+
+def facing_weight(normals: np.ndarray, camera: Camera, alpha: float) -> np.ndarray:  # [H, W, 3] -> [H, W]
+    """Eq. 9: W = (exp(alpha N.d) - 1) / (exp(alpha) - 1), d towards the camera, on the target normals."""
+    if alpha <= 0:
+        return np.ones(normals.shape[:2], np.float32)
+    y, x = np.mgrid[0 : camera.height, 0 : camera.width] + 0.5
+    rays = camera.rays(np.stack([x.ravel(), y.ravel()], 1)).reshape(*normals.shape[:2], 3)
+    cosine = np.clip(-(normals * rays).sum(-1), 0, 1)
+    return (np.expm1(alpha * cosine) / np.expm1(alpha)).astype(np.float32)
+
+
+def build_level(targets: Sequence[Target], frame: HeadFrame, resolution: int, alpha: float) -> Level:
+    """Crops every view to the head's square and averages it down (or interpolates it up) to resolution pixels.
+
+    Pixels outside an image are unknown: their weights are 0, so a surface that leaves the frame costs nothing there.
+    """
+    cameras, normals, masks, normal_weights, mask_weights = [], [], [], [], []
+    for target in targets:
+        box = target.box()
+        if np.isnan(box).any():
+            continue
+        x, y, side = square_crop(box)
+        camera = target.camera.crop(x, y, side, side).resize(resolution, resolution)
+        weight = np.ones_like(target.mask) if target.weight is None else target.weight
+        mask = target.mask[..., None]
+        maps = np.concatenate([target.normals * mask, mask, weight[..., None] * mask], -1).astype(np.float32)
+        maps, inside = resample(maps, x, y, side, resolution)
+        length = np.linalg.norm(maps[..., :3], axis=-1, keepdims=True)
+        unit = np.where(length > 1e-6, maps[..., :3] / np.maximum(length, 1e-6), 0)
+        covered = np.clip(maps[..., 3], 0, 1)
+        # confidence where the head is; the background (normal 0) is certain
+        confidence = np.where(covered > 1e-3, maps[..., 4] / np.maximum(maps[..., 3], 1e-3), 1)
+        cameras.append(frame.normalise(camera))
+        normals.append(unit)
+        masks.append(covered)
+        facing = np.where(covered > 1e-3, facing_weight(unit, camera, alpha), 1)
+        normal_weights.append(facing * confidence * inside)
+        mask_weights.append(inside)
+    return Level(cameras, ImageTargets.of(normals, masks, normal_weights, mask_weights), resolution)

@@ -1,0 +1,232 @@
+"""The three local edits of continuous remeshing (Palfinger 2022) on half-edge arrays, in place: collapse, split, flip.
+
+Arrays: data [V, D] float32 with the position in columns 0..2 (further columns ride along and are averaged), start [3F]
+(start vertex of each half-edge, -1 for a removed face), twin [3F], degree [V] (0 for a removed vertex).
+The mesh is closed and manifold before and after every single edit. Names around the edge h = a -> b, g = twin[h]:
+
+            c
+          /   \\          h  a -> b    g  b -> a
+        a --h-- b         h1 b -> c    g1 a -> d
+          \\   /          h2 c -> a    g2 d -> b
+            d
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from .topology import next_half_edge, previous_half_edge
+
+f32 = np.float32
+
+
+@njit(cache=True)
+def lock_two_rings(start, twin, h, lock):
+    """Marks every vertex within two edges of the start of h."""
+    e = h
+    while True:
+        lock[start[twin[e]]] = 1
+        z = twin[e]
+        w = z
+        while True:
+            lock[start[twin[w]]] = 1
+            w = twin[previous_half_edge(w)]
+            if w == z:
+                break
+        e = twin[previous_half_edge(e)]
+        if e == h:
+            break
+
+
+@njit(cache=True)
+def edge_may_collapse(start, twin, degree, h, stamp, mark):
+    """The link condition: a and b share exactly the two neighbours c and d, and no degree falls below 3."""
+    g = twin[h]
+    a, b = start[h], start[g]
+    c, d = start[previous_half_edge(h)], start[previous_half_edge(g)]
+    if c == d or degree[c] <= 3 or degree[d] <= 3 or degree[a] + degree[b] - 4 < 4:
+        return False
+    e = h
+    while True:
+        stamp[start[twin[e]]] = mark
+        e = twin[previous_half_edge(e)]
+        if e == h:
+            break
+    common = 0
+    e = g
+    while True:
+        if stamp[start[twin[e]]] == mark:
+            common += 1
+        e = twin[previous_half_edge(e)]
+        if e == g:
+            break
+    return common == 2
+
+
+@njit(cache=True)
+def collapse_turns_a_face(data, start, twin, h, mx, my, mz):
+    """True if moving both ends of h to m would turn a remaining face by 90 degrees or more."""
+    g = twin[h]
+    for side in range(2):
+        first = h if side == 0 else g
+        o = start[first]
+        e = first
+        while True:
+            f = e // 3
+            if f != h // 3 and f != g // 3:
+                p = start[next_half_edge(e)]
+                r = start[previous_half_edge(e)]
+                ux, uy, uz = data[r, 0] - data[p, 0], data[r, 1] - data[p, 1], data[r, 2] - data[p, 2]
+                ox, oy, oz = data[o, 0] - data[p, 0], data[o, 1] - data[p, 1], data[o, 2] - data[p, 2]
+                wx, wy, wz = mx - data[p, 0], my - data[p, 1], mz - data[p, 2]
+                n0x, n0y, n0z = uy * oz - uz * oy, uz * ox - ux * oz, ux * oy - uy * ox
+                n1x, n1y, n1z = uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
+                if n0x * n1x + n0y * n1y + n0z * n1z <= 0:
+                    return True
+            e = twin[previous_half_edge(e)]
+            if e == first:
+                break
+    return False
+
+
+@njit(cache=True)
+def collapse_edges(data, start, twin, degree, order, candidates, priority, lock, stamp, mark):
+    """Collapses candidates [n] half-edges in the given order to their middles; returns (count, mark).
+
+    Every candidate, accepted or not, locks its two rings: only local maxima of the priority collapse. This spacing
+    decides the quality of the result (engine.md C). A priority of 1 or more (a degenerate or inverted face) collapses
+    without the check that no face turns over. lock [V] uint8 must be 0 on entry, stamp [V] int64 is kept between calls.
+    """
+    done = 0
+    for q in range(order.shape[0]):
+        h = candidates[order[q]]
+        if start[h] < 0:
+            continue
+        g = twin[h]
+        a, b = start[h], start[g]
+        blocked = lock[a] == 1 or lock[b] == 1
+        lock_two_rings(start, twin, h, lock)
+        lock_two_rings(start, twin, g, lock)
+        if blocked:
+            continue
+        mark += 1
+        if not edge_may_collapse(start, twin, degree, h, stamp, mark):
+            continue
+        mx = (data[a, 0] + data[b, 0]) * f32(0.5)
+        my = (data[a, 1] + data[b, 1]) * f32(0.5)
+        mz = (data[a, 2] + data[b, 2]) * f32(0.5)
+        if priority[order[q]] < 1.0 and collapse_turns_a_face(data, start, twin, h, mx, my, mz):
+            continue
+        h1, h2, g1, g2 = next_half_edge(h), previous_half_edge(h), next_half_edge(g), previous_half_edge(g)
+        c, d = start[h2], start[g2]
+        e = g
+        while True:  # b becomes a
+            following = twin[previous_half_edge(e)]
+            start[e] = a
+            e = following
+            if e == g:
+                break
+        x, y, p, r = twin[h1], twin[h2], twin[g1], twin[g2]
+        twin[x], twin[y] = y, x
+        twin[p], twin[r] = r, p
+        start[h], start[h1], start[h2] = -1, -1, -1
+        start[g], start[g1], start[g2] = -1, -1, -1
+        degree[a] = degree[a] + degree[b] - 4
+        degree[b] = 0
+        degree[c] -= 1
+        degree[d] -= 1
+        for k in range(data.shape[1]):
+            data[a, k] = (data[a, k] + data[b, k]) * f32(0.5)
+        lock[a] = 1
+        lock_two_rings(start, twin, y, lock)
+        done += 1
+    return done, mark
+
+
+@njit(cache=True)
+def split_edges(data, start, twin, degree, order, candidates, vertex_count, face_count):
+    """Puts a vertex in the middle of each candidate edge and cuts its two faces; returns the new (V, F)."""
+    for q in range(order.shape[0]):
+        h = candidates[order[q]]
+        g = twin[h]
+        a, b = start[h], start[g]
+        h1, h2, g1, g2 = next_half_edge(h), previous_half_edge(h), next_half_edge(g), previous_half_edge(g)
+        c, d = start[h2], start[g2]
+        m = vertex_count
+        vertex_count += 1
+        for k in range(data.shape[1]):
+            data[m, k] = (data[a, k] + data[b, k]) * f32(0.5)
+        k0 = 3 * face_count  # new faces: (m, b, c) at k0 and (b, m, d) at l0
+        k1, k2, l0, l1, l2 = k0 + 1, k0 + 2, k0 + 3, k0 + 4, k0 + 5
+        face_count += 2
+        th1, tg2 = twin[h1], twin[g2]
+        start[h1], start[g] = m, m
+        start[k0], start[k1], start[k2] = m, b, c
+        start[l0], start[l1], start[l2] = b, m, d
+        twin[h1], twin[k2] = k2, h1
+        twin[k1], twin[th1] = th1, k1
+        twin[k0], twin[l0] = l0, k0
+        twin[g2], twin[l1] = l1, g2
+        twin[l2], twin[tg2] = tg2, l2
+        degree[m] = 4
+        degree[c] += 1
+        degree[d] += 1
+    return vertex_count, face_count
+
+
+@njit(cache=True)
+def flip_turns_a_face(data, a, b, c, d):
+    """True if a face of the flipped pair (a, d, c), (b, c, d) would not face the way the pair faces now."""
+    ex, ey, ez = data[b, 0] - data[a, 0], data[b, 1] - data[a, 1], data[b, 2] - data[a, 2]
+    cx, cy, cz = data[c, 0] - data[a, 0], data[c, 1] - data[a, 1], data[c, 2] - data[a, 2]
+    dx, dy, dz = data[d, 0] - data[a, 0], data[d, 1] - data[a, 1], data[d, 2] - data[a, 2]
+    nx = ey * cz - ez * cy + dy * ez - dz * ey
+    ny = ez * cx - ex * cz + dz * ex - dx * ez
+    nz = ex * cy - ey * cx + dx * ey - dy * ex
+    if nx * (dy * cz - dz * cy) + ny * (dz * cx - dx * cz) + nz * (dx * cy - dy * cx) <= 0:
+        return True
+    cx, cy, cz, dx, dy, dz = cx - ex, cy - ey, cz - ez, dx - ex, dy - ey, dz - ez
+    return nx * (cy * dz - cz * dy) + ny * (cz * dx - cx * dz) + nz * (cx * dy - cy * dx) <= 0
+
+
+@njit(cache=True)
+def flip_edges(data, start, twin, degree, face_count):
+    """One sweep of flips that bring degrees closer to 6 without turning a face or doubling an edge; returns the count."""
+    done = 0
+    for h in range(3 * face_count):
+        g = twin[h]
+        a, b = start[h], start[g]
+        if a > b:
+            continue
+        h2, g2 = previous_half_edge(h), previous_half_edge(g)
+        c, d = start[h2], start[g2]
+        if 2 + degree[c] + degree[d] - degree[a] - degree[b] >= 0:
+            continue
+        if degree[a] <= 3 or degree[b] <= 3 or c == d or flip_turns_a_face(data, a, b, c, d):
+            continue
+        exists = False
+        e = h2
+        while True:
+            if start[twin[e]] == d:
+                exists = True
+                break
+            e = twin[previous_half_edge(e)]
+            if e == h2:
+                break
+        if exists:
+            continue
+        h1, g1 = next_half_edge(h), next_half_edge(g)
+        th1, th2, tg1, tg2 = twin[h1], twin[h2], twin[g1], twin[g2]
+        start[h], start[h1], start[h2] = d, c, a
+        start[g], start[g1], start[g2] = c, d, b
+        twin[h1], twin[th2] = th2, h1
+        twin[h2], twin[tg1] = tg1, h2
+        twin[g1], twin[tg2] = tg2, g1
+        twin[g2], twin[th1] = th1, g2
+        degree[a] -= 1
+        degree[b] -= 1
+        degree[c] += 1
+        degree[d] += 1
+        done += 1
+    return done

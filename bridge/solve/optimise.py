@@ -1,0 +1,64 @@
+"""The optimiser of continuous remeshing: Adam with one step size per vertex, and the controller of edge lengths."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit, prange
+
+from ..mesh.candidates import LENGTH
+from ..mesh.laplacian import neighbour_means
+from ..mesh.remesh import HalfEdgeMesh
+
+# columns of HalfEdgeMesh.data after position and target length
+SECOND, SPEED, FIRST = LENGTH + 1, LENGTH + 2, LENGTH + 3  # E[|g|^2], |m1| / sqrt(m2), E[g] (3 columns)
+EXTRA_COLUMNS = 5
+
+BETA = 0.8  # both moments
+SPEED_REFERENCE = 0.3  # below this speed edges get shorter, above it longer
+GAIN = 0.2  # of the controller, per step
+GRADIENT_LIMIT = 10.0  # a new gradient counts at most as this many times the running one
+
+
+@njit(parallel=True, cache=True)
+def _step(data, gradient, means, step, rate, laplacian, shortest, longest, speed_reference, gain):
+    """One update in place. Moments are bias-corrected as they are stored."""
+    c_previous = 1 - BETA ** (step - 1)
+    c = 1 - BETA**step
+    keep = BETA * c_previous / c
+    take = (1 - BETA) / c
+    rate *= min(1.0, step * (1 - BETA))
+    for i in prange(data.shape[0]):
+        pull = laplacian * data[i, SPEED]
+        squared = 0.0
+        for d in range(3):
+            g = gradient[i, d] + pull * (data[i, d] - means[i, d])
+            m = data[i, FIRST + d]
+            if step > 1:
+                limit = abs(m) * GRADIENT_LIMIT
+                g = min(max(g, -limit), limit)
+            data[i, FIRST + d] = m * keep + g * take
+            squared += g * g
+        data[i, SECOND] = data[i, SECOND] * keep + squared * take
+        inverse = 1.0 / (math.sqrt(data[i, SECOND]) + 1e-8)
+        speed = 0.0
+        for d in range(3):
+            v = data[i, FIRST + d] * inverse
+            speed += v * v
+            data[i, d] -= rate * data[i, LENGTH] * v
+        speed = math.sqrt(speed)
+        data[i, SPEED] = speed
+        length = data[i, LENGTH] * (1 + (speed - speed_reference) * gain)
+        data[i, LENGTH] = min(max(length, shortest), longest)
+
+
+def optimise(mesh: HalfEdgeMesh, outgoing: np.ndarray, positions: np.ndarray, gradient: np.ndarray, step: int,
+             rate: float, laplacian: float, lengths: tuple[float, float]) -> None:  # fmt: skip
+    """Moves the mesh by one step (counted from 1) and adapts the target lengths within lengths = (shortest, longest).
+
+    The Laplacian term of Eq. 7 enters the gradient scaled by the vertex's speed: it smooths what is still moving.
+    """
+    means = np.empty_like(positions)
+    neighbour_means(positions, mesh.start, mesh.twin, outgoing, means)
+    _step(mesh.data, gradient, means, step, rate, laplacian, lengths[0], lengths[1], SPEED_REFERENCE, GAIN)

@@ -1,0 +1,42 @@
+"""What changes during a solve: resolution, learning rate and the limits of the edge length (coarse to fine)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .settings import SolveSettings
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the solve at one resolution."""
+
+    end: float  # share of the steps at which it ends
+    shrink: int  # resolution is settings.resolution / shrink
+    edge: float  # lower limit of the edge length, as a multiple of the final one
+
+
+STAGES = (Stage(0.30, 4, 2.5), Stage(0.65, 2, 1.5), Stage(1.0, 1, 1.0))
+LONGEST = 0.15  # upper limit of the edge length in head radii at the start
+DECAY_START = 0.6  # share of the steps after which the learning rate falls
+DECAY_TO = 0.05
+
+
+def stage_at(fraction: float) -> int:
+    return next(i for i, stage in enumerate(STAGES) if fraction < stage.end or i == len(STAGES) - 1)
+
+
+def resolution_of(settings: SolveSettings, stage: int) -> int:
+    return max(16, settings.resolution // STAGES[stage].shrink)
+
+
+def learning_rate(settings: SolveSettings, fraction: float) -> float:
+    late = max(0.0, (fraction - DECAY_START) / (1 - DECAY_START))
+    return settings.learning_rate * DECAY_TO**late
+
+
+def edge_length_for(area: float, vertices: int) -> float:
+    """Edge of the equilateral triangles that cover an area with about that many vertices (2 V faces)."""
+    return float(np.sqrt(area / (vertices * np.sqrt(3) / 2)))
