@@ -15,7 +15,7 @@ from ..cameras import Camera
 from ..mesh import Surface
 from .images import ImageTargets, LossSettings, Render
 
-__all__ = ["ImageTargets", "LossSettings", "Rasteriser", "Render", "available", "make_rasteriser"]
+__all__ = ["ImageTargets", "LossSettings", "Rasteriser", "Render", "available", "choose", "make_rasteriser"]
 
 Backend = Literal["auto", "cpu", "cuda", "nvdiffrast"]
 
@@ -48,12 +48,18 @@ def available() -> dict[str, str]:
     return reasons
 
 
-def make_rasteriser(name: Backend, cameras: Sequence[Camera]) -> Rasteriser:
-    """The backend of that name; "auto" takes the GPU kernels where there is a device for them, else the CPU."""
-    if name == "auto":
-        from . import cuda
+def choose(name: Backend) -> Backend:
+    """What "auto" means here: the GPU kernels where there is a device for them, else the CPU."""
+    if name != "auto":
+        return name
+    from . import cuda
 
-        name = "cpu" if cuda.unavailable() else "cuda"
+    return "cpu" if cuda.unavailable() else "cuda"
+
+
+def make_rasteriser(name: Backend, cameras: Sequence[Camera]) -> Rasteriser:
+    """The backend of that name, or what choose() takes for "auto"."""
+    name = choose(name)
     if name == "cpu":
         from .cpu import CpuRasteriser
 
