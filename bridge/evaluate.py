@@ -3,7 +3,8 @@
 Over the capture's novel views at 512 px, inside the face mask and where both surfaces are hit:
 depth_mm         mean |depth difference|
 normal_deg       mean angle between normals; below_10_pct: share of the pixels below 10 degrees
-normal_gradient  mean L1 distance between the Sobel responses of the two normal maps (punishes smoothing)
+normal_gradient  mean L1 distance between the Sobel responses of the two normal maps (punishes smoothing): the sum over
+                 three channels and two directions, the kernels scaled to give the difference per pixel
 coverage_pct     share of the face mask that the mesh covers
 No alignment by default: a result is already in the capture's frame.
 """
@@ -90,7 +91,7 @@ def evaluate(
         depth.append(np.abs(shots.depth[i] - truth.depth)[both] * unit)
         cosine = np.clip((ours * truth.normals).sum(-1)[both], -1, 1)
         angle.append(np.degrees(np.arccos(cosine)))
-        gradient.append(np.abs(_sobel(ours) - _sobel(truth.normals)).mean(-1)[both])
+        gradient.append(np.abs(_sobel(ours) - _sobel(truth.normals)).sum(-1)[both])
     depth, angle, gradient = np.concatenate(depth), np.concatenate(angle), np.concatenate(gradient)
     if not len(depth):
         raise BridgeError(

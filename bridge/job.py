@@ -350,7 +350,7 @@ def _write(
     views = quality.measure(mesh, targets, frame)
     report.step(1, 3)
     seen = coverage(mesh, targets)
-    errors = quality.vertex_errors(mesh, targets, views, mesh.normals())
+    errors = quality.vertex_errors(mesh, targets, views)
     report.step(2, 3)
     attributes = {"view_count": seen.view_count, "confidence": seen.confidence, "normal_error": errors}
     results.write_npz(output / "head.npz", vertices=mesh.vertices, faces=mesh.faces, **attributes)

@@ -10,6 +10,7 @@ import numpy as np
 
 from .framing import HeadFrame
 from .mesh import Mesh
+from .mesh.normals import vertex_normals
 from .raster import make_rasteriser
 from .solve import Target
 
@@ -53,11 +54,12 @@ def measure(mesh: Mesh, targets: Sequence[Target], frame: HeadFrame) -> list[Vie
     return found
 
 
-def vertex_errors(mesh: Mesh, targets: Sequence[Target], views: Sequence[ViewQuality], normals: np.ndarray):
-    """Mean angle in degrees between target and rendered normals at each vertex [V] float32, NaN where unseen.
+def vertex_errors(mesh: Mesh, targets: Sequence[Target], views: Sequence[ViewQuality]) -> np.ndarray:  # [V] float32
+    """Mean angle in degrees between target and rendered normals at each vertex, NaN where unseen.
 
-    normals: [V, 3] world vertex normals; a view counts where the vertex faces it and its pixel shows an error.
+    A view counts where the vertex faces it and its pixel shows an error.
     """
+    normals = vertex_normals(mesh.vertices - mesh.vertices.mean(0), mesh.faces)
     total = np.zeros(len(mesh.vertices), np.float64)
     count = np.zeros(len(mesh.vertices), np.int32)
     for target, view in zip(targets, views):
