@@ -1,0 +1,230 @@
+"""The multi-view normal network in PyTorch (paper section 3.1, at a size that ships).
+
+An image pyramid of light convolutions gives tokens at 1/16; transformer blocks with self-attention and view-aware
+cross-attention over the tokens of all views; a DPT-like decoder that fuses tokens of several depths with the pyramid.
+Three parts (encoder, trunk, decoder) so that inference can run the convolutions a view at a time and only the tokens of all
+views meet.
+
+Views are head cameras (bridge/normals/warp.py): square, undistorted, looking at the head's centre, with a focal length that
+follows from the distance. The camera of a view is then its rotation and one number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PATCH = 16
+FILL = 0.85  # share of half the frame that the head's unit sphere fills; see warp.py
+OUTPUTS = 8  # normal 3, matte logit 1, canonical coordinates 3, concentration 1
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Channels at 1/2, 1/4, 1/8; token width, blocks and heads at 1/16."""
+
+    name: str
+    half: int
+    quarter: int
+    eighth: int
+    width: int
+    blocks: int
+    heads: int
+    taps: tuple[int, ...]  # blocks whose tokens the decoder sees
+
+
+CONFIGS = {
+    "tiny": NetworkConfig("tiny", 8, 16, 32, 64, 2, 2, (0, 1)),  # tests
+    "small": NetworkConfig("small", 32, 64, 128, 256, 6, 4, (1, 3, 5)),  # ships; trains on two CPU cores
+    "large": NetworkConfig("large", 64, 128, 256, 768, 12, 12, (2, 5, 8, 11)),  # for a GPU
+}
+
+
+def rotation_of(quaternion: Tensor) -> Tensor:
+    """Unit quaternions [N, 4] (w, x, y, z) -> rotations [N, 3, 3]."""
+    w, x, y, z = quaternion.unbind(-1)
+    rows = (
+        1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
+        2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
+        2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y),
+    )
+    return torch.stack(rows, -1).view(-1, 3, 3)
+
+
+class CameraEmbedding(nn.Module):
+    """Rotation and distance of a head camera, and the ray of every token, to the token width.
+
+    The paper adds [quaternion; translation] to all tokens of a view. In head cameras the translation is (0, 0, distance).
+    The products of the quaternion's components are given beside it because q and -q are one rotation; the token's ray in the
+    world lets attention compare lines of sight.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.view = nn.Sequential(nn.Linear(12, width), nn.GELU(), nn.Linear(width, width))
+        self.ray = nn.Sequential(nn.Linear(3, width), nn.GELU(), nn.Linear(width, width))
+
+    def forward(self, quaternion: Tensor, distance: Tensor, grid: Tensor) -> Tensor:
+        """quaternion [N, 4], distance [N] in head radii, grid [L, 2] in -0.5..0.5 of the frame -> [N, L, D]."""
+        w, x, y, z = quaternion.unbind(-1)
+        d = distance
+        features = torch.stack(
+            (w * w, x * x, y * y, z * z, w * x, w * y, w * z, x * y, x * z, y * z, torch.log(d), 1 / d), -1
+        )
+        focal = 0.5 * FILL * torch.sqrt(d * d - 1)
+        sideways = grid[None] / focal[:, None, None]  # [N, L, 2]
+        ray = torch.cat((sideways, torch.ones_like(sideways[..., :1])), -1)
+        ray = F.normalize(ray @ rotation_of(quaternion), dim=-1)  # R^T ray, as rows
+        return self.view(features)[:, None] + self.ray(ray)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v over [B, heads, tokens, d]; on a CPU the plain form trains 2-3 times faster in bf16."""
+    if q.is_cuda:
+        return F.scaled_dot_product_attention(q, k, v)
+    with torch.autocast(q.device.type, enabled=False):
+        return torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2), -1) @ v
+
+
+class Attention(nn.Module):
+    """Multi-head attention of queries [B, Q, D] over keys [B, K, D]."""
+
+    def __init__(self, width: int, heads: int, zero: bool = False) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q = nn.Linear(width, width)
+        self.kv = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+        if zero:
+            nn.init.zeros_(self.out.weight)
+            nn.init.zeros_(self.out.bias)
+
+    def forward(self, query: Tensor, key: Tensor) -> Tensor:
+        B, Q, D = query.shape
+        k, v = self.kv(key).chunk(2, -1)
+        split = (B, -1, self.heads, D // self.heads)
+        q, k, v = (t.reshape(split).transpose(1, 2) for t in (self.q(query), k, v))
+        mixed = attend(q, k, v)
+        return self.out(mixed.transpose(1, 2).reshape(B, Q, D))
+
+
+class Block(nn.Module):
+    """Self-attention, view-aware cross-attention over all views, MLP (pre-norm)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
+        self.own = Attention(width, heads)
+        self.across = Attention(width, heads, zero=True)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x: Tensor, camera: Tensor, views: int) -> Tensor:
+        """x, camera [B * views, L, D]."""
+        y = self.norm1(x)
+        x = x + self.own(y, y)
+        y = self.norm2(x) + camera
+        N, L, D = y.shape
+        y = y.reshape(-1, views * L, D)
+        x = x + self.across(y, y).reshape(N, L, D)
+        return x + self.mlp(self.norm3(x))
+
+
+def conv(i: int, o: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(i, o, 3, stride, 1, bias=False), nn.GroupNorm(8, o), nn.SiLU())
+
+
+class Residual(nn.Module):
+    def __init__(self, c: int) -> None:
+        super().__init__()
+        self.a = conv(c, c)
+        self.b = nn.Conv2d(c, c, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.b(self.a(x))
+
+
+class Encoder(nn.Module):
+    """Image [N, 4, H, W] (RGB - 0.5 and the mask of pixels inside the photograph) -> features at 1/2, 1/4, 1/8, 1/16."""
+
+    def __init__(self, c: NetworkConfig) -> None:
+        super().__init__()
+        # pixels are folded 2x2 into channels: full-resolution detail survives and no layer runs at full resolution
+        self.to_half = nn.Sequential(conv(16, c.half), Residual(c.half))
+        self.to_quarter = nn.Sequential(conv(c.half, c.quarter, 2), Residual(c.quarter), Residual(c.quarter))
+        self.to_eighth = nn.Sequential(conv(c.quarter, c.eighth, 2), Residual(c.eighth), Residual(c.eighth))
+        self.to_token = nn.Conv2d(c.eighth, c.width, 3, 2, 1)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        half = self.to_half(F.pixel_unshuffle(image, 2))
+        quarter = self.to_quarter(half)
+        eighth = self.to_eighth(quarter)
+        return half, quarter, eighth, self.to_token(eighth)
+
+
+class Trunk(nn.Module):
+    """Tokens of all views meet. [B * views, D, h, w] -> the same shape."""
+
+    def __init__(self, c: NetworkConfig) -> None:
+        super().__init__()
+        self.taps = c.taps
+        self.position = nn.Sequential(nn.Linear(18, c.width), nn.GELU(), nn.Linear(c.width, c.width))
+        self.camera = CameraEmbedding(c.width)
+        self.blocks = nn.ModuleList(Block(c.width, c.heads) for _ in range(c.blocks))
+        self.reassemble = nn.ModuleList(nn.Linear(c.width, c.width) for _ in c.taps)
+        self.norm = nn.LayerNorm(c.width)
+
+    def forward(self, tokens: Tensor, quaternion: Tensor, distance: Tensor, views: int) -> Tensor:
+        N, D, h, w = tokens.shape
+        v = (torch.arange(h, device=tokens.device, dtype=torch.float32) + 0.5) / h - 0.5
+        u = (torch.arange(w, device=tokens.device, dtype=torch.float32) + 0.5) / w - 0.5
+        grid = torch.stack((u[None].expand(h, w), v[:, None].expand(h, w)), -1).reshape(-1, 2)
+        waves = [grid] + [f(grid * (3.14159265 * 2**k)) for k in range(4) for f in (torch.sin, torch.cos)]
+        x = tokens.flatten(2).transpose(1, 2) + self.position(torch.cat(waves, -1))
+        camera = self.camera(quaternion, distance, grid)
+        total = 0.0
+        for i, block in enumerate(self.blocks):
+            x = block(x, camera, views)
+            if i in self.taps:
+                total = total + self.reassemble[self.taps.index(i)](x)
+        return self.norm(total).transpose(1, 2).reshape(N, D, h, w)
+
+
+class Decoder(nn.Module):
+    """Tokens and the pyramid -> [N, 8, H, W]: unit normal, matte logit, canonical coordinates, log concentration."""
+
+    def __init__(self, c: NetworkConfig) -> None:
+        super().__init__()
+        self.up8 = nn.Sequential(conv(c.width + c.eighth, c.eighth), Residual(c.eighth))
+        self.up4 = nn.Sequential(conv(c.eighth + c.quarter, c.quarter), Residual(c.quarter))
+        self.up2 = nn.Sequential(conv(c.quarter + c.half, c.half), Residual(c.half))
+        self.fine = nn.Conv2d(c.half + 16, 4 * 4, 3, 1, 1)  # normal and matte, unfolded to full resolution
+        self.coarse = nn.Conv2d(c.quarter, 4, 3, 1, 1)  # canonical coordinates and concentration at 1/4
+
+    def forward(self, image: Tensor, half: Tensor, quarter: Tensor, eighth: Tensor, tokens: Tensor) -> Tensor:
+        def up(x: Tensor, factor: int = 2) -> Tensor:
+            with torch.autocast(x.device.type, enabled=False):  # autocast would widen to fp32 and back
+                return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+        x = self.up8(torch.cat((up(tokens), eighth), 1))
+        x = self.up4(torch.cat((up(x), quarter), 1))
+        coarse = up(self.coarse(x).float(), 4)
+        x = self.up2(torch.cat((up(x), half), 1))
+        fine = F.pixel_shuffle(self.fine(torch.cat((x, F.pixel_unshuffle(image, 2)), 1)).float(), 2)
+        return torch.cat((F.normalize(fine[:, :3], dim=1, eps=1e-4), fine[:, 3:], coarse), 1)
+
+
+class NormalNetwork(nn.Module):
+    """All views of B heads: images [B * views, 4, H, W], quaternion [.., 4], distance [..] -> [B * views, 8, H, W]."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder, self.trunk, self.decoder = Encoder(config), Trunk(config), Decoder(config)
+
+    def forward(self, image: Tensor, quaternion: Tensor, distance: Tensor, views: int) -> Tensor:
+        half, quarter, eighth, tokens = self.encoder(image)
+        tokens = self.trunk(tokens, quaternion, distance, views)
+        return self.decoder(image, half, quarter, eighth, tokens)

@@ -1,0 +1,64 @@
+"""The state of a training run as one .npz of plain arrays (no pickle), written to a temporary name and renamed."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@dataclass
+class Progress:
+    """Where a run stands. ``elapsed`` counts training seconds over all sessions."""
+
+    step: int = 0
+    views: int = 0
+    elapsed: float = 0.0
+
+
+def save(path: Path, model: nn.Module, ema: dict[str, torch.Tensor], optimiser: torch.optim.Optimizer,
+         progress: Progress, settings: dict) -> None:
+    arrays = {f"model/{k}": v.detach().cpu().numpy() for k, v in model.state_dict().items()}
+    arrays |= {f"ema/{k}": v.cpu().numpy() for k, v in ema.items()}
+    names = {id(p): n for n, p in model.named_parameters()}
+    for p, state in optimiser.state.items():
+        arrays |= {f"adam/{names[id(p)]}/{k}": v.detach().cpu().numpy() for k, v in state.items()}
+    note = json.dumps({"progress": asdict(progress), "settings": settings})
+    temporary = path.with_suffix(".tmp.npz")
+    np.savez(temporary, note=np.frombuffer(note.encode(), np.uint8), **arrays)
+    os.replace(temporary, path)
+
+
+def note_of(path: Path) -> dict:
+    with np.load(path) as data:
+        return json.loads(data["note"].tobytes())
+
+
+def load(path: Path, model: nn.Module, ema: dict[str, torch.Tensor] | None = None,
+         optimiser: torch.optim.Optimizer | None = None) -> Progress:
+    """Fill the model (and what else is given) in place."""
+    with np.load(path) as data:
+        model.load_state_dict({k: torch.from_numpy(data[f"model/{k}"]) for k in model.state_dict()})
+        if ema is not None:
+            for k, v in ema.items():
+                v.copy_(torch.from_numpy(data[f"ema/{k}"]))
+        if optimiser is not None:
+            for name, p in model.named_parameters():
+                prefix = f"adam/{name}/"
+                state = {k[len(prefix):]: torch.from_numpy(data[k]) for k in data.files if k.startswith(prefix)}
+                if state:
+                    optimiser.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in state.items()}
+        note = json.loads(data["note"].tobytes())
+    return Progress(**note["progress"])
+
+
+def load_ema(path: Path, model: nn.Module) -> Progress:
+    """The averaged weights, the ones to validate and to export."""
+    with np.load(path) as data:
+        model.load_state_dict({k: torch.from_numpy(data[f"ema/{k}"]) for k in model.state_dict()})
+        return Progress(**json.loads(data["note"].tobytes())["progress"])

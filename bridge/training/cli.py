@@ -1,0 +1,48 @@
+"""`python -m bridge train` and `python -m bridge export`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def train_main(argv: list[str]) -> int:
+    """Train until the time is used up; run again to go on from the last checkpoint. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="bridge train", description=train_main.__doc__)
+    parser.add_argument("--out", type=Path, default=Path("runs/small"), help="folder of the run (default: %(default)s)")
+    parser.add_argument("--data", type=Path, required=True, help="folder with ict_facekit.npz and training_heads/")
+    parser.add_argument("--minutes", type=float, default=60.0, help="whole budget of the run; the rate falls to its end")
+    parser.add_argument("--size", choices=("tiny", "small", "large"), default="small")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0: its own choice")
+    parser.add_argument("--workers", type=int, default=1, help="processes that render training views")
+    parser.add_argument("--views-per-step", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=8e-4)
+    parser.add_argument("--slots", type=int, default=700, help="groups kept on disk, 5.2 MB each")
+    parser.add_argument("--per-step", type=float, default=0.6, help="new groups a step")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args(argv)
+    import torch
+
+    from .loop import PoolPlan, Trainer, TrainSettings
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    plan = PoolPlan(seed=args.seed, slots=args.slots, window=args.slots * 6 // 7, per_step=args.per_step)
+    settings = TrainSettings(size=args.size, budget=60 * args.minutes, rate=args.rate, seed=args.seed,
+                             views_per_step=args.views_per_step, pool=plan)
+    try:
+        trainer = Trainer(settings, args.out, args.data, args.device, args.workers)
+        try:
+            trainer.run()
+        finally:
+            trainer.close()
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(train_main(sys.argv[1:]))
