@@ -22,6 +22,7 @@ NEEDED = {
     "scipy": "alignment",
     "cv2": "images",
     "PIL": "images",
+    "OpenEXR": "images",
     "onnxruntime": "normal prediction",
     "rich": "terminal output",
 }

@@ -6,11 +6,8 @@ the cameras of a capture describe the stored pixels (Blender and COLMAP read the
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")  # read at the first import of cv2
 
 import cv2
 import numpy as np
@@ -24,6 +21,7 @@ from .files import atomic
 
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe")
 LINEAR_SUFFIXES = (".exr", ".hdr")
+EXR_COLOURS = ("RGBA", "RGB", "Y")  # channel groups OpenEXR hands out
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +151,24 @@ def _jpeg(path: Path, where: str) -> np.ndarray:
         raise _unreadable(path, f"the image of {where}", str(error)) from None
 
 
+def _exr(path: Path, what: str) -> np.ndarray:  # BGR(A) or grey, float32, as OpenCV orders channels
+    import OpenEXR  # its own reader: OpenCV 5 is built without one
+
+    try:
+        with OpenEXR.File(str(path)) as file:
+            channels = file.channels()
+    except Exception as error:  # it raises whatever its C++ throws
+        raise _unreadable(path, what, str(error)) from None
+    name = next((name for name in EXR_COLOURS if name in channels), None)
+    if name is None:
+        raise _unreadable(path, what, f"it has no colour layer at its top level, only {', '.join(channels)}")
+    pixels = channels[name].pixels.astype(np.float32)
+    return pixels if pixels.ndim == 2 else pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+
+
 def _decode(path: Path, what: str, flags: int) -> np.ndarray:
+    if path.suffix.lower() == ".exr":
+        return _exr(path, what)
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
