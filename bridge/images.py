@@ -156,13 +156,13 @@ def _exr(path: Path, what: str) -> np.ndarray:  # BGR(A) or grey, float32, as Op
 
     try:
         with OpenEXR.File(str(path)) as file:
-            channels = file.channels()
+            layers = {name: channel.pixels.astype(np.float32) for name, channel in file.channels().items()}
     except Exception as error:  # it raises whatever its C++ throws
         raise _unreadable(path, what, str(error)) from None
-    name = next((name for name in EXR_COLOURS if name in channels), None)
+    name = next((name for name in EXR_COLOURS if name in layers), None)
     if name is None:
-        raise _unreadable(path, what, f"it has no colour layer at its top level, only {', '.join(channels)}")
-    pixels = channels[name].pixels.astype(np.float32)
+        raise _unreadable(path, what, f"it has no colour layer at its top level, only {', '.join(layers)}")
+    pixels = layers[name]
     return pixels if pixels.ndim == 2 else pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
 
 

@@ -154,9 +154,10 @@ class Workshop:
                 cancelled=report.control.cancel.is_set,
             )
             report.check()
-            self.cache.put(name, _stored(inputs.maps))
-        else:
-            inputs.maps = _restored(stored, cameras)
+            stored = _stored(inputs.maps)
+            self.cache.put(name, stored)
+        # also a fresh result goes through the stored form: the same mesh, cached or not
+        inputs.maps = _restored(stored, cameras)
 
     def _reconstruct(self, run: Run, send: Send, control: Control) -> None:
         settings = run.settings
@@ -253,30 +254,21 @@ def _measured(inputs: Inputs, i: int) -> NormalMap:
     return NormalMap(camera, normals, matte, known.astype(np.float32))
 
 
+_MAPS = ("normals", "matte", "confidence", "canonical")
+
+
 def _stored(maps: Sequence[NormalMap]) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {}
-    for i, found in enumerate(maps):
-        arrays[f"normals{i}"] = found.normals.astype(np.float16)
-        arrays[f"matte{i}"] = found.matte.astype(np.float16)
-        if found.confidence is not None:
-            arrays[f"confidence{i}"] = found.confidence.astype(np.float16)
-    return arrays
+    """float16 loses at most 0.03 degrees of a normal and halves the cache."""
+    named = {f"{key}{i}": getattr(found, key) for i, found in enumerate(maps) for key in _MAPS}
+    return {name: values.astype(np.float16) for name, values in named.items() if values is not None}
 
 
 def _restored(arrays: dict[str, np.ndarray], cameras: Sequence[Camera]) -> list[NormalMap]:
     maps = []
     for i, camera in enumerate(cameras):
-        normals, matte = arrays[f"normals{i}"].astype(np.float32), arrays[f"matte{i}"].astype(np.float32)
-        confidence = arrays.get(f"confidence{i}")
-        height, width = matte.shape
-        maps.append(
-            NormalMap(
-                camera.resize(width, height),
-                normals,
-                matte,
-                None if confidence is None else confidence.astype(np.float32),
-            )
-        )
+        found = {key: arrays[f"{key}{i}"].astype(np.float32) for key in _MAPS if f"{key}{i}" in arrays}
+        height, width = found["matte"].shape
+        maps.append(NormalMap(camera.resize(width, height), **{"confidence": None} | found))
     return maps
 
 
