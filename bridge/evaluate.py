@@ -137,7 +137,7 @@ def read_truth(evaluation: captures.Evaluation, index: int) -> Truth:
     return Truth(view.camera.resize(width, height), depth, normals * whole[..., None], face)
 
 
-def align_similarity(source: np.ndarray, target: np.ndarray, rounds: int = 40) -> np.ndarray:
+def align_similarity(source: np.ndarray, target: np.ndarray, rounds: int = 400) -> np.ndarray:
     """Source vertices after the similarity (Umeyama 1991) that brings them closest to the target's points.
 
     Nearest points with the worst fifth left out each round; starts from equal centroids and equal spread.
@@ -147,15 +147,16 @@ def align_similarity(source: np.ndarray, target: np.ndarray, rounds: int = 40) -
     tree = cKDTree(target)
     rng = np.random.default_rng(0)
     chosen = source[rng.choice(len(source), min(len(source), 20_000), replace=False)]
-    scale = (
-        np.linalg.norm(target - target.mean(0), axis=1).mean() / np.linalg.norm(source - source.mean(0), axis=1).mean()
-    )
+    spread = np.linalg.norm(target - target.mean(0), axis=1).mean()
+    scale = spread / np.linalg.norm(source - source.mean(0), axis=1).mean()
     A, b = scale * np.eye(3), target.mean(0) - scale * source.mean(0)
     for _ in range(rounds):
         moved = chosen @ A.T + b
         distance, nearest = tree.query(moved)
         keep = distance <= np.quantile(distance, 0.8)
         A, b = umeyama(chosen[keep], target[nearest[keep]])
+        if np.abs(chosen @ A.T + b - moved).max() < 1e-5 * spread:
+            break
     return source @ A.T + b
 
 
