@@ -19,12 +19,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from . import capture as captures
 from . import results
 from .cameras import Camera
 from .errors import BridgeError
 from .images import read_normals
+from .mesh.normals import vertex_normals
 from .quality import resize_map
 from .raster import make_rasteriser
 
@@ -61,11 +63,14 @@ class Score:
 
 
 def evaluate(
-    capture: captures.Capture, vertices: np.ndarray, faces: np.ndarray, align: np.ndarray | None = None
+    capture: captures.Capture,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    align: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Score:
     """Score a mesh (world vertices [V, 3], triangles [F, 3]). Raises BridgeError without ground truth.
 
-    align: ground-truth vertices [N, 3]; the mesh is first brought to them by a similarity (trimmed nearest points).
+    align: ground-truth vertices [N, 3] and triangles; the mesh is first brought to them by align_similarity.
     """
     if capture.evaluation is None or not capture.evaluation.views:
         raise BridgeError(
@@ -74,7 +79,7 @@ def evaluate(
             "Give a capture with ground truth.",
         )
     if align is not None:
-        vertices = align_similarity(vertices, align)
+        vertices = align_similarity(vertices, *align)
     truths = [read_truth(capture.evaluation, i) for i in range(len(capture.evaluation.views))]
     # numbers stay small, and float32 exact enough, about the mesh's own centre
     center = vertices.mean(0)
@@ -137,37 +142,39 @@ def read_truth(evaluation: captures.Evaluation, index: int) -> Truth:
     return Truth(view.camera.resize(width, height), depth, normals * whole[..., None], face)
 
 
-def align_similarity(source: np.ndarray, target: np.ndarray, rounds: int = 400) -> np.ndarray:
-    """Source vertices after the similarity (Umeyama 1991) that brings them closest to the target's points.
+def align_similarity(
+    source: np.ndarray, target: np.ndarray, target_faces: np.ndarray, rounds: int = 60
+) -> np.ndarray:  # [V, 3]
+    """Source vertices after the similarity that brings them closest to the target's surface.
 
-    Nearest points with the worst fifth left out each round; starts from equal centroids and equal spread.
+    Iterated point-to-plane fit (Chen and Medioni 1992) with a scale, the worst fifth of the points left out each
+    round; starts from equal centroids and equal spread, so both must be upright within some 30 degrees.
     """
     from scipy.spatial import cKDTree
 
-    tree = cKDTree(target)
+    center = target.mean(0)
+    spread = np.linalg.norm(target - center, axis=1).mean()
+    surface = (target - center) / spread
+    normals = vertex_normals(surface, target_faces)
+    tree = cKDTree(surface)
+    points = source - source.mean(0)
+    points = points / np.linalg.norm(points, axis=1).mean()
     rng = np.random.default_rng(0)
-    chosen = source[rng.choice(len(source), min(len(source), 20_000), replace=False)]
-    spread = np.linalg.norm(target - target.mean(0), axis=1).mean()
-    scale = spread / np.linalg.norm(source - source.mean(0), axis=1).mean()
-    A, b = scale * np.eye(3), target.mean(0) - scale * source.mean(0)
+    chosen = rng.choice(len(points), min(len(points), 20_000), replace=False)
     for _ in range(rounds):
-        moved = chosen @ A.T + b
-        distance, nearest = tree.query(moved)
+        p = points[chosen]
+        distance, nearest = tree.query(p)
         keep = distance <= np.quantile(distance, 0.8)
-        A, b = umeyama(chosen[keep], target[nearest[keep]])
-        if np.abs(chosen @ A.T + b - moved).max() < 1e-5 * spread:
+        p, n = p[keep], normals[nearest[keep]]
+        gap = ((surface[nearest[keep]] - p) * n).sum(1)
+        # p' = p + turn x p + growth p + shift, all small
+        system = np.concatenate([np.cross(p, n), (p * n).sum(1, keepdims=True), n], axis=1)
+        x = np.linalg.lstsq(system, gap, rcond=None)[0]
+        rotation = Rotation.from_rotvec(x[:3]).as_matrix()
+        points = (1 + x[3]) * points @ rotation.T + x[4:]
+        if np.abs(x).max() < 1e-9:
             break
-    return source @ A.T + b
-
-
-def umeyama(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least-squares similarity: target = A source + b with A = scale * rotation (Umeyama 1991, Eq. 40-43)."""
-    mean_s, mean_t = source.mean(0), target.mean(0)
-    s, t = source - mean_s, target - mean_t
-    U, D, Vt = np.linalg.svd(t.T @ s / len(s))
-    sign = np.array([1, 1, np.sign(np.linalg.det(U @ Vt))])
-    A = (D * sign).sum() / (s**2).sum(1).mean() * (U * sign) @ Vt
-    return A, mean_t - A @ mean_s
+    return points * spread + center
 
 
 def _to_camera(normals: np.ndarray, camera: Camera) -> np.ndarray:
@@ -195,7 +202,7 @@ def main(argv: list[str]) -> int:
                 raise BridgeError(
                     "no-truth", "The capture names no ground-truth mesh to align to.", "Leave out --align."
                 )
-            align = results.read_ply(capture.evaluation.mesh)[0]
+            align = results.read_ply(capture.evaluation.mesh)
         score = evaluate(capture, vertices, faces, align)
     except BridgeError as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -52,11 +52,8 @@ def test_alignment_recovers_a_similarity(capture, body):
     angle = 0.1
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
     foreign = 3.0 * body[0] @ turn.T + [4, 5, 6]
-    aligned = evaluate.align_similarity(foreign, body[0])
-    assert np.linalg.norm(aligned - body[0], axis=1).max() < 0.02
-    A, b = evaluate.umeyama(body[0], foreign)
-    np.testing.assert_allclose(A, 3.0 * turn, atol=1e-9)
-    np.testing.assert_allclose(b, [4, 5, 6], atol=1e-9)
+    aligned = evaluate.align_similarity(foreign, *body)
+    assert np.linalg.norm(aligned - body[0], axis=1).max() < 1e-3
 
 
 def test_no_truth_and_no_overlap_are_sentences(tmp_path, capture, body):

@@ -80,7 +80,7 @@ def test_attributes_and_files(done):
     for name, kind in (("view_count", np.int32), ("confidence", np.float32), ("normal_error", np.float32)):
         assert arrays[name].shape == (count,) and arrays[name].dtype == kind
     assert arrays["view_count"].max() <= 8 and (arrays["view_count"] >= 2).mean() > 0.9
-    assert 0 <= arrays["confidence"].min() and arrays["confidence"].max() <= 1
+    assert arrays["confidence"].min() >= 0 and arrays["confidence"].max() <= 1
     assert np.nanmedian(arrays["normal_error"]) < 4
     report = json.loads((output / "report.json").read_text())
     assert report["vertices"] == count and report["mask_iou"] > 0.97 and len(report["views"]) == 8
