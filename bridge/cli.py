@@ -140,7 +140,9 @@ def normals(argv: list[str]) -> int:
         import numpy as np
 
         from . import images, picture
-        from .job import Reporter, Workshop, read_inputs
+        from .inputs import read_inputs
+        from .job import Workshop
+        from .reporter import Reporter
 
         claim_folder(options.output)
         with Terminal() as terminal, _stoppable() as control:

@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,86 +19,17 @@ from .cameras import Camera
 from .errors import BridgeError, Cancelled
 from .files import claim_folder
 from .framing import HeadFrame, head_frame
-from .images import Photo, read_normals, read_photo
+from .inputs import Inputs, make_targets, measured_map, read_inputs
 from .normals import NormalMap, NormalPredictor, make_predictor
-from .protocol import (
-    MINIMUM_VIEWS,
-    VERSION,
-    Error,
-    JobSettings,
-    Message,
-    Preview,
-    Progress,
-    Result,
-    Run,
-    Status,
-    Warning,
-)
+from .protocol import VERSION, Error, JobSettings, Preview, Result, Run, Status
 from .raster import choose
+from .reporter import Reporter
 from .solve import Mesh, Solver, SolveSettings, Target, coverage
 from .wire import Control, Send
 
 NORMALS_SIZE = 512  # pixels of the longer side of a predicted map
 PREVIEW_SECONDS = 0.4
 HEAD_MM = (120.0, 1200.0)  # a head with shoulders is within this, or the scale is wrong
-OPENGL_TO_OPENCV = np.array([1, -1, -1], np.float32)
-
-# stage -> share of the whole job's time on a CPU; only the progress bar believes in it
-STAGES = {"Reading photos": 0.04, "Predicting normals": 0.30, "Carving the head": 0.58, "Measuring": 0.08}
-
-
-@dataclass
-class Inputs:
-    """What the first two stages leave for the others."""
-
-    capture: captures.Capture
-    photos: list[Photo]
-    given_masks: list[np.ndarray | None]
-    maps: list[NormalMap] = field(default_factory=list)
-    provider: str = "files"
-
-
-class Reporter:
-    """Turns stage steps into Progress messages with a fraction that never falls and an honest remaining time."""
-
-    def __init__(self, run_id: str, send: Send, control: Control, shares: dict[str, float] | None = None) -> None:
-        self.id = run_id
-        self.send = send
-        self.control = control
-        self.shares = dict(shares or STAGES)
-        self.seconds: dict[str, float] = {}
-        self.started = time.monotonic()
-        self.stage = ""
-        self.stage_started = self.started
-        self.before = 0.0
-
-    def begin(self, stage: str) -> None:
-        self.end()
-        self.stage = stage
-        self.stage_started = time.monotonic()
-        self.step(0, 1)
-
-    def end(self) -> None:
-        if self.stage:
-            self.seconds[self.stage] = round(time.monotonic() - self.stage_started, 3)
-            self.before += self.shares[self.stage]
-            self.stage = ""
-
-    def step(self, done: int, total: int) -> None:
-        """Report, and leave through Cancelled when the user asked for it."""
-        self.check()
-        total = max(total, 1)
-        fraction = min(self.before + self.shares[self.stage] * done / total, 1.0)
-        elapsed = time.monotonic() - self.started
-        eta = elapsed * (1 - fraction) / fraction if fraction > 0.05 else None
-        self.send(Progress(self.id, self.stage, done, total, fraction, eta))
-
-    def check(self) -> None:
-        if self.control.cancel.is_set():
-            raise Cancelled
-
-    def warn(self, code: str, sentence: str, cure: str = "") -> None:
-        self.send(Warning(self.id, code, sentence, cure))
 
 
 class Workshop:
@@ -128,7 +59,7 @@ class Workshop:
     def predict(self, inputs: Inputs, settings: JobSettings, report: Reporter, size: int = NORMALS_SIZE) -> None:
         """Stage 1: fill inputs.maps from files or from a predictor (cached by content)."""
         if settings.normals == "measured":
-            inputs.maps = [_measured(inputs, i) for i in range(len(inputs.photos))]
+            inputs.maps = [measured_map(inputs, i) for i in range(len(inputs.photos))]
             return
         device = settings.device
         key = (settings.normals, device)
@@ -188,70 +119,6 @@ def as_error(run_id: str, error: Exception) -> Error:
         return Error(run_id, "failed", str(error) or type(error).__name__, "")
     cure = "Please report it with the run's log."
     return Error(run_id, "internal", f"The bridge met a fault of its own: {type(error).__name__}: {error}.", cure)
-
-
-def read_inputs(path: Path, report: Reporter) -> Inputs:
-    """Stage 0: the capture, its photographs and masks, checked. Raises BridgeError."""
-    capture = captures.load(path)
-    if len(capture.views) < MINIMUM_VIEWS:
-        raise BridgeError(
-            "too-few-views",
-            f"The capture '{capture.name}' has {len(capture.views)} usable "
-            f"camera{'s' if len(capture.views) != 1 else ''}; a head needs at least {MINIMUM_VIEWS}.",
-            "Add cameras with photographs that show the head from other sides.",
-        )
-    check_rig(capture.cameras)
-    inputs = Inputs(capture, [], [])
-    for i, view in enumerate(capture.views):
-        photo = read_photo(view)
-        inputs.photos.append(photo)
-        inputs.given_masks.append(masks.head_mask(view, photo))
-        report.step(i + 1, len(capture.views))
-    given = [mask is not None for mask in inputs.given_masks]
-    if any(given) and not all(given):
-        lacking = [view.name for view, has in zip(capture.views, given) if not has]
-        report.warn("mask-missing", f"No mask for {', '.join(lacking)}: it is predicted there.")
-    return inputs
-
-
-def check_rig(cameras: Sequence[Camera]) -> None:
-    """Refuse cameras that do not look at one common place. Raises BridgeError "cameras-apart"."""
-    cure = "Check the camera's rotation and its axes (a camera looks along its own -Z in Blender, +Z in OpenCV)."
-    try:
-        frame = head_frame(cameras)
-    except ValueError:
-        raise BridgeError("cameras-apart", "All cameras look in parallel, so no head can be placed.", cure) from None
-    for camera in cameras:
-        if (frame.center - camera.center) @ camera.forward <= 0:
-            sentence = f"Camera '{camera.name}' looks away from the point that the others look at."
-            raise BridgeError("cameras-apart", sentence, cure)
-
-
-def make_targets(maps: Sequence[NormalMap]) -> list[Target]:
-    """Camera-space maps into the world frame that the solver works in."""
-    targets = []
-    for found in maps:
-        world = (found.normals * OPENGL_TO_OPENCV) @ found.camera.R.astype(np.float32)
-        targets.append(Target(found.camera, world, found.matte, found.confidence))
-    return targets
-
-
-def _measured(inputs: Inputs, i: int) -> NormalMap:
-    view = inputs.capture.views[i]
-    if view.normals is None:
-        raise BridgeError(
-            "normals-missing",
-            f"View '{view.name}' names no normal map, but measured normals were asked for.",
-            "Add the map to the capture, or choose the network as the source of normals.",
-        )
-    normals = read_normals(view.normals, inputs.capture.normals_encoding, f"view '{view.name}'")
-    height, width = normals.shape[:2]
-    camera = inputs.photos[i].camera.resize(width, height)
-    known = (normals != 0).any(-1)
-    mask = inputs.given_masks[i]
-    matte = known.astype(np.float32) if mask is None else quality.resize_map(mask, width, height)
-    # where the mask shows head but the map is silent, the normal does not count
-    return NormalMap(camera, normals, matte, known.astype(np.float32))
 
 
 _MAPS = ("normals", "matte", "confidence", "canonical")
@@ -361,7 +228,7 @@ def _write(
         "skullptor": VERSION,
         "capture": inputs.capture.name,
         "settings": asdict(run.settings),
-        "solve": asdict(replace(solve_settings)),
+        "solve": asdict(solve_settings),
         "normals_provider": inputs.provider,
         "rasteriser": solve_settings.raster,
         "steps": steps,
@@ -399,6 +266,3 @@ def _check_size(mesh: Mesh, capture: captures.Capture, report: Reporter) -> list
             "Check the scene's unit scale or the capture's unit_mm, unless the subject is a statue.",
         )
     return [round(float(value), 2) for value in size]
-
-
-__all__ = ["Inputs", "Message", "Reporter", "Workshop", "as_error", "check_rig", "make_targets", "read_inputs"]

@@ -1,0 +1,98 @@
+"""The first stage: a capture with its photographs and masks, read and checked; and maps in the solver's frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from . import capture as captures
+from . import masks, quality
+from .cameras import Camera
+from .errors import BridgeError
+from .framing import head_frame
+from .images import Photo, read_normals, read_photo
+from .normals import NormalMap
+from .protocol import MINIMUM_VIEWS
+from .reporter import Reporter
+from .solve import Target
+
+OPENGL_TO_OPENCV = np.array([1, -1, -1], np.float32)
+
+
+@dataclass
+class Inputs:
+    """What the first two stages leave for the others."""
+
+    capture: captures.Capture
+    photos: list[Photo]
+    given_masks: list[np.ndarray | None]
+    maps: list[NormalMap] = field(default_factory=list)
+    provider: str = "files"
+
+
+def read_inputs(path: Path, report: Reporter) -> Inputs:
+    """Stage 0: the capture, its photographs and masks, checked. Raises BridgeError."""
+    capture = captures.load(path)
+    if len(capture.views) < MINIMUM_VIEWS:
+        raise BridgeError(
+            "too-few-views",
+            f"The capture '{capture.name}' has {len(capture.views)} usable "
+            f"camera{'s' if len(capture.views) != 1 else ''}; a head needs at least {MINIMUM_VIEWS}.",
+            "Add cameras with photographs that show the head from other sides.",
+        )
+    check_rig(capture.cameras)
+    inputs = Inputs(capture, [], [])
+    for i, view in enumerate(capture.views):
+        photo = read_photo(view)
+        inputs.photos.append(photo)
+        inputs.given_masks.append(masks.head_mask(view, photo))
+        report.step(i + 1, len(capture.views))
+    given = [mask is not None for mask in inputs.given_masks]
+    if any(given) and not all(given):
+        lacking = [view.name for view, has in zip(capture.views, given) if not has]
+        report.warn("mask-missing", f"No mask for {', '.join(lacking)}: it is predicted there.")
+    return inputs
+
+
+def check_rig(cameras: Sequence[Camera]) -> None:
+    """Refuse cameras that do not look at one common place. Raises BridgeError "cameras-apart"."""
+    cure = "Check the camera's rotation and its axes (a camera looks along its own -Z in Blender, +Z in OpenCV)."
+    try:
+        frame = head_frame(cameras)
+    except ValueError:
+        raise BridgeError("cameras-apart", "All cameras look in parallel, so no head can be placed.", cure) from None
+    for camera in cameras:
+        if (frame.center - camera.center) @ camera.forward <= 0:
+            sentence = f"Camera '{camera.name}' looks away from the point that the others look at."
+            raise BridgeError("cameras-apart", sentence, cure)
+
+
+def measured_map(inputs: Inputs, i: int) -> NormalMap:
+    """The stored normal map of view i. Raises BridgeError "normals-missing" and what images.read_normals raises."""
+    view = inputs.capture.views[i]
+    if view.normals is None:
+        raise BridgeError(
+            "normals-missing",
+            f"View '{view.name}' names no normal map, but measured normals were asked for.",
+            "Add the map to the capture, or choose the network as the source of normals.",
+        )
+    normals = read_normals(view.normals, inputs.capture.normals_encoding, f"view '{view.name}'")
+    height, width = normals.shape[:2]
+    camera = inputs.photos[i].camera.resize(width, height)
+    known = (normals != 0).any(-1)
+    mask = inputs.given_masks[i]
+    matte = known.astype(np.float32) if mask is None else quality.resize_map(mask, width, height)
+    # where the mask shows head but the map is silent, the normal does not count
+    return NormalMap(camera, normals, matte, known.astype(np.float32))
+
+
+def make_targets(maps: Sequence[NormalMap]) -> list[Target]:
+    """Camera-space maps into the world frame that the solver works in."""
+    targets = []
+    for found in maps:
+        world = (found.normals * OPENGL_TO_OPENCV) @ found.camera.R.astype(np.float32)
+        targets.append(Target(found.camera, world, found.matte, found.confidence))
+    return targets
