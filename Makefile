@@ -52,6 +52,13 @@ test-slow: .venv/dev.done .venv-blender/done
 lint: .venv/dev.done
 	$(BRIDGE) -m ruff check . && $(BRIDGE) -m ruff format --check .
 
+# The extension's zip, checked, and an index beside it: a folder that a studio can host as a repository.
+dist: .venv-blender/done
+	@mkdir -p dist; tool=$$(ls .venv-blender/lib/python*/site-packages/bpy/*/scripts/addons_core/bl_pkg/cli/blender_ext.py); \
+	tags=$$(ls .venv-blender/lib/python*/site-packages/bpy/*/scripts/modules/_bpy_internal/extensions/tags.py); \
+	$(BPY) $$tool validate --valid-tags $$tags . && $(BPY) $$tool build --source-dir . --output-dir dist && \
+	$(BPY) $$tool server-generate --repo-dir dist && ls -l dist
+
 bench: .venv/dev.done
 	$(BRIDGE) -m bench $(BENCH)
 
