@@ -1,10 +1,18 @@
-"""Triangle meshes as plain arrays: adjacency, normals, Laplacian, remeshing. Knows no cameras, images, jobs or files."""
+"""Triangle meshes as plain arrays: adjacency, normals, Laplacian, remeshing.
+
+Knows no cameras, images, jobs or files.
+"""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
+
+# Threads that wait for work must sleep, not spin: a solve has a dozen short parallel sections a step, and on a machine
+# that is busy with something else spinning made it 10x slower. Read by OpenMP when numba starts its threads.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,10 +22,16 @@ class Mesh:
     vertices: np.ndarray  # [V, 3] float64, world
     faces: np.ndarray  # [F, 3] int32
 
+    def normals(self) -> np.ndarray:  # [V, 3] float32
+        """Area-weighted unit normals of the vertices."""
+        from .normals import vertex_normals
+
+        return vertex_normals(self.vertices - self.vertices.mean(0), self.faces)
+
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A closed mesh with its connectivity, as the optimisation and the rasterisers pass it around (mesh/topology.py)."""
+    """A closed mesh with its connectivity (mesh/topology.py), as optimiser and rasterisers pass it around."""
 
     vertices: np.ndarray  # [V, 3] float32
     faces: np.ndarray  # [F, 3] int32

@@ -75,8 +75,8 @@ def list_collapses(start, twin, face_count, flagged, priority, candidates, ranks
 
 
 @njit(cache=True)
-def list_splits(data, start, twin, face_count, tolerance, candidates, ranks):
-    """Lists each edge longer than (1 + tolerance) of its target; ranks = length squared."""
+def list_splits(data, start, twin, face_count, tolerance, candidates, ranks, moved):
+    """Lists each edge longer than (1 + tolerance) of its target; ranks = length squared, moved[h] = h."""
     count = 0
     for h in range(3 * face_count):
         if start[h] < 0:
@@ -89,6 +89,7 @@ def list_splits(data, start, twin, face_count, tolerance, candidates, ranks):
             if squared > limit * limit:
                 candidates[count] = h
                 ranks[count] = squared
+                moved[h] = h
                 count += 1
     return count
 

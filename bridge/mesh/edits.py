@@ -145,13 +145,17 @@ def collapse_edges(data, start, twin, degree, order, candidates, priority, lock,
 
 
 @njit(cache=True)
-def split_edges(data, start, twin, degree, order, candidates, vertex_count, face_count):
-    """Puts a vertex in the middle of each candidate edge and cuts its two faces; returns the new (V, F)."""
+def split_edges(data, start, twin, degree, order, candidates, moved, vertex_count, face_count):
+    """Puts a vertex in the middle of each candidate edge and cuts its two faces; returns the new (V, F).
+
+    A split moves one other edge of each face to a new half-edge; moved [3F] (moved[h] = h on entry, for candidates)
+    remembers where, so that every candidate is split as the edge it was.
+    """
     for q in range(order.shape[0]):
-        h = candidates[order[q]]
+        h = moved[candidates[order[q]]]
         g = twin[h]
         a, b = start[h], start[g]
-        h1, h2, g1, g2 = next_half_edge(h), previous_half_edge(h), next_half_edge(g), previous_half_edge(g)
+        h1, h2, g2 = next_half_edge(h), previous_half_edge(h), previous_half_edge(g)
         c, d = start[h2], start[g2]
         m = vertex_count
         vertex_count += 1
@@ -161,6 +165,7 @@ def split_edges(data, start, twin, degree, order, candidates, vertex_count, face
         k1, k2, l0, l1, l2 = k0 + 1, k0 + 2, k0 + 3, k0 + 4, k0 + 5
         face_count += 2
         th1, tg2 = twin[h1], twin[g2]
+        moved[h1], moved[g2] = k1, l2
         start[h1], start[g] = m, m
         start[k0], start[k1], start[k2] = m, b, c
         start[l0], start[l1], start[l2] = b, m, d
@@ -192,7 +197,7 @@ def flip_turns_a_face(data, a, b, c, d):
 
 @njit(cache=True)
 def flip_edges(data, start, twin, degree, face_count):
-    """One sweep of flips that bring degrees closer to 6 without turning a face or doubling an edge; returns the count."""
+    """One sweep of flips that bring degrees closer to 6, never turning a face or doubling an edge; gives the count."""
     done = 0
     for h in range(3 * face_count):
         g = twin[h]

@@ -94,14 +94,15 @@ class HalfEdgeMesh:
 
     def _split(self, max_vertices: int) -> None:
         F = self.face_count
-        n = list_splits(self._data, self._start, self._twin, F, TOLERANCE, self._candidates, self._ranks)
+        n = list_splits(self._data, self._start, self._twin, F, TOLERANCE, self._candidates, self._ranks, self._moved)
         budget = max(0, max_vertices - (self.vertex_count - self._removed))
-        candidates = self._candidates[:n]
+        candidates, moved = self._candidates[:n], self._moved
         order = np.argsort(-self._ranks[:n], kind="stable")[:budget]
         if self.vertex_count + len(order) > self._capacity:
             self._allocate(int((self.vertex_count + len(order)) * 1.5))
+            self._moved[: len(moved)] = moved
         self.vertex_count, self.face_count = split_edges(
-            self._data, self._start, self._twin, self._degree, order, candidates, self.vertex_count, F
+            self._data, self._start, self._twin, self._degree, order, candidates, self._moved, self.vertex_count, F
         )
 
     def sort_memory(self) -> None:
@@ -142,6 +143,7 @@ class HalfEdgeMesh:
         self._candidates = np.empty(3 * faces // 2 + 8, np.int32)
         self._ranks = np.empty(3 * faces // 2 + 8, np.float32)
         self._priority = np.empty(3 * faces, np.float32)
+        self._moved = np.empty(3 * faces, np.int32)
         self._flagged = np.empty(faces, np.int8)
         self._vertex_map = np.empty(vertices, np.int32)
         self._face_map = np.empty(faces, np.int32)

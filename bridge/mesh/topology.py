@@ -1,7 +1,7 @@
 """Connectivity of triangle meshes as index arrays: twins, degrees, outgoing half-edges, memory order.
 
-A half-edge is h = 3 * face + corner and runs from faces[face, corner] to the next corner. twin[h] is the half-edge of the
-neighbouring face that runs the other way, -1 on a border.
+A half-edge is h = 3 * face + corner and runs from faces[face, corner] to the next corner. twin[h] is the half-edge of
+the neighbouring face that runs the other way, -1 on a border.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def choose(name: Backend) -> Backend:
 
 
 def make_rasteriser(name: Backend, cameras: Sequence[Camera]) -> Rasteriser:
-    """The backend of that name, or what choose() takes for "auto"."""
+    """The backend of that name (see choose) for these cameras."""
     name = choose(name)
     if name == "cpu":
         from .cpu import CpuRasteriser

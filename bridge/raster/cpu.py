@@ -13,7 +13,7 @@ from ..mesh.normals import closed_normals_backward, closed_vertex_normals, norma
 from .fused import add_parts, step_views
 from .images import ImageTargets, LossSettings, PackedCameras, Render
 from .shading import pixel_ray, pixel_weights
-from .silhouette import ITEM_FIELDS, item_capacity
+from .silhouette import ITEM_FIELDS, find_silhouettes, item_capacity
 from .visibility import project, rasterise
 
 MAX_PARTS = 16  # gradient buffers; constant, so that results do not depend on the machine's number of cores
@@ -115,6 +115,23 @@ class CpuRasteriser:
         normalisation_backward(normals, lengths, g_normals)
         closed_normals_backward(vertices, start, twin, outgoing, g_normals, result)
         return float(losses.sum()), result
+
+    def silhouettes(self, surface: Surface) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Per view: triangle ids [H, W] and silhouette items [n, 5] as loss_and_gradient uses them (for tests)."""
+        ids, items = [], []
+        for c, (H, W) in enumerate(self.packed.size):
+            projected = np.empty_like(surface.vertices)
+            facing = np.empty(len(surface.faces), np.uint8)
+            zbuffer, seen = np.empty((H, W), np.float32), np.empty((H, W), np.int32)
+            found = np.empty((item_capacity(int(W), int(H)), ITEM_FIELDS), np.int32)
+            K = self.packed.K[c]
+            project(surface.vertices, self.packed.R[c], self.packed.t[c], K, projected)
+            rasterise(projected, surface.faces, zbuffer, seen, facing)
+            n = find_silhouettes(projected, surface.faces, surface.twin, facing, zbuffer, seen, np.float32(K[0]),
+                                 np.float32(K[1]), found, np.empty(len(found), np.float32))  # fmt: skip
+            ids.append(seen)
+            items.append(found[:n])
+        return ids, items
 
     def _array(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
         """Scratch of that shape, cut from a buffer that is replaced only when it is too small. First use: zeros."""

@@ -1,8 +1,8 @@
 """The whole differentiable step of the CPU backend for one view, and over all views: forward, loss, backward.
 
-Pixels that no silhouette touches (nearly all) are shaded, compared and sent back in one go; the pixels on either side of a
-silhouette go through the blend first. Views are dealt in fixed order to a fixed number of parts, each with a gradient
-buffer of its own that is added up in order, so the result does not depend on the number of threads.
+Pixels that no silhouette touches (nearly all) are shaded, compared and sent back in one go; the pixels on either side
+of a silhouette go through the blend first. Views are dealt in fixed order to a fixed number of parts, each with a
+gradient buffer of its own that is added up in order, so the result does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -125,10 +125,10 @@ def view_loss(vertices, normals, faces, P, ids, items, crossing, count, target, 
 
 
 @njit(parallel=True, cache=True)
-def step_views(vertices, normals, faces, twin, R, t, center, K, size, offset, targets, mode, mask_weight, robust2, scale,
-               P, facing, zbuffer, ids, items, crossing, touched, listed, color, out, g_out, g_color, gradients, losses,
-               counts):  # fmt: skip
-    """All views. Every scratch array has a leading axis of parts; losses and counts (silhouette pairs) have one of views."""
+def step_views(vertices, normals, faces, twin, R, t, center, K, size, offset, targets, mode, mask_weight, robust2,
+               scale, P, facing, zbuffer, ids, items, crossing, touched, listed, color, out, g_out, g_color, gradients,
+               losses, counts):  # fmt: skip
+    """All views. Scratch arrays have a leading axis of parts; losses and counts (silhouette pairs) one of views."""
     views = R.shape[0]
     parts = gradients.shape[0]
     for part in prange(parts):

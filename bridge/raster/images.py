@@ -57,7 +57,7 @@ class LossSettings:
     """Per pixel: weight * normal term + mask_weight * (coverage - mask)^2, summed and scaled by the covered pixels.
 
     The normal terms, with N the target and Nbar the antialiased rendering (0 in the background):
-    linear -N . Nbar (Eq. 8), l1 sum |Nbar - N|, l2 |Nbar - N|^2 / 2, robust e / (1 + e / robust_scale^2) / 2, e = |Nbar - N|^2.
+    linear -N . Nbar (Eq. 8), l1 sum |Nbar - N|, l2 e / 2, robust e / (1 + e / robust_scale^2) / 2; e = |Nbar - N|^2.
     """
 
     kind: str = "l1"

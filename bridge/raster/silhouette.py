@@ -114,7 +114,7 @@ def find_silhouettes(P, faces, twin, facing, zbuffer, ids, fx, fy, items, crossi
 
 @njit(cache=True)
 def blend(items, crossing, count, color, out):
-    """Antialiasing: the pixel on whose side the silhouette lies takes |0.5 - t| of the other. color, out [pixels, 4]."""
+    """The pixel on whose side the silhouette lies takes |0.5 - t| of the other. color, out [pixels, 4]."""
     for m in range(count):
         p, q = items[m, 0], items[m, 1]
         w = 0.5 - crossing[m]
@@ -125,7 +125,7 @@ def blend(items, crossing, count, color, out):
 
 @njit(cache=True)
 def blend_backward(items, crossing, count, P, faces, R, K, width, color, g_out, g_color, gradient):
-    """dL/d(out) -> adds to dL/d(color) [pixels, 4] and, through t, to the positions of the edge's ends (gradient [V, 6])."""
+    """dL/d(out) -> adds to dL/d(color) [pixels, 4] and, through t, to the edge's ends (gradient [V, 6])."""
     for m in range(count):
         p, q, f, e, d = items[m, 0], items[m, 1], items[m, 2], items[m, 3], items[m, 4]
         w = 0.5 - crossing[m]

@@ -1,4 +1,4 @@
-"""Which triangle each pixel centre sees: projection and a z-buffer over 1 / z (linear on the screen, larger = nearer)."""
+"""Which triangle each pixel centre sees: projection and a z-buffer over 1 / z (linear on the screen, larger nearer)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def project(vertices, R, t, K, projected):
         X = r00 * x + r01 * y + r02 * z + t0
         Y = r10 * x + r11 * y + r12 * z + t1
         Z = r20 * x + r21 * y + r22 * z + t2
-        if Z > f32(NEAR):
+        if f32(NEAR) < Z:
             inverse = f32(1.0) / Z
             projected[i, 0] = (fx * X + skew * Y) * inverse + cx
             projected[i, 1] = fy * Y * inverse + cy

@@ -50,15 +50,15 @@ def _step(data, gradient, means, step, rate, laplacian, shortest, longest, speed
         speed = math.sqrt(speed)
         data[i, SPEED] = speed
         length = data[i, LENGTH] * (1 + (speed - speed_reference) * gain)
-        data[i, LENGTH] = min(max(length, shortest), longest)
+        data[i, LENGTH] = min(max(length, shortest[i]), longest)
 
 
 def optimise(mesh: HalfEdgeMesh, outgoing: np.ndarray, positions: np.ndarray, gradient: np.ndarray, step: int,
-             rate: float, laplacian: float, lengths: tuple[float, float]) -> None:  # fmt: skip
-    """Moves the mesh by one step (counted from 1) and adapts the target lengths within lengths = (shortest, longest).
+             rate: float, laplacian: float, shortest: np.ndarray, longest: float) -> None:  # fmt: skip
+    """Moves the mesh by one step (counted from 1) and adapts the target lengths within shortest [V] .. longest.
 
     The Laplacian term of Eq. 7 enters the gradient scaled by the vertex's speed: it smooths what is still moving.
     """
     means = np.empty_like(positions)
     neighbour_means(positions, mesh.start, mesh.twin, outgoing, means)
-    _step(mesh.data, gradient, means, step, rate, laplacian, lengths[0], lengths[1], SPEED_REFERENCE, GAIN)
+    _step(mesh.data, gradient, means, step, rate, laplacian, shortest, longest, SPEED_REFERENCE, GAIN)

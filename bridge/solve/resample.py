@@ -20,10 +20,10 @@ def _box_weights(length: int, start: float, side: float, size: int) -> np.ndarra
 
 
 def resample(maps: np.ndarray, x: float, y: float, side: float, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The window [x, x + side] x [y, y + side] (pixel corners) of maps [H, W, k] -> [size, size, k], inside [size, size].
+    """The window [x, x + side] x [y, y + side] (pixel corners) of maps [H, W, k] -> [size, size, k], inside [size]^2.
 
-    Each output pixel is the mean of what it covers inside the image; inside is 1 where it lies wholly in the image and 0
-    where any part of it is outside.
+    Each output pixel is the mean of what it covers inside the image; inside is 1 where it lies wholly in the image and
+    0 where any part of it is outside.
     """
     H, W = maps.shape[:2]
     rows = _box_weights(H, y, side, size)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from .settings import SolveSettings
 
 
@@ -36,7 +34,3 @@ def learning_rate(settings: SolveSettings, fraction: float) -> float:
     late = max(0.0, (fraction - DECAY_START) / (1 - DECAY_START))
     return settings.learning_rate * DECAY_TO**late
 
-
-def edge_length_for(area: float, vertices: int) -> float:
-    """Edge of the equilateral triangles that cover an area with about that many vertices (2 V faces)."""
-    return float(np.sqrt(area / (vertices * np.sqrt(3) / 2)))

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..framing import HeadFrame, head_frame
-from ..mesh import Mesh
+from ..mesh import Mesh, Surface
 from ..mesh.remesh import HalfEdgeMesh
-from ..mesh.topology import icosphere, surface_area
+from ..mesh.topology import icosphere
 from ..raster import LossSettings, Rasteriser, make_rasteriser
 from . import schedule
+from .density import shortest_edges
 from .optimise import EXTRA_COLUMNS, optimise
 from .settings import SolveSettings
 from .targets import Level, Target, build_level
@@ -77,9 +78,8 @@ class Solver:
         surface = self._mesh.surface()
         loss, gradient = self._rasteriser.loss_and_gradient(surface, self._level.images, self._loss)
         rate = schedule.learning_rate(self.settings, fraction)
-        lengths = self._edge_limits(stage, surface_area(surface.vertices, surface.faces))
         optimise(self._mesh, surface.outgoing, surface.vertices, gradient, self._done + 1, rate,
-                 self.settings.laplacian, lengths)  # fmt: skip
+                 self.settings.laplacian, self._shortest_edges(surface, stage), schedule.LONGEST)  # fmt: skip
         if self._done + 1 < self.settings.steps:
             self._mesh.remesh(self.settings.max_vertices)
             if (self._done + 1) % SORT_EVERY == 0:
@@ -92,11 +92,12 @@ class Solver:
             self._level = build_level(self._targets, self.frame, resolution, self.settings.alpha)
             self._rasteriser = make_rasteriser(self.settings.raster, self._level.cameras)
 
-    def _edge_limits(self, stage: int, area: float) -> tuple[float, float]:
-        shortest = schedule.edge_length_for(area, self.settings.max_vertices) * schedule.STAGES[stage].edge
+    def _shortest_edges(self, surface: Surface, stage: int) -> np.ndarray:  # [V]
+        """The lower limits of the edge length at this stage."""
+        shortest = shortest_edges(surface, self.settings.max_vertices / schedule.STAGES[stage].edge ** 2)
         if self.settings.min_edge is not None:
-            shortest = max(shortest, self.settings.min_edge / self.frame.radius)
-        return min(shortest, schedule.LONGEST), schedule.LONGEST
+            shortest = np.maximum(shortest, np.float32(self.settings.min_edge / self.frame.radius))
+        return np.minimum(shortest, np.float32(schedule.LONGEST))
 
 
 def _rotation(seed: int) -> np.ndarray:  # [3, 3]

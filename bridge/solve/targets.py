@@ -49,10 +49,19 @@ class Level:
     resolution: int
 
 
-def square_crop(box: np.ndarray) -> tuple[float, float, float]:
-    """Corner x, y and side of the square around a box, with a margin. It may reach outside the image."""
-    side = max(box[2] - box[0], box[3] - box[1]) * (1 + 2 * CROP_MARGIN)
-    return (box[0] + box[2] - side) / 2, (box[1] + box[3] - side) / 2, side
+def square_crop(box: np.ndarray, width: int, height: int) -> tuple[float, float, float]:
+    """Corner x, y and side of the square around a box, with a margin that stops at the image's border.
+
+    Only where the image itself is too narrow for the square does it reach outside.
+    """
+    margin = CROP_MARGIN * max(box[2] - box[0], box[3] - box[1])
+    low = np.maximum(box[:2] - margin, 0)
+    high = np.minimum(box[2:] + margin, (width, height))
+    side = float((high - low).max())
+    corner = (low + high - side) / 2
+    room = np.array([width, height]) - side
+    corner = np.where(room >= 0, np.clip(corner, 0, np.maximum(room, 0)), corner)
+    return float(corner[0]), float(corner[1]), side
 
 
 def facing_weight(normals: np.ndarray, camera: Camera, alpha: float) -> np.ndarray:  # [H, W, 3] -> [H, W]
@@ -75,7 +84,7 @@ def build_level(targets: Sequence[Target], frame: HeadFrame, resolution: int, al
         box = target.box()
         if np.isnan(box).any():
             continue
-        x, y, side = square_crop(box)
+        x, y, side = square_crop(box, target.camera.width, target.camera.height)
         camera = target.camera.crop(x, y, side, side).resize(resolution, resolution)
         weight = np.ones_like(target.mask) if target.weight is None else target.weight
         mask = target.mask[..., None]

@@ -1,0 +1,150 @@
+"""Connectivity, normals and remeshing: invariants over random meshes and long runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.mesh import Surface
+from bridge.mesh.laplacian import neighbour_means, smooth
+from bridge.mesh.normals import closed_normals_backward, closed_vertex_normals, normalisation_backward, vertex_normals
+from bridge.mesh.remesh import HalfEdgeMesh
+from bridge.mesh.topology import build_twins, icosphere, morton_order, signed_volume, surface_area
+from tests.bridge.scenes import bumpy
+
+
+def check_closed(mesh: HalfEdgeMesh) -> None:
+    """Twins mutual and opposite, no directed edge twice, degrees counted, genus 0, no face twice."""
+    start, twin, faces = mesh.start, mesh.twin, mesh.faces
+    end = faces[:, [1, 2, 0]].reshape(-1)
+    assert (twin[twin] == np.arange(len(twin))).all()
+    assert (start[twin] == end).all() and (end[twin] == start).all()
+    key = start.astype(np.int64) * mesh.vertex_count + end
+    assert len(np.unique(key)) == len(key)
+    assert (np.bincount(start, minlength=mesh.vertex_count) == mesh.degree).all()
+    assert mesh.degree.min() >= 3
+    assert mesh.vertex_count - len(start) // 2 + mesh.face_count == 2
+    assert len(np.unique(np.sort(faces, 1), axis=0)) == len(faces)
+    assert np.isfinite(mesh.data).all()
+
+
+def test_icosphere_is_an_outward_sphere():
+    for level in range(4):
+        vertices, faces = icosphere(level, 2.0)
+        assert len(vertices) == 10 * 4**level + 2
+        np.testing.assert_allclose(np.linalg.norm(vertices, axis=1), 2.0)
+        assert (build_twins(faces, len(vertices)) >= 0).all()
+    assert signed_volume(vertices, faces) == pytest.approx(4 / 3 * np.pi * 8, rel=0.02)
+    assert surface_area(vertices, faces) == pytest.approx(16 * np.pi, rel=0.02)
+
+
+def test_twins_of_an_open_and_of_a_twisted_pair():
+    faces = np.array([[0, 1, 2], [2, 1, 3]], np.int32)
+    twin = build_twins(faces, 4)
+    assert twin[1] == 3 and twin[3] == 1 and (np.delete(twin, [1, 3]) == -1).all()
+    assert (build_twins(np.array([[0, 1, 2], [1, 2, 3]], np.int32), 4) == -1).all()  # same direction: no twins
+
+
+def test_normals_and_their_way_back():
+    vertices, faces = bumpy(3)
+    surface = Surface.of(vertices, faces)
+    normals, lengths = np.empty_like(surface.vertices), np.empty(len(vertices), np.float32)
+    closed_vertex_normals(surface.vertices, faces.reshape(-1), surface.twin, surface.outgoing, normals, lengths)
+    np.testing.assert_allclose(normals, vertex_normals(vertices, faces), atol=1e-5)
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=normals.shape).astype(np.float32)
+    gradient, result = weight.copy(), np.zeros_like(normals)
+    normalisation_backward(normals, lengths, gradient)
+    closed_normals_backward(surface.vertices, faces.reshape(-1), surface.twin, surface.outgoing, gradient, result)
+    motion = rng.normal(size=normals.shape)
+    h = 1e-6
+    up = (vertex_normals(vertices + h * motion, faces).astype(np.float64) * weight).sum()
+    # float32 normals limit the numeric side, so a larger step on a smooth function
+    h = 1e-4
+    up = (vertex_normals(vertices + h * motion, faces).astype(np.float64) * weight).sum()
+    down = (vertex_normals(vertices - h * motion, faces).astype(np.float64) * weight).sum()
+    assert (result * motion).sum() == pytest.approx((up - down) / (2 * h), rel=1e-2)
+
+
+def test_neighbour_means_and_smoothing():
+    vertices, faces = bumpy(3)
+    surface = Surface.of(vertices, faces)
+    means = np.empty_like(surface.vertices)
+    neighbour_means(surface.vertices, faces.reshape(-1), surface.twin, surface.outgoing, means)
+    edges = np.unique(np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), 1), axis=0)
+    total, count = np.zeros_like(vertices), np.zeros(len(vertices))
+    for a, b in ((0, 1), (1, 0)):
+        np.add.at(total, edges[:, a], vertices[edges[:, b]])
+        np.add.at(count, edges[:, a], 1)
+    np.testing.assert_allclose(means, total / count[:, None], atol=1e-5)
+    rough = (surface.vertices + np.random.default_rng(0).normal(size=means.shape) * 0.02).astype(np.float32)
+    pinned = np.ones(len(vertices))
+    pinned[:100] = 0
+    result = smooth(rough, faces.reshape(-1), surface.twin, surface.outgoing, pinned, 5)
+    assert (result[:100] == rough[:100]).all()
+    assert np.abs(result[100:] - vertices[100:]).mean() < 0.7 * np.abs(rough[100:] - vertices[100:]).mean()
+    assert signed_volume(result, faces) == pytest.approx(signed_volume(vertices, faces), rel=0.02)
+
+
+def test_morton_order_keeps_neighbours_together():
+    vertices = np.random.default_rng(0).uniform(size=(20000, 3)).astype(np.float32)
+    order = morton_order(vertices)
+    assert sorted(order) == list(range(20000))
+    step = np.linalg.norm(np.diff(vertices[order], axis=0), axis=1)
+    assert step.mean() < 0.15 * np.linalg.norm(np.diff(vertices, axis=0), axis=1).mean()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    level=st.integers(1, 3),
+    length=st.floats(0.03, 0.6),
+    noise=st.floats(0, 0.3),
+    limit=st.integers(50, 3000),
+)
+def test_remeshing_keeps_any_mesh_closed(seed, level, length, noise, limit):
+    """Random bumps, noise up to folded triangles, any target length and vertex limit."""
+    rng = np.random.default_rng(seed)
+    vertices, faces = bumpy(level, seed)
+    mesh = HalfEdgeMesh(vertices + rng.normal(size=vertices.shape) * noise * 0.3, faces, length, extra_columns=1)
+    count = mesh.vertex_count
+    for step in range(6):
+        mesh.data[:, :3] += rng.normal(size=(mesh.vertex_count, 3)) * noise * 0.05
+        mesh.remesh(limit)
+        if step % 3 == 2:
+            mesh.sort_memory()
+        check_closed(mesh)
+        assert mesh.vertex_count <= max(limit, count)
+        count = mesh.vertex_count
+
+
+def test_remeshing_reaches_the_target_length():
+    vertices, faces = icosphere(2)
+    for length in (0.05, 0.12):
+        mesh = HalfEdgeMesh(vertices, faces, length)
+        for _ in range(12):
+            mesh.remesh(100_000)
+        check_closed(mesh)
+        points = mesh.data[:, :3]
+        edges = np.linalg.norm(points[mesh.start] - points[mesh.start[mesh.twin]], axis=1)
+        assert 0.7 * length < edges.mean() < 1.3 * length
+        assert np.percentile(edges, 99) < 1.6 * length  # a flip may leave a longer edge for the next pass
+        assert signed_volume(points, mesh.faces) > 0.9 * signed_volume(vertices, faces)
+
+
+def test_remeshing_again_and_again_is_the_same():
+    results = []
+    for _ in range(2):
+        mesh = HalfEdgeMesh(*bumpy(3), 0.06)
+        for _ in range(5):
+            mesh.remesh(5000)
+        results.append((mesh.data.copy(), mesh.faces.copy()))
+    assert (results[0][0] == results[1][0]).all() and (results[0][1] == results[1][1]).all()
+
+
+def test_an_open_mesh_is_refused():
+    vertices, faces = icosphere(1)
+    with pytest.raises(ValueError, match="not closed"):
+        HalfEdgeMesh(vertices, faces[:-1], 0.1)

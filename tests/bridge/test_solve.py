@@ -1,0 +1,216 @@
+"""The solver from images to mesh, on shapes with a known answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import trimesh
+from scipy.spatial import cKDTree
+
+from bridge.mesh.topology import icosphere
+from bridge.solve import Solver, SolveSettings, Target, coverage, warm_up
+from bridge.solve.resample import resample
+from bridge.solve.targets import build_level, square_crop
+from tests.bridge.scenes import bumpy, look_at, ring, targets_of
+
+SMALL = SolveSettings(steps=100, resolution=64, max_vertices=2000, raster="cpu")
+
+
+def solve(targets, settings=SMALL, steps=None):
+    solver = Solver(targets, settings)
+    for progress in solver:
+        if progress.done == steps:
+            break
+    return solver.finish()
+
+
+def assert_valid(mesh):
+    """Judged by trimesh, not by our own code."""
+    judged = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    assert judged.is_watertight and judged.is_winding_consistent and judged.volume > 0
+    assert judged.euler_number == 2
+    assert np.isfinite(mesh.vertices).all()
+    assert len(np.unique(np.sort(mesh.faces, 1), axis=0)) == len(mesh.faces)
+    assert len(np.unique(mesh.faces)) == len(mesh.vertices)
+
+
+def distance(mesh, vertices, faces):
+    """Mean distance between the surfaces, both ways, by dense samples."""
+    a = trimesh.sample.sample_surface(trimesh.Trimesh(mesh.vertices, mesh.faces, process=False), 20000, seed=1)[0]
+    b = trimesh.sample.sample_surface(trimesh.Trimesh(vertices, faces, process=False), 20000, seed=2)[0]
+    return (cKDTree(a).query(b)[0].mean() + cKDTree(b).query(a)[0].mean()) / 2
+
+
+@pytest.fixture(scope="module")
+def subject():
+    vertices, faces = bumpy(5)
+    return vertices, faces, targets_of(vertices, faces, ring(8, width=96, height=96))
+
+
+@pytest.fixture(scope="module")
+def result(subject):
+    return solve(subject[2])
+
+
+def test_the_shape_is_found(subject, result):
+    vertices, faces, _ = subject
+    assert_valid(result)
+    assert 1200 < len(result.vertices) <= 2000
+    sampling = 0.009  # what the distance between two samplings of the same surface comes to
+    assert distance(result, vertices, faces) < sampling + 0.004
+    assert distance(result, vertices * [-1, 1, 1], faces) > 0.04  # the test can tell a mirrored result
+
+
+def test_the_same_seed_gives_the_same_mesh(subject, result):
+    again = solve(subject[2])
+    assert (again.vertices == result.vertices).all() and (again.faces == result.faces).all()
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1000.0, [0, 0, 0]), (1.0, [1e4, -1e4, 5e3]), (0.01, [3.0, 0, 0])])
+def test_the_worlds_scale_and_origin_do_not_matter(subject, result, scale, offset):
+    targets = [
+        Target(target.camera.transformed(scale, np.eye(3), np.array(offset)), target.normals, target.mask)
+        for target in subject[2]
+    ]
+    moved = solve(targets)
+    assert_valid(moved)
+    back = (moved.vertices - offset) / scale
+    assert distance(trimesh.Trimesh(back, moved.faces), result.vertices, result.faces) < 0.014
+
+
+def test_odd_cameras(subject):
+    """fx != fy, principal points far off centre, sizes that differ between views."""
+    vertices, faces, _ = subject
+    places = [(0, 10), (60, -20), (120, 15), (180, -10), (240, 20), (300, 70)]
+    cameras = [
+        look_at(azimuth, elevation, width=90 + 8 * i, height=120 - 6 * i, fy_ratio=1.25 - 0.07 * i,
+                focal=1.3, shift=(18 - 5 * i, -12 + 4 * i))
+        for i, (azimuth, elevation) in enumerate(places)
+    ]  # fmt: skip
+    mesh = solve(targets_of(vertices, faces, cameras))
+    assert_valid(mesh)
+    assert distance(mesh, vertices, faces) < 0.022
+
+
+@pytest.mark.parametrize("loss", ["linear", "l2", "robust"])
+def test_every_loss_finds_the_shape(subject, loss):
+    vertices, faces, targets = subject
+    mesh = solve(targets, SolveSettings(100, 64, 2000, loss=loss, mask_weight=1.0, raster="cpu"))
+    assert_valid(mesh)
+    assert distance(mesh, vertices, faces) < 0.025
+
+
+def test_stopping_at_any_time_gives_a_valid_mesh(subject):
+    solver = Solver(subject[2], SMALL)
+    for progress in solver:
+        if progress.done in (1, 7, 37, 80):
+            assert_valid(solver.mesh())
+        if progress.done == 80:
+            break
+    assert progress.total == 100
+    assert_valid(solver.finish())
+    assert_valid(Solver(subject[2], SMALL).finish())
+
+
+def test_limits_are_honoured(subject):
+    mesh = solve(subject[2], SolveSettings(80, 64, 700, raster="cpu"))
+    assert 400 < len(mesh.vertices) <= 700
+    coarse = solve(subject[2], SolveSettings(80, 64, 20_000, min_edge=0.12, raster="cpu"))
+    edges = coarse.vertices[coarse.faces] - coarse.vertices[np.roll(coarse.faces, -1, 1)]
+    assert np.linalg.norm(edges, axis=2).mean() > 0.1
+
+
+def test_a_head_cut_by_the_frame_is_not_pushed_inside(subject):
+    """The lower third lies outside every image: what is visible must be as good, and not pulled to the border."""
+    vertices, faces, _ = subject
+    cameras = [camera.crop(0, 0, 96, 62) for camera in ring(8, width=96, height=96)[:7]]
+    mesh = solve(targets_of(vertices, faces, cameras))
+    assert_valid(mesh)
+    top = vertices[:, 1] > 0.2
+    surface = trimesh.sample.sample_surface(trimesh.Trimesh(mesh.vertices, mesh.faces, process=False), 40000, seed=1)[0]
+    assert cKDTree(surface).query(vertices[top])[0].mean() < 0.015
+
+
+def test_noise_is_averaged_over_the_views(subject):
+    vertices, faces, targets = subject
+    rng = np.random.default_rng(0)
+    noisy = []
+    for target in targets:
+        normals = target.normals + rng.normal(size=target.normals.shape) * 0.25  # about 20 degrees
+        normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+        noisy.append(Target(target.camera, normals.astype(np.float32), target.mask))
+    mesh = solve(noisy)
+    assert_valid(mesh)
+    assert distance(mesh, vertices, faces) < 0.022
+
+
+def test_coverage_knows_what_was_seen(subject):
+    vertices, faces, targets = subject
+    seen = coverage(trimesh.Trimesh(vertices, faces, process=False), targets)
+    assert seen.view_count.max() >= 3 and seen.confidence.max() <= 1
+    bottom, front = vertices[:, 1] < -0.93, vertices[:, 1] > 0.5
+    assert seen.confidence[front].mean() > 0.6 > seen.confidence[bottom].mean()
+    one = coverage(trimesh.Trimesh(vertices, faces, process=False), targets[:1])
+    camera = targets[0].camera
+    away = (vertices * (camera.center / np.linalg.norm(camera.center))).sum(1) < -0.2
+    assert (one.view_count[away] == 0).all() and (one.confidence[away] == 0).all()
+    assert 0.25 < (one.view_count > 0).mean() < 0.5
+
+
+def test_resampling_moves_nothing():
+    """A ramp stays the same ramp in pixel coordinates whatever the window: half pixels are in the right place."""
+    y, x = np.mgrid[0:40, 0:60] + 0.5
+    maps = np.stack([x, y], -1).astype(np.float32)
+    for x0, y0, side, size in [(0, 0, 40, 40), (3.3, 5.1, 30.0, 10), (10.0, 8.0, 16.0, 64), (20.5, -8, 48, 24)]:
+        result, inside = resample(maps, x0, y0, side, size)
+        expected = (np.mgrid[0:size, 0:size] + 0.5) * side / size
+        whole = inside > 0
+        assert np.abs(result[..., 0] - (expected[1] + x0))[whole].max() < 0.51 * max(1, side / size) - 0.5 * min(
+            1, side / size
+        ) + 1e-3
+        assert abs((result[..., 0] - (expected[1] + x0))[whole].mean()) < 0.02
+        assert abs((result[..., 1] - (expected[0] + y0))[whole].mean()) < 0.02
+    assert (inside.sum(0) == 0).any() or (inside.sum(1) == 0).any()
+
+
+def test_crops_stay_inside_the_image():
+    x, y, side = square_crop(np.array([0.0, 61, 512, 512]), 512, 512)
+    assert (x, y, side) == (0, 0, 512)
+    x, y, side = square_crop(np.array([100.0, 100, 150, 200]), 512, 512)
+    assert x > 0 and y > 0 and side == pytest.approx(112) and x + side / 2 == pytest.approx(125)
+    x, y, side = square_crop(np.array([0.0, 0, 40, 100]), 40, 100)
+    assert side == 100 and x == -30
+
+
+def test_a_level_keeps_the_cameras_true(subject):
+    """A world point projects to the same place of the head in the crop as in the image."""
+    from bridge.framing import head_frame
+
+    targets = subject[2]
+    frame = head_frame([t.camera for t in targets], np.stack([t.box() for t in targets]))
+    level = build_level(targets, frame, 48, 0.0)
+    point = np.array([[0.3, 0.2, 0.1]])
+    local = (point - frame.center) / frame.radius
+    for target, camera in zip(targets, level.cameras, strict=True):
+        x, y, side = square_crop(target.box(), 96, 96)
+        expected = (target.camera.project(point)[0] - [x, y]) * 48 / side
+        np.testing.assert_allclose(camera.project(local)[0], expected, atol=1e-6)
+
+
+def test_bad_settings_and_targets_are_refused(subject):
+    with pytest.raises(ValueError, match="unknown preset"):
+        SolveSettings.preset("huge")
+    with pytest.raises(ValueError, match="unknown loss"):
+        SolveSettings(loss="l3")
+    with pytest.raises(ValueError, match="mask_weight"):
+        SolveSettings(loss="linear", mask_weight=0.0)
+    with pytest.raises(ValueError, match="fewer than 2"):
+        Solver([Target(t.camera, t.normals, np.zeros_like(t.mask)) for t in subject[2]], SMALL)
+    with pytest.raises(ValueError, match="normals is"):
+        Target(subject[2][0].camera, np.zeros((4, 4, 3), np.float32), subject[2][0].mask)
+
+
+def test_warm_up_runs_everything():
+    assert warm_up() > 0
+    vertices, faces = icosphere(1)
+    assert len(vertices) == 42 and len(faces) == 80
