@@ -1,0 +1,31 @@
+"""Calibrations of other programs -> captures. One registry, one small module a format, each imported when it is used.
+
+A format is a module with ``read(source, pictures) -> Rig``; its docstring states its conventions.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .records import Rig
+
+# name -> (module, what SOURCE is)
+FORMATS = {
+    "colmap": ("colmap", "the folder of a COLMAP model, text or binary"),
+    "metashape": ("metashape", "cameras.xml of Metashape, or doc.xml of PhotoScan"),
+    "realitycapture": ("realitycapture", "a CSV of internal/external parameters, or a folder of XMP sidecars"),
+    "transforms": ("transforms", "transforms.json of instant-ngp, nerfstudio or NeRF"),
+    "multiface": ("multiface", "the KRT file of a multiface rig"),
+    "idr": ("idr", "cameras.npz of IDR, NeuS or H3DS"),
+}
+
+
+def read(name: str, source: Path, images: Path | None = None, masks: Path | None = None) -> Rig:
+    """Read a calibration and find its images. Raises BridgeError; KeyError for a format that does not exist."""
+    from .pictures import Pictures
+
+    module = importlib.import_module(f".{FORMATS[name][0]}", __name__)
+    return module.read(source, Pictures(source, images, masks))

@@ -1,0 +1,99 @@
+"""python -m bridge import FORMAT SOURCE -o CAPTURE, and export-cameras FORMAT CAPTURE -o PLACE."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from .. import capture as captures
+from ..errors import BridgeError
+from . import FORMATS, read
+from .export import WRITERS
+from .records import Rig
+from .write import write
+
+
+def import_main(argv: list[str]) -> int:
+    formats = "\n".join(f"  {name:15} {what}" for name, (_, what) in FORMATS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bridge import",
+        description="Write a capture folder from another program's cameras.",
+        epilog=f"formats:\n{formats}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("format", choices=FORMATS, metavar="FORMAT")
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="the calibration, see below")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="CAPTURE", help="folder of the new capture")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="where the images are (default: around SOURCE)")
+    parser.add_argument("--masks", type=Path, metavar="DIR", help="masks, named or numbered like the images")
+    parser.add_argument("--unit-mm", type=_positive, metavar="X", help="millimetres of one unit of the calibration")
+    parser.add_argument(
+        "--first-pixel",
+        type=float,
+        choices=(0.0, 0.5),
+        default=0.5,
+        help="where the calibration puts the centre of the first pixel, if not where the format does (0.5); "
+        "0 for numbers that come straight from OpenCV",
+    )
+    parser.add_argument("--replace", action="store_true", help="write over an earlier import")
+    options = parser.parse_args(argv)
+
+    def run() -> None:
+        rig = half_pixel(read(options.format, options.source, options.images, options.masks), 0.5 - options.first_pixel)
+        capture = write(rig, options.output, options.unit_mm, options.replace)
+        unit = "of unknown size" if capture.unit_mm is None else f"= {capture.unit_mm:g} mm"
+        masks = sum(view.mask is not None for view in capture.views)
+        with_masks = f", {masks} with masks" if masks else ""
+        print(f"Imported {len(capture.views)} views{with_masks} into '{options.output}'; one unit {unit}.")
+        for note in rig.notes:
+            print(f"Note: {note}", file=sys.stderr)
+        if options.masks and masks < len(capture.views):
+            print(f"Note: {len(capture.views) - masks} views have no mask in '{options.masks}'.", file=sys.stderr)
+
+    return _guarded(run)
+
+
+def export_main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m bridge export-cameras", description="Write a capture's cameras for another program."
+    )
+    parser.add_argument("format", choices=WRITERS, metavar="FORMAT", help=" or ".join(WRITERS))
+    parser.add_argument("capture", type=Path, metavar="CAPTURE")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PLACE", help="folder, or transforms.json")
+    options = parser.parse_args(argv)
+
+    def run() -> None:
+        capture = captures.load(options.capture)
+        print(f"Wrote {len(capture.views)} cameras to '{WRITERS[options.format](capture, options.output)}'.")
+
+    return _guarded(run)
+
+
+def half_pixel(rig: Rig, shift: float) -> Rig:
+    """The rig with all principal points moved by shift pixels."""
+    if not shift:
+        return rig
+    views = []
+    for view in rig.views:
+        K = view.camera.K.copy()
+        K[:2, 2] += shift
+        views.append(replace(view, camera=replace(view.camera, K=K)))
+    return replace(rig, views=tuple(views))
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("must be a positive number")
+    return value
+
+
+def _guarded(run) -> int:
+    try:
+        run()
+    except BridgeError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,91 @@
+"""Write an imported rig as a capture folder: images and masks hard-linked (copied across disks), capture.json last."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import re
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from .. import capture as captures
+from ..capture import Capture, View
+from ..errors import BridgeError
+from ..files import atomic, claim_folder
+from .records import Rig
+
+FORBIDDEN = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
+
+
+def write(rig: Rig, folder: Path, unit_mm: float | None = None, replace_capture: bool = False) -> Capture:
+    """The capture as it is read back from the folder. Raises BridgeError."""
+    if not rig.views:
+        raise BridgeError("import", "No camera with a pose was found.", *rig.notes[:1])
+    _same_image_twice(rig.views)
+    if (folder / "capture.json").exists() and not replace_capture:
+        raise BridgeError(
+            "output",
+            f"'{folder}' holds a capture already.",
+            "Choose another folder, or add --replace to write it anew.",
+        )
+    claim_folder(folder)
+    views = []
+    for view, name in zip(rig.views, _names(rig.views)):
+        image = _place(view.image, folder / "images" / f"{name}{view.image.suffix.lower()}")
+        mask = view.mask and _place(view.mask, folder / "masks" / f"{name}{view.mask.suffix.lower()}")
+        views.append(View(replace(view.camera, name=name), image, mask))
+    unit = unit_mm if unit_mm is not None else rig.unit_mm
+    notes = list(rig.notes) or None
+    captures.save(Capture(folder.resolve().name, tuple(views), unit, notes=notes), folder)
+    return captures.load(folder)
+
+
+def _same_image_twice(views: tuple[View, ...]) -> None:
+    first: dict[Path, str] = {}
+    for view in views:
+        key = view.image.resolve()
+        if key in first:
+            raise BridgeError(
+                "image-ambiguous",
+                f"The cameras '{first[key]}' and '{view.name}' both found the image '{view.image.name}'.",
+                "Give the folder with one image per camera, with --images.",
+            )
+        first[key] = view.name
+
+
+def _names(views: tuple[View, ...]) -> list[str]:
+    """A name for every view that is unique without regard to case and may be a file's name anywhere."""
+    names = [FORBIDDEN.sub("_", view.name).strip(" .") or "view" for view in views]
+    counts = Counter(name.casefold() for name in names)
+    names = [
+        f"{FORBIDDEN.sub('_', view.image.parent.name)}_{name}" if counts[name.casefold()] > 1 else name
+        for view, name in zip(views, names)
+    ]
+    taken: set[str] = set()
+    for index, name in enumerate(names):
+        number = 2
+        while names[index].casefold() in taken:
+            names[index], number = f"{name}_{number}", number + 1
+        taken.add(names[index].casefold())
+    return names
+
+
+def _place(source: Path, target: Path) -> Path:
+    """Link or copy a file into the capture. A different file that is there already is never touched."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        if target.samefile(source) or filecmp.cmp(source, target, shallow=False):
+            return target
+        raise BridgeError(
+            "output",
+            f"'{target}' exists already and is another file than '{source.name}'.",
+            "Choose an empty folder for the capture.",
+        )
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or a system without links
+        with atomic(target) as temporary:
+            shutil.copyfile(source, temporary)
+    return target
