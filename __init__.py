@@ -1,0 +1,13 @@
+"""The extension's root, as Blender loads it. Imports stay inside the functions: tests import this package without bpy."""
+
+
+def register():
+    from . import skullptor_blender
+
+    skullptor_blender.register()
+
+
+def unregister():
+    from . import skullptor_blender
+
+    skullptor_blender.unregister()

@@ -1,0 +1,24 @@
+"""The Blender side: an ordered list of modules, registered in order and unregistered in reverse."""
+
+from __future__ import annotations
+
+import importlib
+import types
+
+# properties before what reads them, operators before the panel that shows them
+MODULES = ("properties", "preferences", "operators", "operators_tools", "panel", "batch")
+
+
+def _modules() -> list[types.ModuleType]:
+    # imported on demand, so that the pure modules load without bpy
+    return [importlib.import_module(f".{name}", __package__) for name in MODULES]
+
+
+def register() -> None:
+    for module in _modules():
+        module.register()
+
+
+def unregister() -> None:
+    for module in reversed(_modules()):
+        module.unregister()

@@ -1,0 +1,140 @@
+"""One reconstruction as the add-on sees it: a state machine over a worker. No bpy; step() never waits.
+
+Both gaits of the operator, modal and blocking, drive the same steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..bridge import protocol
+from . import worker as workers
+from .worker import Worker, WorkerError
+
+RUNNING, FINISHED, FAILED, CANCELLED = "RUNNING", "FINISHED", "FAILED", "CANCELLED"
+
+
+@dataclass
+class Job:
+    """A job on its way. Everything the panel shows is a plain attribute here."""
+
+    id: str
+    capture: Path
+    output: Path
+    settings: protocol.JobSettings
+    worker: Worker
+    state: str = RUNNING
+    stage: str = "Starting the bridge"
+    status: str = ""
+    fraction: float = 0.0
+    eta_s: float | None = None
+    preview: str = ""  # path of the newest, set anew for each
+    result: protocol.Result | None = None
+    warnings: list[protocol.Warning] = field(default_factory=list)
+    error: WorkerError | None = None
+    finishing: bool = False
+    cancelled_at: float | None = None
+    started: float = field(default_factory=time.monotonic)
+    sent: bool = False
+    _terminated: bool = False
+
+    @property
+    def running(self) -> bool:
+        return self.state == RUNNING
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    def step(self) -> list[protocol.Message]:
+        """Read what came, write what is due; the messages are returned for whoever wants to print them."""
+        if not self.running:
+            return []
+        try:
+            messages = self.worker.poll()
+            if self.worker.greeted and not self.sent:
+                self.sent = True
+                self.worker.send(protocol.Run(self.id, str(self.capture), str(self.output), self.settings))
+                if self.cancelled_at is not None:
+                    self.worker.send(protocol.Cancel(self.id))
+        except WorkerError as error:
+            self._end(error)
+            return []
+        for message in messages:
+            self._take(message)
+        self._escalate()
+        return messages
+
+    def _take(self, message: protocol.Message) -> None:
+        if getattr(message, "id", self.id) not in (self.id, ""):
+            return  # a word about a job that is over
+        match message:
+            case protocol.Progress():
+                self.stage, self.eta_s = message.stage, message.eta_s
+                self.fraction = max(self.fraction, min(1.0, message.fraction))
+            case protocol.Status():
+                self.status = message.text
+            case protocol.Preview():
+                self.preview = message.path
+            case protocol.Warning():
+                self.warnings.append(message)
+            case protocol.Error():
+                self.error = WorkerError(message.code, message.sentence, message.cure)
+            case protocol.Result():
+                self.result = message
+            case protocol.Done():
+                self._done(message.ok)
+
+    def _done(self, ok: bool) -> None:
+        if self.cancelled_at is not None:
+            self.state, self.error = CANCELLED, None
+        elif self.error is None and ok and self.result is not None:
+            self.state = FINISHED
+        else:
+            cure = f"The bridge's log is '{self.worker.log}'."
+            self.error = self.error or WorkerError("no-result", "The bridge ended without a result.", cure)
+            self.state = FAILED
+
+    def _end(self, error: WorkerError) -> None:
+        workers.discard(self.worker)
+        if self.cancelled_at is not None:
+            self.state = CANCELLED
+        else:
+            self.state, self.error = FAILED, error
+
+    def _escalate(self) -> None:
+        """A bridge that ignores Cancel is terminated, then killed."""
+        if not self.running or self.cancelled_at is None:
+            return
+        waited = time.monotonic() - self.cancelled_at
+        if waited > workers.KILL_SECONDS:
+            self.abandon()
+        elif waited > workers.TERMINATE_SECONDS and not self._terminated:
+            self._terminated = True
+            self.worker.terminate()
+
+    def cancel(self) -> None:
+        """Ask the bridge to stop; step() sees it through."""
+        if self.running and self.cancelled_at is None:
+            self.cancelled_at = time.monotonic()
+            self._send(protocol.Cancel(self.id))
+
+    def finish(self) -> None:
+        """Ask for what is there now."""
+        if self.running and not self.finishing and self.cancelled_at is None:
+            self.finishing = True
+            self._send(protocol.Finish(self.id))
+
+    def _send(self, message: protocol.Message) -> None:
+        if self.sent:
+            with contextlib.suppress(WorkerError):  # a death is reported by step()
+                self.worker.send(message)
+
+    def abandon(self) -> None:
+        """The end of the file or of Blender: no time to wait."""
+        if self.running:
+            self.state = CANCELLED
+            workers.discard(self.worker)

@@ -1,0 +1,139 @@
+"""The scene's settings: one PropertyGroup with units and tooltips, no logic."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+PRESETS = (
+    ("draft", "Draft", "Up to 25,000 vertices: a quick look that shows whether cameras and photographs fit"),
+    ("standard", "Standard", "Up to 100,000 vertices: the head with its folds"),
+    ("fine", "Fine", "Up to 500,000 vertices: everything the photographs show, in several times the time"),
+)
+NORMALS = (
+    ("network", "Network", "Predict the normals of all photographs together, so that they agree with each other"),
+    ("david", "DAViD", "Predict the normals of each photograph on its own with Microsoft's DAViD model"),
+    ("measured", "Measured", "Read measured normal maps from a folder, such as those of a light stage"),
+)
+DEVICES = (
+    ("auto", "Automatic", "Use the graphics card where there is one, else the processor"),
+    ("cpu", "Processor", "Use the processor, even where there is a graphics card"),
+    ("cuda", "NVIDIA GPU", "Use the NVIDIA graphics card, and fail where there is none"),
+)
+AXES = (
+    ("opengl", "Y Up", "Green is up and blue is towards the camera: the usual blue-purple picture"),
+    ("opencv", "Y Down", "Green is down and blue is away from the camera"),
+)
+
+
+def setting_properties(options: set[str] | None = None) -> dict:
+    """The settings that the panel and the operator's keywords share. options: those of bpy.props."""
+    shared = {"options": options} if options else {}
+    return {
+        "preset": EnumProperty(
+            name="Preset", items=PRESETS, default="standard", description="How dense the head becomes", **shared
+        ),
+        "normals": EnumProperty(
+            name="Normals",
+            items=NORMALS,
+            default="network",
+            description="Where the directions of the skin come from",
+            **shared,
+        ),
+        "device": EnumProperty(
+            name="Device",
+            items=DEVICES,
+            default="auto",
+            description="The processor that computes the head",
+            **shared,
+        ),
+        "max_vertices": IntProperty(
+            name="Max Vertices",
+            description="The mesh stops getting denser at this number of vertices",
+            default=100_000,
+            min=500,
+            max=5_000_000,
+            soft_max=1_000_000,
+            **shared,
+        ),
+        "steps": IntProperty(
+            name="Steps",
+            description="How often the mesh is compared with the photographs and moved. More steps: sharper and slower",
+            default=200,
+            min=1,
+            max=100_000,
+            soft_max=2000,
+            **shared,
+        ),
+        "smoothness": FloatProperty(
+            name="Smoothness",
+            description="How much the surface resists folding (the paper's Laplacian weight is 0.1)."
+            " Raise it when noise shows, lower it when wrinkles are lost",
+            default=0.1,
+            min=0.0,
+            max=10.0,
+            soft_max=1.0,
+            precision=3,
+            **shared,
+        ),
+        "seed": IntProperty(
+            name="Seed",
+            description="The same seed gives the same mesh on the same machine",
+            default=0,
+            min=0,
+            **shared,
+        ),
+        "image_folder": StringProperty(
+            name="Images",
+            description="Folder with one photograph for each camera, named as the camera. Used for cameras"
+            " without a background image",
+            subtype="DIR_PATH",
+            **shared,
+        ),
+        "mask_folder": StringProperty(
+            name="Masks",
+            description="Folder with one mask for each camera, named as the camera: white is head. Without masks"
+            " the head is found automatically",
+            subtype="DIR_PATH",
+            **shared,
+        ),
+        "normals_folder": StringProperty(
+            name="Normal Maps",
+            description="Folder with one measured camera-space normal map for each camera, named as the camera",
+            subtype="DIR_PATH",
+            **shared,
+        ),
+    }
+
+
+class SKULLPTOR_PG_settings(bpy.types.PropertyGroup):
+    """What the artist chose for this scene."""
+
+    __annotations__ = {
+        **setting_properties(),
+        "use_max_vertices": BoolProperty(
+            name="Own Max Vertices", description="Set the largest number of vertices instead of the preset's"
+        ),
+        "use_steps": BoolProperty(name="Own Steps", description="Set the number of steps instead of the preset's"),
+        "use_smoothness": BoolProperty(name="Own Smoothness", description="Set the smoothness instead of the preset's"),
+        "normals_axes": EnumProperty(
+            name="Map Axes", items=AXES, default="opengl", description="How the normal maps store directions"
+        ),
+        "normals_max": IntProperty(
+            name="Map Range",
+            description="The value that stands for 1 in the normal maps",
+            default=65535,
+            min=255,
+            max=65535,
+        ),
+    }
+
+
+def register() -> None:
+    bpy.utils.register_class(SKULLPTOR_PG_settings)
+    bpy.types.Scene.skullptor = PointerProperty(type=SKULLPTOR_PG_settings)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.skullptor
+    bpy.utils.unregister_class(SKULLPTOR_PG_settings)

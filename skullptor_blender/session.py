@@ -1,0 +1,40 @@
+"""What is going on now, for the panel: plain data, no bpy, gone with Blender. Nothing here enters files or undo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .job import Job
+from .preflight import Finding
+
+
+@dataclass
+class Outcome:
+    """How the last run ended."""
+
+    ok: bool
+    text: str
+    cure: str = ""
+    warnings: list[str] = field(default_factory=list)
+    report: str = ""
+    picture: str = ""
+    result: str = ""  # path of the .npz
+    object_name: str = ""
+    code: str = ""  # of an error
+
+
+job: Job | None = None
+outcome: Outcome | None = None
+findings: list[Finding] | None = None  # of the last check, None when none was made
+doctor_text = ""
+doctor_running = False
+
+
+def running() -> Job | None:
+    return job if job is not None and job.running else None
+
+
+def reset() -> None:
+    """For a new file: what was said about the old one is no longer true."""
+    global job, outcome, findings
+    job = outcome = findings = None
