@@ -10,6 +10,8 @@ COMMANDS = {
     "reconstruct": ("bridge.cli", "reconstruct", "photographs and cameras in, a head mesh out"),
     "normals": ("bridge.cli", "normals", "camera-space normal maps, masks and a contact sheet"),
     "evaluate": ("bridge.evaluate", "main", "the paper's metrics of a mesh against a capture's ground truth"),
+    "import": ("bridge.importers.cli", "import_main", "a capture from COLMAP, Metashape, RealityCapture, NeRF, KRT, IDR"),
+    "export-cameras": ("bridge.importers.cli", "export_main", "a capture's cameras for COLMAP or as transforms.json"),
     "train": ("bridge.training.cli", "train_main", "train the normal network on rendered heads"),
     "export": ("bridge.training.cli", "export_main", "write trained weights as ONNX"),
     "doctor": ("bridge.doctor", "main", "facts about this machine: devices, libraries, weights"),
@@ -24,7 +26,7 @@ def main(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: python -m bridge COMMAND [options]\n")
         for name, (_, _, what) in COMMANDS.items():
-            print(f"  {name:12} {what}")
+            print(f"  {name:14} {what}")
         return 0 if argv else 2
     if argv[0] == "--version":
         from .protocol import VERSION
