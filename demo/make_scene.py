@@ -29,7 +29,7 @@ def extension():
 def main(arguments: list[str]) -> int:
     capture, scene_file = (Path(argument).resolve() for argument in arguments)
     bpy.ops.wm.read_factory_settings(use_empty=True)
-    extension()
+    extension().register()  # so that the scene can hold its settings
     from skullptor_extension.skullptor_blender import scene_cameras
 
     scene_cameras.build(bpy.context, capture)
