@@ -10,7 +10,7 @@ COMMANDS = {
     "reconstruct": ("bridge.cli", "reconstruct", "photographs and cameras in, a head mesh out"),
     "normals": ("bridge.cli", "normals", "camera-space normal maps, masks and a contact sheet"),
     "evaluate": ("bridge.evaluate", "main", "the paper's metrics of a mesh against a capture's ground truth"),
-    "import": ("bridge.importers.cli", "import_main", "a capture from COLMAP, Metashape, RealityCapture and other files"),
+    "import": ("bridge.importers.cli", "import_main", "a capture from COLMAP, Metashape, RealityCapture and others"),
     "export-cameras": ("bridge.importers.cli", "export_main", "a capture's cameras for COLMAP or as transforms.json"),
     "train": ("bridge.training.cli", "train_main", "train the normal network on rendered heads"),
     "export": ("bridge.training.cli", "export_main", "write trained weights as ONNX"),

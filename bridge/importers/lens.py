@@ -99,6 +99,7 @@ def _fitted(
         a, b = solution[:3], solution[3:]
     below = 1 + powers @ b
     error = np.abs((1 + powers @ a) / below - f) * r * max(K[0, 0], K[1, 1])
+    error = error[r * f <= _reach(K, size)]
     if not below.min() > 0.01 or not error.max() <= FIT_TOLERANCE:
         raise BridgeError(
             "camera-model",
@@ -110,16 +111,21 @@ def _fitted(
     return Distortion(k1=a[0], k2=a[1], p1=p1, p2=p2, k3=a[2], k4=b[0], k5=b[1], k6=b[2])
 
 
-def _radii(factor: Callable[[np.ndarray], np.ndarray], K: np.ndarray, size: Size) -> np.ndarray:
-    """Radii of the pinhole image from 0 to where the distorted image ends or the model folds over."""
+def _reach(K: np.ndarray, size: Size) -> float:
+    """Radius of the corner furthest from the axis, in the plane Z = 1."""
     width, height = size
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1.0]]) @ np.linalg.inv(K).T
-    reach = np.linalg.norm(corners[:, :2], axis=1).max()
+    return float(np.linalg.norm(corners[:, :2], axis=1).max())
+
+
+def _radii(factor: Callable[[np.ndarray], np.ndarray], K: np.ndarray, size: Size) -> np.ndarray:
+    """Radii of the pinhole image from 0 to where both it and the distorted image end, or the model folds over."""
+    reach = _reach(K, size)
     # logarithmic beyond 1: a fisheye's corner may be far out in the pinhole image
     r = np.concatenate([np.linspace(0, 1, SAMPLES, endpoint=False), np.geomspace(1, STEEPEST, SAMPLES)])
     bent = r * factor(r)
     with np.errstate(invalid="ignore"):
-        good = np.concatenate([[True], np.diff(bent) > 0]) & (bent <= reach)
+        good = np.concatenate([[True], np.diff(bent) > 0]) & (np.minimum(bent, r) <= reach)
     last = len(r) - 1 if good.all() else int(np.argmin(good))
     if not bent[last] > bent[last - 1]:  # folded, or no number: the sample before is the last that an image shows
         last -= 1
