@@ -124,15 +124,16 @@ def execute(options: argparse.Namespace) -> None:
     view_layer = scene.view_layers[0] if scene != bpy.context.scene else bpy.context.view_layer
     with bpy.context.temp_override(scene=scene, view_layer=view_layer):
         view_layer.update()
+        session.quiet = True
         try:
             done = bpy.ops.skullptor.reconstruct_head("EXEC_DEFAULT", **keywords)
         except RuntimeError as error:
-            outcome = session.outcome
-            text = f"{outcome.text} {outcome.cure}" if outcome and not outcome.ok else str(error)
-            raise Trouble(text.strip()) from None
+            raise Trouble(str(error).strip()) from None
+        finally:
+            session.quiet = False
     outcome = session.outcome
     if "FINISHED" not in done:
-        raise Trouble(f"{outcome.text}. {outcome.cure}".strip() if outcome else "The run was cancelled.")
+        raise Trouble(f"{outcome.text} {outcome.cure}".strip())
     for warning in outcome.warnings:
         print(f"Warning: {warning}", flush=True)
     write_files(package, options, outcome)
@@ -204,7 +205,8 @@ def main(argv: list[str]) -> None:
             try:
                 bpy.ops.wm.open_mainfile(filepath=str(Path(before[0]).resolve()))
             except RuntimeError as error:
-                print(f"Error: '{before[0]}' cannot be opened: {str(error).strip()}", file=sys.stderr, flush=True)
+                reason = str(error).strip().removeprefix("Error: ")
+                print(f"Error: '{before[0]}' cannot be opened. {reason}", file=sys.stderr, flush=True)
                 code = 1
         elif before and before[0] in ("-h", "--help"):
             arguments = ["--help"]

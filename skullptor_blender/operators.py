@@ -125,9 +125,10 @@ class SKULLPTOR_OT_reconstruct_head(bpy.types.Operator):
             except WorkerError as error:
                 self.fail(error)
                 return {"CANCELLED"}
-            for warning in session.outcome.warnings:
-                self.report({"WARNING"}, warning)
-            self.report({"INFO"}, f"Head reconstructed: {session.outcome.text}")
+            if not session.quiet:
+                for warning in session.outcome.warnings:
+                    self.report({"WARNING"}, warning)
+                self.report({"INFO"}, f"Head reconstructed: {session.outcome.text}")
             return {"FINISHED"}
         run_files.drop(job.output.parent)
         if job.state == CANCELLED:
@@ -139,8 +140,8 @@ class SKULLPTOR_OT_reconstruct_head(bpy.types.Operator):
 
     def fail(self, error: WorkerError) -> None:
         session.outcome = session.Outcome(False, error.sentence, error.cure, code=error.code)
-        # in background an ERROR report is an exception for the caller, who prints it
-        self.report({"ERROR"}, str(error))
+        if not session.quiet:
+            self.report({"ERROR"}, str(error))  # to a Python caller this is a RuntimeError
 
     def close(self, context: bpy.types.Context) -> None:
         """Undo everything that a running job shows in the window."""

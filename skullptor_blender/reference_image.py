@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import struct
 import zlib
@@ -20,8 +19,7 @@ import numpy as np
 
 from . import image_header
 from .conventions import Placement
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".exr", ".bmp", ".webp", ".jp2", ".hdr"})
+from .reference_names import SUFFIXES, sequence_file
 
 
 @dataclass
@@ -121,17 +119,6 @@ def sequence_number(user: bpy.types.ImageUser, frame: int) -> int | None:
     return at + user.frame_offset
 
 
-def sequence_file(first: Path, step: int | None, number: int | None = None) -> Path:
-    """The file of a sequence: by its number, or so many after the first."""
-    digits = list(re.finditer(r"\d+", first.stem))
-    if not digits:
-        return first
-    last = digits[-1]
-    number = int(last.group()) + step if number is None else number
-    stem = f"{first.stem[: last.start()]}{number:0{len(last.group())}d}{first.stem[last.end() :]}"
-    return first.with_name(stem + first.suffix)
-
-
 def size_of(reference: Reference) -> tuple[int, int]:
     """Pixels of the picture itself; (0, 0) when it cannot be read. Decoding is left to Blender only if it must be."""
     if reference.path is not None:
@@ -153,17 +140,6 @@ def _size_by_loading(path: Path) -> tuple[int, int]:
     if image.as_pointer() not in known:
         bpy.data.images.remove(image)
     return width, height
-
-
-def file_stem(name: str, used: set[str]) -> str:
-    """A file name for a camera's name that every system accepts."""
-    stem = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name).strip(" .") or "camera"
-    base, count = stem, 1
-    while stem.casefold() in used:
-        count += 1
-        stem = f"{base}~{count}"
-    used.add(stem.casefold())
-    return stem
 
 
 def place(source: Path, target: Path) -> Path:

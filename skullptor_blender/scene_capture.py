@@ -16,7 +16,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from . import conventions, preflight, reference_image
+from . import conventions, preflight, reference_image, reference_names
 from .preflight import ERROR, INFO, WARNING, Finding, ViewRecord
 from .reference_image import Reference
 
@@ -199,7 +199,7 @@ def write(
 
 def _write_view(folder: Path, view: SceneView, used: set[str]) -> dict:
     record = view.record
-    stem = reference_image.file_stem(record.name, used)
+    stem = reference_names.file_stem(record.name, used)
     (folder / "images").mkdir(exist_ok=True)
     image = reference_image.write(view.reference, folder / "images", stem)
     files = {}

@@ -26,6 +26,7 @@ class Outcome:
 job: Job | None = None
 outcome: Outcome | None = None
 findings: list[Finding] | None = None  # of the last check, None when none was made
+quiet = False  # the caller prints the outcome itself
 doctor_text = ""
 doctor_running = False
 

@@ -179,7 +179,7 @@ class Worker:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(0.5)  # its pipe is closed, so it is leaving
         last = self.log_tail()
-        said = f" Its last words: {last[-1]}" if last else ""
+        said = f' Its last words: "{last[-1]}".' if last else ""
         if not self.greeted:
             for line in last:
                 if "No module named" in line or "lacks the package" in line:
