@@ -1,0 +1,103 @@
+"""The add-on registered in the bpy module, an empty file for each test, a small rig with photographs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import bpy
+import pytest
+import skullptor_extension
+from skullptor_extension.skullptor_blender import scene_cameras, session, worker
+
+from .helpers import counts, write_capture
+
+os.environ[worker.PYTHON_VARIABLE] = sys.executable  # the dummy needs the standard library only
+
+
+@pytest.fixture(scope="session", autouse=True)
+def registered():
+    skullptor_extension.register()
+    yield
+    skullptor_extension.unregister()
+
+
+@pytest.fixture(autouse=True)
+def fresh(registered, monkeypatch, tmp_path):
+    """An empty file, a quick dummy bridge, a folder for runs; afterwards nobody is left."""
+    monkeypatch.setenv(worker.COMMAND_VARIABLE, "dummy --seconds 0.1")
+    monkeypatch.setenv("SKULLPTOR_RUNS", str(tmp_path / "runs"))
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    session.reset()
+    yield
+    worker.stop_all()
+    assert not worker._alive
+
+
+@pytest.fixture
+def capture(tmp_path) -> Path:
+    return write_capture(tmp_path / "rig")
+
+
+@pytest.fixture
+def rig(capture):
+    """Four cameras with their photographs in the scene."""
+    return scene_cameras.build(bpy.context, capture)
+
+
+@pytest.fixture
+def unchanged():
+    """Datablocks after the test are those of when it was asked for; call it to mark the start."""
+    marks = []
+
+    def mark():
+        marks.append((counts(), bpy.context.view_layer.objects.active, [o.name for o in bpy.context.selected_objects]))
+
+    yield mark
+    for mark_counts, active, selected in marks:
+        assert counts() == mark_counts
+        assert bpy.context.view_layer.objects.active == active
+        assert [o.name for o in bpy.context.selected_objects] == selected
+
+
+class FakeLayout:
+    """Records what a draw() asks for; sub-layouts share one log."""
+
+    NEST = frozenset({"row", "column", "box", "split", "grid_flow", "column_flow"})
+
+    def __init__(self, log=None, path=""):
+        self.__dict__.update(log=[] if log is None else log, path=path)
+
+    def __getattr__(self, name):
+        if name in self.NEST:
+            return lambda *a, **k: FakeLayout(self.log, f"{self.path}/{name}")
+
+        def call(*a, **k):
+            self.log.append((name, a, k))
+            return type("Properties", (), {})()
+
+        return call
+
+    def __setattr__(self, key, value):
+        self.log.append(("set", (key, value), {}))
+
+
+@pytest.fixture
+def draw():
+    """draw(panel class) -> [(call, args, kwargs), ...], checked against the real layout's functions."""
+    known = set(bpy.types.UILayout.bl_rna.functions.keys()) | {"set", "label", "operator", "prop", "progress"}
+
+    def run(panel):
+        fake = type("Fake", (), {"layout": FakeLayout()})()
+        for name in dir(panel):
+            if name.startswith("draw_"):
+                setattr(fake, name, getattr(panel, name).__get__(fake))
+        panel.draw(fake, bpy.context)
+        for call, _args, keywords in fake.layout.log:
+            assert call in known, call
+            icon = keywords.get("icon", "NONE")
+            assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items, icon
+        return fake.layout.log
+
+    return run
