@@ -153,8 +153,9 @@ class SKULLPTOR_PT_cameras(_Sidebar, bpy.types.Panel):
             icon = "ERROR" if row.severity in (ERROR, WARNING) else "CAMERA_DATA"
             split = line.split(factor=0.4)
             split.label(text=row.camera, icon=icon)
-            split.label(text=row.problem if len(row.problem) < 30 else row.image)
-            if len(row.problem) >= 30:
+            long = len(row.problem) >= 30
+            split.label(text=row.image if long or not row.problem else row.problem)
+            if long:
                 told = listing.column(align=True)
                 told.alert = row.severity == ERROR
                 wrapped(told, row.problem, "BLANK1")

@@ -1,0 +1,121 @@
+"""The panel as it would be drawn: what it says in each state."""
+
+from __future__ import annotations
+
+import bpy
+import pytest
+from skullptor_extension.bridge import protocol
+from skullptor_extension.skullptor_blender import job as jobs
+from skullptor_extension.skullptor_blender import panel, properties, session
+
+from .helpers import texts
+
+
+@pytest.fixture(autouse=True)
+def no_memory():
+    panel._disk.clear()
+
+
+def operators(log):
+    return [args[0] for call, args, _ in log if call == "operator"]
+
+
+def test_an_empty_scene_says_what_is_needed(draw):
+    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    said = " ".join(texts(log))
+    assert "0 cameras ready" in said
+    assert "at least 3 cameras" in said
+    assert ("set", ("enabled", False), {}) in log
+    assert "skullptor.import_capture" in operators(log)
+
+
+def test_a_rig_is_ready(draw, rig):
+    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    assert "4 cameras ready" in texts(log)
+    assert ("set", ("enabled", True), {}) in log
+    listed = texts(draw(panel.SKULLPTOR_PT_cameras))
+    for ob in rig:
+        assert ob.name in listed
+        assert f"{ob.name}.png" in listed
+
+
+def test_problems_stand_beside_their_camera(draw, rig, capture):
+    (capture / "images" / "cam01.png").unlink()
+    rig[2].data.background_images.clear()
+    rig[3].scale.x = -1
+    bpy.context.view_layer.update()
+    bpy.ops.skullptor.check_cameras()
+    rows = {row.camera: (row.problem, row.severity) for row in panel.rows(bpy.context)}
+    assert rows["cam00"] == ("", "")
+    assert rows["cam01"] == ("image is missing", "ERROR")
+    assert rows["cam02"][0] == "no image"
+    assert "mirrored" in rows["cam03"][0]
+    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    assert "1 camera ready" in texts(log)
+    assert "2 cameras with a problem" in texts(log)
+    draw(panel.SKULLPTOR_PT_cameras)
+
+
+def test_settings_are_drawn(draw, rig):
+    bpy.context.scene.skullptor.normals = "measured"
+    log = draw(panel.SKULLPTOR_PT_quality)
+    shown = {args[1] for call, args, _ in log if call == "prop"}
+    settings = bpy.context.scene.skullptor
+    assert shown >= {"normals", "max_vertices", "steps", "smoothness", "device", "seed", "normals_folder"}
+    assert all(name in settings.bl_rna.properties for name in shown)
+
+
+def test_progress_takes_the_place_of_the_button(draw, rig):
+    class Worker:
+        greeted = True
+
+    session.job = jobs.Job("a", None, None, protocol.JobSettings(), Worker())
+    session.job.fraction, session.job.stage, session.job.eta_s = 0.35, "Carving the head", 42.0
+    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    (progress,) = [keywords for call, _, keywords in log if call == "progress"]
+    assert progress["factor"] == 0.35
+    assert progress["text"] == "Carving the head 35%"
+    assert "About 42 s left" in texts(log)
+    assert operators(log) == ["skullptor.finish_now", "skullptor.cancel"]
+    session.job = None
+
+
+def test_results_and_errors_are_told(draw, rig):
+    bpy.ops.skullptor.reconstruct_head()
+    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    assert any("vertices" in text for text in texts(log))
+    assert any("dummy made it" in text for text in texts(log))
+    assert panel.SKULLPTOR_PT_result.poll(bpy.context)
+    assert "Open Report" in texts(draw(panel.SKULLPTOR_PT_result))
+    session.outcome = session.Outcome(False, "Camera 'x' is mirrored.", "Clear its scale.", code="camera-mirrored")
+    said = texts(draw(panel.SKULLPTOR_PT_reconstruct))
+    assert "Camera 'x' is mirrored." in said
+    assert "Clear its scale." in said
+
+
+def test_every_label_and_tooltip_follows_the_guidelines():
+    """Title Case labels, tooltips without a final stop."""
+    settings = properties.SKULLPTOR_PG_settings.bl_rna.properties
+    found = [p for p in settings if p.identifier not in ("rna_type", "name")]
+    names = [name for name in dir(bpy.ops.skullptor) if not name.startswith("_")]
+    operators_found = [getattr(bpy.ops.skullptor, name).get_rna_type() for name in names]
+    assert len(operators_found) >= 7
+    for item in [*found, *operators_found]:
+        assert item.description, item.identifier
+        assert not item.description.endswith("."), item.identifier
+        assert item.name[0].isupper(), item.identifier
+
+
+def test_a_long_sentence_is_wrapped_and_loses_no_word():
+    class Layout:
+        def __init__(self):
+            self.lines = []
+
+        def label(self, text, icon):
+            self.lines.append(text)
+
+    layout = Layout()
+    sentence = "Camera 'cam07' looks away from the point that the others look at; it is left out of this run."
+    panel.wrapped(layout, sentence)
+    assert " ".join(layout.lines) == sentence
+    assert all(len(line) <= panel.WRAP for line in layout.lines)
