@@ -1,13 +1,152 @@
-"""The GPU backend (own kernels). Not built yet: this module says so, and "auto" takes the CPU."""
+"""The GPU backend: our own kernels (kernels/*.cu), the CPU backend's method with the same conventions and results.
+
+One step is eight launches and one copy back; nothing in between waits for the device. All sums over pixels are
+64-bit integers (fixed point) and every vertex is finished by one thread, so the same input gives the same bits on
+every run on every device, whatever the order of its threads.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..cameras import Camera
+from ..mesh import Surface
+from .images import TARGET_CHANNELS, ImageTargets, LossSettings, PackedCameras, Render
+
+LARGE = 128  # pixels of a bounding box above which a triangle is shared out among warps
+QUEUE = 1 << 18  # such triangles (of all views); more are drawn by single threads
+LARGE_THREADS = 1 << 16  # that take turns at the queue
+
+i32, f64 = np.int32, np.float64
+
 
 def unavailable() -> str:
-    """Why this backend cannot be used here; "" if it can."""
-    return "the GPU kernels are not part of this version"
+    """Why this backend cannot be used here, in one sentence with a cure; "" if it can."""
+    from .cuda_device import unavailable
+
+    return unavailable()
+
+
+class Device(Protocol):
+    """What the rasteriser asks of CuPy (cuda_device.py) or, in the tests, of the kernels built for the CPU."""
+
+    def buffer(self, name: str, count: int, dtype: type, zero: bool = False) -> Any: ...
+    def upload(self, name: str, array: np.ndarray) -> Any: ...
+    def download(self, array: Any) -> np.ndarray: ...
+    def launch(self, kernel: str, threads: int, rows: int, *arguments: Any) -> None: ...
 
 
 class CudaRasteriser:
-    def __init__(self, cameras) -> None:
-        raise RuntimeError(unavailable())
+    """See Rasteriser. Device memory grows with the mesh, is kept between calls and goes with this object."""
+
+    def __init__(self, cameras: Sequence[Camera], device: Device | None = None) -> None:
+        if device is None:
+            from .cuda_device import CupyDevice
+
+            device = CupyDevice()
+        if not cameras:
+            raise ValueError("a rasteriser needs at least one camera")
+        from .cuda_source import pack_views, pixel_length
+
+        self.cameras = list(cameras)
+        self.packed = PackedCameras.of(cameras)
+        self.device = device
+        self._views = device.upload("views", pack_views(self.packed))
+        self._length = pixel_length(self.packed)
+        self._pixels = int(self.packed.offset[-1])
+        self._largest = int((self.packed.size[:, 0] * self.packed.size[:, 1]).max())  # pixels of a view
+        self._targets: ImageTargets | None = None
+
+    def render(self, vertices: np.ndarray, faces: np.ndarray, attributes: np.ndarray | None = None) -> Render:
+        from ..mesh.normals import vertex_normals
+        from .cuda_source import pack_views
+
+        device = self.device
+        vertices = np.asarray(vertices, np.float64)
+        faces = np.ascontiguousarray(faces, np.int32)
+        origin = (vertices.min(0) + vertices.max(0)) / 2 if len(vertices) else np.zeros(3)
+        packed = PackedCameras.of(self.cameras, origin)  # centred, so that float32 positions are exact enough
+        local = vertices - origin
+        values = vertex_normals(local, faces)
+        if attributes is not None:
+            values = np.concatenate([values, np.asarray(attributes, np.float32).reshape(len(vertices), -1)], 1)
+        count = values.shape[1]
+        views = device.upload("shifted", pack_views(packed))
+        d_vertices = device.upload("vertices", local.astype(np.float32))
+        d_faces = device.upload("faces", faces)
+        keys = self._rasterise(views, d_vertices, d_faces, len(faces))
+        d_ids = device.buffer("triangle", self._pixels, np.int32)
+        d_depth = device.buffer("depth", self._pixels, np.float32)
+        d_image = device.buffer("image", self._pixels * count, np.float32)
+        device.launch(
+            "resolve", self._largest, len(self.cameras), views, d_vertices, device.upload("values", values),
+            i32(count), d_faces, keys, d_ids, d_depth, d_image,
+        )  # fmt: skip
+        image = device.download(d_image).reshape(self._pixels, count)
+        lengths = np.linalg.norm(image[:, :3], axis=1, keepdims=True)
+        normals = np.divide(image[:, :3], lengths, out=np.zeros_like(image[:, :3]), where=lengths > 0)
+        extra = None if attributes is None else packed.split(np.ascontiguousarray(image[:, 3:]))
+        triangle, depth = device.download(d_ids), device.download(d_depth)
+        return Render(packed.split(triangle), packed.split(depth), packed.split(normals), extra)
+
+    def loss_and_gradient(
+        self, surface: Surface, targets: ImageTargets, loss: LossSettings
+    ) -> tuple[float, np.ndarray]:
+        device, views, rows = self.device, self._views, len(self.cameras)
+        V, pixels, length = len(surface.vertices), self._pixels, f64(self._length)
+        if targets is not self._targets:
+            if targets.data.shape != (pixels, TARGET_CHANNELS):
+                raise ValueError(f"targets are {targets.data.shape}, the cameras' images {(pixels, TARGET_CHANNELS)}")
+            device.upload("targets", targets.data.astype(np.float32, copy=False))
+            self._targets = targets  # held, so that another object cannot take its place in memory
+        d_targets = device.buffer("targets", pixels * TARGET_CHANNELS, np.float32)
+        vertices = device.upload("vertices", surface.vertices)
+        faces = device.upload("faces", surface.faces)
+        twin = device.upload("twin", surface.twin)
+        outgoing = device.upload("outgoing", surface.outgoing)
+        normals = device.buffer("normals", 3 * V, np.float32)
+        lengths = device.buffer("lengths", V, np.float32)
+        device.launch("vertex_normals", V, 1, vertices, faces, twin, outgoing, i32(V), normals, lengths)
+        keys = self._rasterise(views, vertices, faces, len(surface.faces))
+        marks = device.buffer("marks", pixels, np.uint8)
+        crossing = device.buffer("crossing", 2 * pixels, np.float32)
+        edges = device.buffer("edges", 2 * pixels, np.int32)
+        device.launch("find_silhouettes", self._largest, rows, views, vertices, faces, twin, keys, marks, crossing,
+                      edges)  # fmt: skip
+        g_out = device.buffer("g_out", 4 * pixels, np.float32)
+        sums = device.buffer("sums", 6 * V, np.int64, zero=True)
+        losses = device.buffer("losses", self._loss_cells(), np.int64, zero=True)
+        device.launch(
+            "shade_and_compare", self._largest, rows, views, vertices, normals, faces, keys, marks, crossing,
+            d_targets, i32(loss.mode), f64(loss.mask_weight), f64(loss.robust_scale**2), length, g_out, sums, losses,
+        )  # fmt: skip
+        device.launch("blend_backward", self._largest, rows, views, vertices, normals, faces, keys, marks, crossing,
+                      edges, g_out, length, sums)  # fmt: skip
+        g_normals = device.buffer("g_normals", 3 * V, np.float32)
+        device.launch("normalisation_backward", V, 1, sums, normals, lengths, i32(V), g_normals)
+        result = device.buffer("result", 2 + 3 * V, np.float32)  # the loss as a double, then the gradient
+        device.launch("finish", V, 1, vertices, faces, twin, outgoing, i32(V), sums, g_normals, losses, length,
+                      f64(targets.scale), result)  # fmt: skip
+        host = device.download(result)
+        return float(host[:2].view(np.float64)[0]), host[2:].reshape(V, 3)
+
+    def _rasterise(self, views: Any, vertices: Any, faces: Any, count: int) -> Any:
+        """Fills the visibility keys [pixels]."""
+        device, rows = self.device, len(self.cameras)
+        keys = device.buffer("keys", self._pixels, np.uint64, zero=True)
+        capacity = min(QUEUE, count * rows)
+        queue = device.buffer("queue", capacity, np.uint64)
+        queued = device.buffer("queued", 1, np.uint32, zero=True)
+        device.launch("rasterise", count, rows, views, i32(rows), vertices, faces, i32(count), keys, queue, queued,
+                      i32(capacity), i32(LARGE))  # fmt: skip
+        device.launch("rasterise_large", LARGE_THREADS, 1, views, vertices, faces, keys, queue, queued, i32(capacity))
+        return keys
+
+    @staticmethod
+    def _loss_cells() -> int:
+        from .cuda_source import LOSS_CELLS
+
+        return LOSS_CELLS

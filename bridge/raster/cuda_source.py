@@ -1,0 +1,59 @@
+"""The kernels' source (kernels/*.cu), what it is compiled with, and the camera record it shares with the host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..mesh.normals import TINY
+from .images import PackedCameras
+from .silhouette import BEND, MAX_WALK, STEEP
+from .visibility import NEAR
+
+FOLDER = Path(__file__).parent / "kernels"
+FILES = ("base.cu", "visibility.cu", "silhouette.cu", "shading.cu", "normals.cu")
+# no contraction to FMA: it would open cracks between triangles, and results would differ from the CPU's
+OPTIONS = ("--std=c++14", "--fmad=false")
+LOSS_CELLS = 256  # base.cu
+
+VIEW = np.dtype(
+    [
+        ("R", "f8", 9), ("t", "f8", 3), ("center", "f8", 3), ("K", "f8", 5),
+        ("r", "f4", 9), ("s", "f4", 3), ("k", "f4", 5),
+        ("height", "i4"), ("width", "i4"), ("unused", "i4"), ("offset", "i8"),
+    ]
+)  # fmt: skip
+
+
+def source() -> str:
+    """One translation unit; #line keeps the compiler's messages about the right file."""
+    macros = {"NEAR": NEAR, "TINY": TINY, "STEEP": STEEP, "BEND": BEND, "MAX_WALK": MAX_WALK}
+    lines = [f"#define {name} {value if name == 'MAX_WALK' else float(value)!r}" for name, value in macros.items()]
+    for name in FILES:
+        lines += [f'#line 1 "{name}"', (FOLDER / name).read_text(encoding="utf-8")]
+    return "\n".join(lines)
+
+
+def pack_views(cameras: PackedCameras) -> np.ndarray:  # [m] VIEW
+    """The cameras as the kernels read them."""
+    views = np.zeros(len(cameras.R), VIEW)
+    for field, short, value in (
+        ("R", "r", cameras.R.reshape(-1, 9)), ("t", "s", cameras.t), ("K", "k", cameras.K)
+    ):  # fmt: skip
+        views[field] = value
+        views[short] = value
+    views["center"] = cameras.center
+    views["height"], views["width"] = cameras.size.T
+    views["offset"] = cameras.offset[:-1]
+    return views
+
+
+def pixel_length(cameras: PackedCameras) -> float:
+    """About one pixel's width in world units at the origin, as a power of two: the unit of the gradient's sums.
+
+    Only its order of magnitude matters: sums have 30 bits below one weight per pixel, and 33 above.
+    """
+    widths = np.linalg.norm(cameras.center, axis=1) / np.abs(cameras.K[:, 0])
+    width = float(np.median(widths))
+    return 2.0 ** round(float(np.log2(width))) if width > 0 else 1.0
