@@ -9,6 +9,8 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import BridgeError
+
 if TYPE_CHECKING:
     from .records import Rig
 
@@ -25,7 +27,14 @@ FORMATS = {
 
 def read(name: str, source: Path, images: Path | None = None, masks: Path | None = None) -> Rig:
     """Read a calibration and find its images. Raises BridgeError; KeyError for a format that does not exist."""
+    import numpy as np
+
     from .pictures import Pictures
 
     module = importlib.import_module(f".{FORMATS[name][0]}", __name__)
-    return module.read(source, Pictures(source, images, masks))
+    try:
+        with np.errstate(all="ignore"):  # damaged numbers overflow; every result is checked to be finite
+            return module.read(source, Pictures(source, images, masks))
+    except BridgeError as error:  # names in damaged files may hold anything, and a refusal is one line
+        sentence = "".join(letter if letter.isprintable() else "\ufffd" for letter in error.sentence)
+        raise BridgeError(error.code, sentence, error.cure) from None

@@ -86,6 +86,8 @@ def _fitted(
     p2: float = 0.0,
 ) -> Distortion:
     """The rational factor closest to another one over all of the image. Raises BridgeError camera-model."""
+    if min(K[0, 0], K[1, 1]) < 1:
+        raise BridgeError("camera-model", f"{where} has a focal length of less than a pixel.", "Export it again.")
     r = _radii(factor, K, size)
     f = factor(r)
     s = r * r / (r[-1] * r[-1])

@@ -84,7 +84,7 @@ def _lens_and_view(
 
 def _read_csv(file: Path, pictures: Pictures) -> Rig:
     text = read_text(file)
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.splitlines() if line.strip() and not line.lower().startswith("#cameras")]
     if not lines:
         raise refuse(f"'{file.name}'", "is empty")
     delimiter = ";" if lines[0].count(";") > lines[0].count(",") else ","
@@ -102,7 +102,7 @@ def _read_csv(file: Path, pictures: Pictures) -> Rig:
             f"lacks the column '{missing[0]}'",
             'Export "Internal/External camera parameters" as comma separated values.',
         )
-    views, lost = [], []
+    views, lost, off_middle = [], [], False
     for index, row in enumerate(rows[1:], 2):
         if row and row[0].lstrip().startswith("#"):
             continue
@@ -123,10 +123,14 @@ def _read_csv(file: Path, pictures: Pictures) -> Rig:
         angles = [number(values[key], where, key) for key in ("heading", "pitch", "roll")]
         R = GL_TO_CV @ _camera_to_world(*np.radians(angles)).T
         offset = np.array([get("px"), get("py")]) / (1.0 if normalised else FRAME_MM)
+        off_middle |= bool(offset.any())
         k = np.array([get(key) for key in ("k1", "k2", "k3", "k4", "t1", "t2")])
         focal = number(values["f"], where, "f")
         views.append(_lens_and_view(pictures, name, where, focal, offset, k, R, center))
-    return Rig(tuple(views), None, skipped(lost, "no position in the table"))
+    notes = skipped(lost, "no position in the table")
+    if not normalised and off_middle:
+        notes += ("px and py are read as millimetres of a 36 mm frame, as the older table is understood.",)
+    return Rig(tuple(views), None, notes)
 
 
 def _camera_to_world(heading: float, pitch: float, roll: float) -> np.ndarray:

@@ -106,7 +106,7 @@ def intrinsics(fx: float, fy: float, cx: float, cy: float, skew: float = 0.0) ->
 
 def rotation(matrix: np.ndarray, where: str) -> np.ndarray:
     """The nearest rotation to a matrix that is almost one. Refuses mirrors, scales and shears."""
-    if np.abs(matrix @ matrix.T - np.eye(3)).max() > ROTATION_TOLERANCE:
+    if not np.abs(matrix @ matrix.T - np.eye(3)).max() <= ROTATION_TOLERANCE:  # also where it is not a number
         raise refuse(where, "has a pose that is no rotation (its axes are not orthonormal)")
     if np.linalg.det(matrix) < 0:
         raise BridgeError(

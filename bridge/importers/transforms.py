@@ -85,13 +85,16 @@ def _intrinsics(values: dict, width: int, height: int, where: str) -> np.ndarray
         return length / 2 / math.tan(half)
 
     fx, fy = focal("fl_x", "camera_angle_x", width), focal("fl_y", "camera_angle_y", height)
-    if fx is None and fy is None:
+    fx, fy = fy if fx is None else fx, fx if fy is None else fy
+    if fx is None or fy is None:
         raise refuse(where, "has no focal length (fl_x or camera_angle_x)")
+    if fx <= 0 or fy <= 0:
+        raise refuse(where, "must have a positive focal length")
     cx, cy = (
         length / 2 if values.get(key) is None else number(values[key], where, key)
         for key, length in (("cx", width), ("cy", height))
     )
-    return intrinsics(fx or fy, fy or fx, cx, cy)
+    return intrinsics(fx, fy, cx, cy)
 
 
 def _distortion(values: dict, K: np.ndarray, size: tuple[int, int], where: str) -> Distortion | None:

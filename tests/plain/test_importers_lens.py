@@ -7,7 +7,8 @@ import pytest
 
 cv2 = pytest.importorskip("cv2")
 
-from bridge.cameras import Camera  # noqa: E402
+from bridge import images  # noqa: E402
+from bridge.cameras import Camera, Distortion  # noqa: E402
 from bridge.errors import BridgeError  # noqa: E402
 from bridge.importers import lens  # noqa: E402
 from tests.support import cameras  # noqa: E402
@@ -69,3 +70,11 @@ def test_what_cannot_be_followed_is_refused_by_name():
         assert raised.value.code == "camera-model" and "Undistort" in raised.value.cure
     with pytest.raises(BridgeError, match="radial polynomial with k4"):
         lens.polynomial((0, 0, 0, -0.5), 0, 0, intrinsics(2000), SIZE, "camera 1")
+
+
+@pytest.mark.xfail(reason="images.undistort: cv2.initUndistortRectifyMap drops the skew of K", strict=False)
+def test_undistorting_keeps_the_skew_of_metashapes_b2():
+    K = np.array([[300, 4.0, 160], [0, 300, 120], [0, 0, 1]])
+    camera = Camera("c", K, np.eye(3), np.zeros(3), 320, 240, Distortion(k1=1e-9))
+    ramp = np.tile(np.arange(320, dtype=np.float32), (240, 1))
+    assert np.abs(images.undistort(ramp, camera) - ramp)[:, 10:-10].max() < 0.01
