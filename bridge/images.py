@@ -113,10 +113,11 @@ def undistort(pixels: np.ndarray, camera: Camera) -> np.ndarray:
     # cv2 puts the centre of the first pixel at (0, 0), we at (0.5, 0.5)
     K = camera.K.copy()
     K[:2, 2] -= 0.5
-    maps = cv2.initUndistortRectifyMap(
+    map_x, map_y = cv2.initUndistortRectifyMap(
         K, camera.distortion.coefficients(), None, K, (camera.width, camera.height), cv2.CV_32FC1
     )
-    return cv2.remap(pixels, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    map_x += np.float32(K[0, 1] / K[1, 1]) * (map_y - np.float32(K[1, 2]))  # OpenCV's own K has no skew
+    return cv2.remap(pixels, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
 
 def to_srgb(linear: np.ndarray) -> np.ndarray:

@@ -72,7 +72,6 @@ def test_what_cannot_be_followed_is_refused_by_name():
         lens.polynomial((0, 0, 0, -0.5), 0, 0, intrinsics(2000), SIZE, "camera 1")
 
 
-@pytest.mark.xfail(reason="images.undistort: cv2.initUndistortRectifyMap drops the skew of K", strict=False)
 def test_undistorting_keeps_the_skew_of_metashapes_b2():
     K = np.array([[300, 4.0, 160], [0, 300, 120], [0, 0, 1]])
     camera = Camera("c", K, np.eye(3), np.zeros(3), 320, 240, Distortion(k1=1e-9))
