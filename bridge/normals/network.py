@@ -83,7 +83,7 @@ class CameraEmbedding(nn.Module):
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(d)) v over [B, heads, tokens, d]; on a CPU the plain form trains 2-3 times faster in bf16."""
-    if q.is_cuda:
+    if q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v)
     with torch.autocast(q.device.type, enabled=False):
         return torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2), -1) @ v

@@ -18,7 +18,7 @@ def train_main(argv: list[str]) -> int:
     parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0: its own choice")
     parser.add_argument("--workers", type=int, default=1, help="processes that render training views")
     parser.add_argument("--views-per-step", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=8e-4)
+    parser.add_argument("--rate", type=float, default=4.5e-4)
     parser.add_argument("--slots", type=int, default=700, help="groups kept on disk, 5.2 MB each")
     parser.add_argument("--per-step", type=float, default=0.6, help="new groups a step")
     parser.add_argument("--seed", type=int, default=1)
@@ -41,6 +41,28 @@ def train_main(argv: list[str]) -> int:
     except (ValueError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def export_main(argv: list[str]) -> int:
+    """Write a run's averaged weights as ONNX, with their checksums, where the predictor finds them."""
+    parser = argparse.ArgumentParser(prog="bridge export", description=export_main.__doc__)
+    parser.add_argument("--run", type=Path, default=Path("runs/small"), help="folder of the run (default: %(default)s)")
+    parser.add_argument("--out", type=Path, help="folder of the weights (default: those that ship)")
+    parser.add_argument("--name", default="skullptor_small")
+    parser.add_argument("--input", type=int, default=256, help="pixels of the head camera at inference, a multiple of 16")
+    args = parser.parse_args(argv)
+    from ..normals import WEIGHTS
+    from .export import export_checkpoint
+
+    try:
+        if args.input % 16:
+            raise ValueError(f"--input {args.input} is not a multiple of 16; choose 192, 256 or 320.")
+        record = export_checkpoint(args.run / "checkpoint.npz", args.out or WEIGHTS, args.name, args.input)
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(record)
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import signal
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,8 +21,8 @@ from .pool import Pool, PoolPlan, start_workers
 from .validation import validate, validation_groups
 
 VIEW_COUNTS = np.array([1, 2, 3, 4, 6, 8])
-VIEW_SHARES = np.array([0.08, 0.12, 0.1, 0.3, 0.2, 0.2])
-STAGES = ((0.4, (128, 160)), (0.75, (160, 192)), (2.0, (192, 224, 256)))  # share of the time budget: sizes in pixels
+VIEW_SHARES = np.array([0.08, 0.22, 0.05, 0.4, 0.1, 0.15])  # few views a head: more heads a step
+STAGES = ((0.62, (128, 160)), (0.85, (160, 192)), (2.0, (192, 224)))  # share of the time budget: sizes in pixels
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class TrainSettings:
 
     size: str = "small"
     budget: float = 3600.0
-    rate: float = 8e-4  # peak learning rate
-    decay_from: float = 0.55  # share of the budget after which the rate falls (cosine) to 2 %
+    rate: float = 4.5e-4  # peak learning rate
+    decay_from: float = 0.4  # share of the budget after which the rate falls (cosine) to 2 %
     warmup: int = 150  # steps
     views_per_step: int = 8
     seed: int = 1
@@ -125,9 +126,12 @@ class Trainer:
         """Train until the budget is used up (or for some seconds of this session)."""
         began = time.time()
         saved, logged = began, began
+        signal.signal(signal.SIGTERM, _leave)
         groups = validation_groups(self.data, self.out, self.s.validation_count, 6, 256)
         last_validation, recent = self.progress.elapsed, []
         while self.progress.elapsed < self.s.budget and (seconds is None or time.time() - began < seconds):
+            if _asked_to_leave:
+                break
             recent.append(self.step())
             if time.time() - logged > 20:
                 logged = time.time()
@@ -140,7 +144,8 @@ class Trainer:
                 last_validation = self.progress.elapsed
                 self.validate(groups)
         self.save()
-        self.validate(groups)
+        if not _asked_to_leave:
+            self.validate(groups)
 
     def log(self, recent: list[dict[str, float]]) -> None:
         mean = {k: float(np.mean([r[k] for r in recent])) for k in recent[0]}
@@ -160,6 +165,14 @@ class Trainer:
             print("   ", score.line(name), flush=True)
             row |= {f"{name}_{k}": v for k, v in asdict(score).items()}
         _append(self.out / "validation.csv", row)
+
+
+_asked_to_leave: list[int] = []
+
+
+def _leave(number: int, _frame: object) -> None:
+    """A polite end: the loop saves after the step in hand."""
+    _asked_to_leave.append(number)
 
 
 def _append(path: Path, row: dict) -> None:

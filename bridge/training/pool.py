@@ -117,7 +117,8 @@ def work(folder: Path, data: Path, count: int, index: int) -> None:
         if number >= int(pool.limit[0]):
             time.sleep(0.3)
             continue
-        if not pool.ready(number) and int(pool.held[number % plan.slots]) <= number:
+        # a resumed run starts before the newest groups: what its window lacks is made again, whatever the slot holds
+        if number >= int(pool.limit[0]) - plan.slots and not pool.ready(number):
             pool.write(number, make_group(plan.seed * 1_000_003 + number, world, plan.views, plan.size))
         number += count
 

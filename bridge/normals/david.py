@@ -1,0 +1,98 @@
+"""DAViD's single-view normal and foreground models (Microsoft, MIT) through the same interface.
+
+Their ONNX files are not part of the product: the user fetches them into a folder. Interface of both: one input
+(1, 3, 512, 512), BGR in 0..1; normals (1, 3, 512, 512), foreground (1, 1, 512, 512).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..cameras import Camera
+from ..errors import Cancelled
+from . import NormalMap
+from .multiview import resized_mask
+from .sessions import session, sha256
+from .warp import map_camera
+
+NORMAL_FILE, FOREGROUND_FILE = "normal-model-vitl16_384.onnx", "foreground-segmentation-model-vitl16_384.onnx"
+INPUT = 512  # pixels
+AXES = np.array([1.0, 1.0, 1.0], np.float32)  # the model's axes are ours: x right, y up, z to the camera
+
+
+class DavidPredictor:
+    """Each view alone: aspect kept by padding with replicated border, as the paper does."""
+
+    def __init__(self, folder: Path, device: str = "auto") -> None:
+        file = folder / NORMAL_FILE
+        if not file.is_file():
+            raise ValueError(f"DAViD's normal model {NORMAL_FILE} is not in {folder}; fetch it or choose the network.")
+        self.normal = session(file, device)
+        foreground = folder / FOREGROUND_FILE
+        self.foreground = session(foreground, device) if foreground.is_file() else None
+        self.provider = self.normal.get_providers()[0]
+        self.name = f"david {sha256(file)[:12]}"
+
+    def predict(
+        self,
+        images: Sequence[np.ndarray],
+        cameras: Sequence[Camera],
+        masks: Sequence[np.ndarray | None],
+        *,
+        size: int = 512,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> list[NormalMap]:
+        if self.foreground is None and any(mask is None for mask in masks):
+            raise ValueError(
+                f"Some views have no mask and DAViD's {FOREGROUND_FILE} is not beside its normal model; give masks, fetch "
+                "the file or choose the network."
+            )
+        maps = []
+        for image, camera, mask in zip(images, cameras, masks, strict=True):
+            if cancelled():
+                raise Cancelled
+            maps.append(self._one(image, map_camera(camera, size), mask))
+            progress(len(maps), len(images))
+        return maps
+
+    def _one(self, image: np.ndarray, target: Camera, mask: np.ndarray | None) -> NormalMap:
+        square, box = padded(image, INPUT)
+        feed = np.ascontiguousarray(square[None, :, :, ::-1].transpose(0, 3, 1, 2))
+        normals = _run(self.normal, feed).transpose(1, 2, 0) * AXES
+        matte = mask if mask is not None else unpadded(_run(self.foreground, feed)[0], box, target)
+        matte = resized_mask(matte, target).clip(0, 1)
+        normals = unpadded(normals, box, target)
+        length = np.linalg.norm(normals, axis=-1, keepdims=True)
+        matte = np.where((matte > 0.02) & (length[..., 0] > 1e-3), matte, 0).astype(np.float32)
+        normals = np.where(matte[..., None] > 0, normals / np.maximum(length, 1e-6), 0).astype(np.float32)
+        return NormalMap(target, normals, matte, None)
+
+
+def _run(model, feed: np.ndarray) -> np.ndarray:  # [c, h, w]
+    return model.run(None, {model.get_inputs()[0].name: feed})[0][0]
+
+
+def padded(image: np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """Image [H, W, 3] in the middle of a square [size, size, 3]; the box (x, y, w, h) it fills."""
+    import cv2
+
+    height, width = image.shape[:2]
+    scale = size / max(height, width)
+    w, h = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    x, y = (size - w) // 2, (size - h) // 2
+    square = cv2.copyMakeBorder(small, y, size - h - y, x, size - w - x, cv2.BORDER_REPLICATE)
+    return square.astype(np.float32), (x, y, w, h)
+
+
+def unpadded(values: np.ndarray, box: tuple[int, int, int, int], target: Camera) -> np.ndarray:
+    """The part of a square map that the image fills, at the target's size."""
+    import cv2
+
+    x, y, w, h = box
+    part = np.ascontiguousarray(values[y : y + h, x : x + w], np.float32)
+    return cv2.resize(part, (target.width, target.height), interpolation=cv2.INTER_LINEAR)

@@ -1,0 +1,183 @@
+"""The multi-view network in ONNX Runtime: two passes when the head must first be found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from ..cameras import Camera
+from ..errors import Cancelled
+from ..framing import HEAD_SHARE, HeadFrame, head_frame
+from ..masks import boxes as mask_boxes
+from . import NormalMap
+from .sessions import checked, session
+from .warp import FARTHEST, HeadView, from_head, head_view, map_camera, quaternion, to_head, turned_back
+
+RECORD = "skullptor_small.json"
+FIRST_PASS = 192  # pixels: finding the head needs no detail
+CHUNK = 4  # views whose convolutions run at once: bounds memory with many views
+
+
+class MultiViewPredictor:
+    """Normals, matte, confidence and canonical coordinates of all views together (paper section 3.1)."""
+
+    def __init__(self, folder: Path, device: str = "auto", record: str = RECORD) -> None:
+        self.record = checked(folder, record)
+        files = {role: entry["file"] for role, entry in self.record["files"].items()}
+        self.encoder, self.trunk, self.decoder = (
+            session(folder / files[role], device) for role in ("encoder", "trunk", "decoder")
+        )
+        self.provider = self.trunk.get_providers()[0]
+        self.name = f"{self.record['name']} {self.record['files']['trunk']['sha256'][:12]} {self.record['input']}"
+
+    def predict(
+        self,
+        images: Sequence[np.ndarray],
+        cameras: Sequence[Camera],
+        masks: Sequence[np.ndarray | None],
+        *,
+        size: int = 512,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> list[NormalMap]:
+        if not len(images) == len(cameras) == len(masks):
+            raise ValueError(f"{len(images)} images, {len(cameras)} cameras and {len(masks)} masks do not belong together.")
+        if not images:
+            return []
+        steps = _Steps(progress, cancelled)
+        known = [m is not None and bool((m > 0.5).any()) for m in masks]
+        steps.total = len(images) * (2 if sum(known) >= 2 else 4)
+        frame = self._frame(images, cameras, masks, known, steps)
+        views = [head_view(camera, frame) for camera in cameras]
+        outputs = self.run(images, views, self.record["input"], steps)
+        return [
+            self._finished(output, view, mask, size) for output, view, mask in zip(outputs, views, masks, strict=True)
+        ]
+
+    def _frame(self, images, cameras, masks, known, steps) -> HeadFrame:
+        """The head's sphere: from the given masks, else from the mattes of a first pass over the whole images."""
+        if sum(known) >= 2:
+            return head_frame(cameras, _masks_to_boxes(cameras, masks))
+        if len(cameras) == 1:
+            wide = _whole_image(cameras[0])
+        else:
+            wide = head_frame(cameras)
+            wide = replace(wide, radius=wide.radius / HEAD_SHARE * 0.85)
+        views = [head_view(camera, wide) for camera in cameras]
+        outputs = self.run(images, views, FIRST_PASS, steps)
+        heads = [view.at(FIRST_PASS) for view in views]
+        found = mask_boxes([_largest_piece(o["matte"]) for o in outputs])
+        if len(cameras) == 1:
+            return _one_view_frame(heads[0], found[0], wide)
+        better = head_frame(heads, found)
+        shift = np.linalg.norm(better.center - wide.center) / wide.radius
+        sane = np.isfinite(found).all(1).sum() >= 2 and 0.15 < better.radius / wide.radius < 1.6 and shift < 1.2
+        return replace(better, up=wide.up) if sane else replace(wide, radius=wide.radius * 0.6)
+
+    def run(self, images, views: Sequence[HeadView], size: int, steps: _Steps) -> list[dict[str, np.ndarray]]:
+        """The network on head cameras of a size (a multiple of 16): per view normal [s, s, 3], matte, confidence [s, s],
+        canonical [s, s, 3]."""
+        m = len(views)
+        inputs = np.stack([to_head(image, view, size) for image, view in zip(images, views, strict=True)])
+        inputs[..., :3] -= 0.5
+        inputs = np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
+        features = []
+        for start in range(0, m, CHUNK):
+            chunk = inputs[start : start + CHUNK]
+            features.append(self.encoder.run(None, {"image": chunk}))
+            steps.did(len(chunk))
+        tokens = np.concatenate([f[3] for f in features])
+        q = np.stack([quaternion(view.head.R) for view in views])
+        distance = np.array([min(view.distance, FARTHEST) for view in views], np.float32)
+        tokens = self.trunk.run(None, {"tokens": tokens, "quaternion": q, "distance": distance})[0]
+        results = []
+        for start in range(0, m, CHUNK):
+            half, quarter, eighth, _ = features[start // CHUNK]
+            part = slice(start, start + CHUNK)
+            feed = {"image": inputs[part], "half": half, "quarter": quarter, "eighth": eighth, "tokens": tokens[part]}
+            normal, matte, canonical, confidence = self.decoder.run(None, feed)
+            features[start // CHUNK] = None  # memory goes as the maps come
+            for i in range(len(normal)):
+                results.append({
+                    "normal": normal[i].transpose(1, 2, 0), "matte": matte[i, 0],
+                    "canonical": canonical[i].transpose(1, 2, 0), "confidence": confidence[i, 0],
+                })
+            steps.did(len(normal))
+        return results
+
+    @staticmethod
+    def _finished(output: dict[str, np.ndarray], view: HeadView, mask: np.ndarray | None, size: int) -> NormalMap:
+        """One view's maps at the real camera. Pixels that the head camera did not see have no normal and no matte."""
+        target = map_camera(view.real, size)
+        stacked = np.concatenate(
+            [output["normal"], output["canonical"], output["matte"][..., None], output["confidence"][..., None]], -1
+        )
+        values, known = from_head(stacked, view, target)
+        matte = values[..., 6].clip(0, 1)
+        if mask is not None:
+            matte = resized_mask(mask, target) * known
+        matte = np.where(matte > 0.02, matte, 0).astype(np.float32)
+        seen = matte > 0
+        normals = turned_back(values[..., :3], view) * seen[..., None]
+        return NormalMap(
+            target, normals, matte, (values[..., 7].clip(0, 1) * seen).astype(np.float32),
+            (values[..., 3:6] * seen[..., None]).astype(np.float32),
+        )
+
+
+class _Steps:
+    """Counts views done in both passes, and leaves through Cancelled."""
+
+    def __init__(self, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
+        self.progress, self.cancelled, self.done, self.total = progress, cancelled, 0, 0
+
+    def did(self, count: int) -> None:
+        if self.cancelled():
+            raise Cancelled
+        self.done += count
+        self.progress(self.done, max(self.total, self.done))
+
+
+def resized_mask(mask: np.ndarray, camera: Camera) -> np.ndarray:
+    import cv2
+
+    return cv2.resize(mask.astype(np.float32), (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+
+
+def _masks_to_boxes(cameras: Sequence[Camera], masks: Sequence[np.ndarray | None]) -> np.ndarray:  # [m, 4]
+    """Boxes in each camera's pixels; a mask may have another size than the image."""
+    boxes = mask_boxes(masks)
+    for i, (camera, mask) in enumerate(zip(cameras, masks, strict=True)):
+        if mask is not None:
+            boxes[i] *= np.array([camera.width / mask.shape[1], camera.height / mask.shape[0]] * 2)
+    return boxes
+
+
+def _largest_piece(matte: np.ndarray) -> np.ndarray:
+    """The matte's largest connected region, eroded of what is one pixel thin."""
+    import cv2
+
+    binary = cv2.morphologyEx((matte > 0.5).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(binary)
+    if count < 2:
+        return np.zeros_like(matte)
+    best = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    return (labels == best).astype(np.float32)
+
+
+def _whole_image(camera: Camera) -> HeadFrame:
+    """One view says nothing about distance: any will do. The sphere fills the smaller side."""
+    half = min(camera.width / camera.K[0, 0], camera.height / camera.K[1, 1]) / 2
+    middle = camera.rays(np.array([[camera.width / 2, camera.height / 2]]))[0]
+    return HeadFrame(camera.center + 5 * middle, 0.85 * 5 * float(np.sin(np.arctan(half))), camera.up)
+
+
+def _one_view_frame(head: Camera, box: np.ndarray, wide: HeadFrame) -> HeadFrame:
+    if not np.isfinite(box).all():
+        return wide
+    middle = head.rays(((box[:2] + box[2:]) / 2)[None])[0]
+    half = max(box[2:] - box[:2]) / 2 / head.K[0, 0]
+    return HeadFrame(head.center + 5 * middle, 5 * float(np.sin(np.arctan(half))), wide.up)

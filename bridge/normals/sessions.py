@@ -1,0 +1,65 @@
+"""ONNX Runtime sessions: the best provider present, checked weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+SKIPPED = ("TensorrtExecutionProvider", "AzureExecutionProvider")  # minutes of compiling; remote
+
+
+def providers(device: str) -> list[str]:
+    """Providers to ask for, best first. device: "auto", or a provider's short name such as "cpu"."""
+    import onnxruntime
+
+    present = [p for p in onnxruntime.get_available_providers() if p not in SKIPPED]
+    short = {p.removesuffix("ExecutionProvider").lower(): p for p in present}
+    if device == "auto":
+        return present
+    if device not in short:
+        raise ValueError(
+            f"ONNX Runtime cannot use the device '{device}' here (it offers {', '.join(sorted(short))}); choose one of "
+            "these or install another ONNX Runtime package."
+        )
+    return list(dict.fromkeys([short[device], "CPUExecutionProvider"]))
+
+
+def session(path: Path, device: str):
+    """An inference session of one ONNX file."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=providers(device))
+    except ValueError:
+        raise
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise RuntimeError(f"ONNX Runtime cannot load the weights {path.name}: {reason}; fetch them again.") from error
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def checked(folder: Path, record_name: str) -> dict:
+    """The record of a set of weights, after its files were found and their checksums agree.
+
+    The record: {"name", "input", "files": {role: {"file", "sha256"}}}.
+    """
+    path = folder / record_name
+    if not path.is_file():
+        raise ValueError(f"The weights' record {record_name} is missing in {folder}; restore the folder from the release.")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    for entry in record["files"].values():
+        file = folder / entry["file"]
+        if not file.is_file():
+            raise ValueError(f"The weights file {entry['file']} is missing in {folder}; restore it from the release.")
+        if sha256(file) != entry["sha256"]:
+            raise ValueError(
+                f"The weights file {entry['file']} in {folder} has another checksum than {record_name} says; restore "
+                "both from the release."
+            )
+    return record
