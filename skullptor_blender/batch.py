@@ -11,7 +11,6 @@ so that this file can be run from anywhere.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.util
 import os
 import shutil
@@ -184,8 +183,10 @@ def leave(code: int) -> None:
     """End Blender with an exit code. As a module it may crash or hang at interpreter exit."""
     import bpy
 
-    with contextlib.suppress(Exception):
-        load_extension().unregister()
+    package = load_extension()
+    sys.modules[f"{package.__name__}.skullptor_blender.worker"].stop_all()
+    if package.__name__ == PACKAGE:  # an enabled extension is unregistered by Blender itself
+        package.unregister()
     sys.stdout.flush()
     sys.stderr.flush()
     if getattr(bpy.app, "module", not bpy.app.binary_path):

@@ -125,8 +125,8 @@ def image_camera(
     """K [3, 3] of a background image of its own size, and the roll [3, 3] that goes before it: R_image = roll @ R.
 
     The frame's own pixels do not matter, only where the image is drawn in it: its size may differ from the render's.
-    offset_unit: length of the drawn offset's unit at distance 1 (Blender draws offsets in camera space at a depth
-    that depends on the clip start, see scene_capture). Raises ValueError "mirrored" for an image drawn flipped.
+    offset_unit: length of the drawn offset's unit at distance 1 (Blender draws offsets in camera space at the depth of
+    its view frame). Raises ValueError "mirrored" for an image drawn flipped.
     """
     if placement.flip_x != placement.flip_y:
         raise ValueError("mirrored")

@@ -14,7 +14,8 @@ from .preflight import ERROR, WARNING, plural
 from .text import activity, remaining
 
 DISK_SECONDS = 2.0  # how long an answer of the disk is believed: a panel is drawn many times a second
-WRAP = 44  # letters; a label does not wrap by itself
+WRAP = 44  # letters, where the width of the sidebar is unknown; a label does not wrap by itself
+LETTER = 7.0  # pixels of a letter at normal interface scale, on average
 _disk: dict[str, tuple[float, object]] = {}
 
 
@@ -62,11 +63,20 @@ def rows(context: bpy.types.Context) -> list[Row]:
     return found
 
 
+def letters(context: bpy.types.Context) -> int:
+    """How many letters fit beside an icon in the sidebar."""
+    region = context.region
+    if region is None or region.type != "UI" or region.width < 50:
+        return WRAP
+    scale = context.preferences.system.ui_scale
+    return max(16, int((region.width / scale - 75) / LETTER))
+
+
 def wrapped(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
     """A label for each line of a long sentence."""
-    line = ""
+    line, width = "", letters(bpy.context)
     for word in [*text.split(), ""]:
-        if line and (not word or len(line) + len(word) >= WRAP):
+        if line and (not word or len(line) + len(word) >= width):
             layout.label(text=line, icon=icon)
             icon = "BLANK1" if icon != "NONE" else "NONE"
             line = ""

@@ -154,8 +154,8 @@ def read_view(
         )
         return None
     frame = frame_of(data, scene.render)
-    # Blender draws offsets in camera space, on the plane at clip_start + 0.1
-    unit = 1.0 / (data.clip_start + 0.1)
+    # Blender draws a background's offset in camera space, on the plane of its view frame
+    unit = -1.0 / data.view_frame(scene=scene)[0].z
     try:
         K, roll = conventions.image_camera(frame, view.reference.placement, width, height, unit)
     except ValueError:

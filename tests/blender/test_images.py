@@ -171,3 +171,16 @@ def test_a_png_of_our_own_is_read_back_by_blender(tmp_path):
     image = bpy.data.images.load(str(path))
     image.alpha_mode = "CHANNEL_PACKED"
     np.testing.assert_array_equal(reference_image.pixels_of(image), rgba)
+
+
+def test_an_offset_background_moves_the_principal_point(rig):
+    """Measured in a real window: the offset counts in sensor widths (landscape), up is up."""
+    before = survey().usable[0].record.K
+    background(rig[0]).frame_method = "FIT"
+    background(rig[0]).offset = (0.02, 0.01)
+    after = survey().usable[0].record.K
+    assert after[0, 2] - before[0, 2] == pytest.approx(-0.02 * 64, abs=1e-3)
+    assert after[1, 2] - before[1, 2] == pytest.approx(0.01 * 64 * 48 / 64, abs=1e-3)
+    rig[0].data.clip_start = 10.0  # moves the plane that Blender draws on, not the picture's share of the frame
+    far = survey().usable[0].record.K
+    assert abs(far[0, 2] - before[0, 2]) < abs(after[0, 2] - before[0, 2])
