@@ -27,6 +27,11 @@ class Row:
     image: str
     problem: str = ""
     severity: str = ""
+    left_out: bool = False  # the run goes on without it
+
+    @property
+    def ready(self) -> bool:
+        return bool(self.image) and self.severity != ERROR and not self.left_out
 
 
 def _remembered(key: str, ask):
@@ -58,7 +63,8 @@ def rows(context: bpy.types.Context) -> list[Row]:
         elif ob.data.type != "PERSP":
             row.problem, row.severity = "not perspective", ERROR
         elif ob.name in told:
-            row.problem, row.severity = told[ob.name].sentence, told[ob.name].severity
+            finding = told[ob.name]
+            row.problem, row.severity, row.left_out = finding.sentence, finding.severity, finding.drop
         found.append(row)
     return found
 
@@ -96,8 +102,8 @@ class SKULLPTOR_PT_reconstruct(_Sidebar, bpy.types.Panel):
         layout = self.layout
         settings = context.scene.skullptor
         found = rows(context)
-        ready = sum(not row.problem or row.severity == WARNING for row in found)
-        problems = sum(row.severity == ERROR for row in found)
+        ready = sum(row.ready for row in found)
+        problems = sum(row.severity == ERROR or row.left_out for row in found)
         if job := session.running():
             self.draw_running(layout, job)
             return
