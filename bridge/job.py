@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from . import capture as captures
-from . import masks, picture, quality, results
+from . import masks, picture, quality, results, texture
 from .cache import Cache, key_of
 from .cameras import Camera
 from .errors import BridgeError, Cancelled
@@ -212,15 +212,19 @@ def _write(
     errors = quality.vertex_errors(mesh, targets, views)
     report.step(2, 3)
     attributes = {"view_count": seen.view_count, "confidence": seen.confidence, "normal_error": errors}
-    results.write_npz(output / "head.npz", vertices=mesh.vertices, faces=mesh.faces, **attributes)
-    results.write_ply(output / "head.ply", mesh.vertices, mesh.faces, **attributes)
+    photos = [photo.pixels for photo in inputs.photos]
+    cameras = [photo.camera for photo in inputs.photos]
+    color = texture.blend(mesh, photos, cameras, [target.mask for target in targets], frame)
+    results.write_npz(output / "head.npz", vertices=mesh.vertices, faces=mesh.faces, color=color, **attributes)
+    channels = {name: color[:, i] for i, name in enumerate(("red", "green", "blue"))}  # the names PLY viewers know
+    results.write_ply(output / "head.ply", mesh.vertices, mesh.faces, **channels, **attributes)
     size_mm = _check_size(mesh, inputs.capture, report)
     mean = float(np.mean([view.normal_error_deg for view in views]))
     heading = (
         f"{inputs.capture.name}: {len(mesh.vertices):,} vertices from {len(views)} views, "
         f"normals {run.settings.normals}, mean difference {mean:.1f} degrees"
     )
-    page = picture.run_sheet([photo.pixels for photo in inputs.photos], targets, views, heading)
+    page = picture.run_sheet(photos, targets, views, heading)
     picture.save(page, output / "report.png")
     report.step(3, 3)
     report.end()

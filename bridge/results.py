@@ -24,9 +24,9 @@ def write_json(path: Path, body: dict) -> None:
 
 def write_ply(path: Path, vertices: np.ndarray, faces: np.ndarray, **attributes: np.ndarray) -> None:
     """Binary PLY: double positions [V, 3] (a rig's world may be far from its origin), faces [F, 3], one property for
-    each per-vertex attribute [V] (float32 or int32).
+    each per-vertex attribute [V] (float32, int32 or uint8).
     """
-    names = {"float32": "float", "int32": "int"}
+    names = {"float32": "float", "int32": "int", "uint8": "uchar"}
     fields = [("x", "<f8"), ("y", "<f8"), ("z", "<f8")] + [(name, a.dtype.str) for name, a in attributes.items()]
     table = np.empty(len(vertices), fields)
     for axis, name in enumerate("xyz"):
