@@ -5,14 +5,13 @@ Knows no cameras, images, jobs or files.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
 
-# Threads that wait for work must sleep, not spin: a solve has a dozen short parallel sections a step, and on a machine
-# that is busy with something else spinning made it 10x slower. Read by OpenMP when numba starts its threads.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+from .environment import prepare
+
+prepare()  # before anything imports numba
 
 
 @dataclass(frozen=True, eq=False)

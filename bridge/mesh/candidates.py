@@ -76,7 +76,7 @@ def list_collapses(start, twin, face_count, flagged, priority, candidates, ranks
 
 @njit(cache=True)
 def list_splits(data, start, twin, face_count, tolerance, candidates, ranks, moved):
-    """Lists each edge longer than (1 + tolerance) of its target; ranks = length squared, moved[h] = h."""
+    """Lists each edge longer than (1 + tolerance) of its target; ranks = (length / that)^2, moved[h] = h."""
     count = 0
     for h in range(3 * face_count):
         if start[h] < 0:
@@ -88,7 +88,7 @@ def list_splits(data, start, twin, face_count, tolerance, candidates, ranks, mov
             limit = f32(0.5) * (data[a, LENGTH] + data[b, LENGTH]) * (1 + tolerance)
             if squared > limit * limit:
                 candidates[count] = h
-                ranks[count] = squared
+                ranks[count] = squared / (limit * limit)
                 moved[h] = h
                 count += 1
     return count

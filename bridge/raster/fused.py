@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from .shading import pixel_ray, pixel_weights, scatter, shade_backward_pixel, shade_pixel
+from .shading import pixel_weights, row_rays, scatter, shade_backward_pixel, shade_pixel
 from .silhouette import blend, blend_backward, find_silhouettes
 from .visibility import project, rasterise
 
@@ -23,18 +23,19 @@ def l1_slope(x):
 
 
 @njit(inline="always")
-def pixel_loss(mode, nx, ny, nz, a, target, mask_weight, robust2):
-    """Loss of one pixel and its derivative by the rendered normal and coverage. target: 6 channels (images.py)."""
-    w = target[4]
-    dx = nx - target[0]
-    dy = ny - target[1]
-    dz = nz - target[2]
+def pixel_loss(mode, nx, ny, nz, a, target, p, mask_weight, robust2):
+    """Loss of pixel p and its derivative by the rendered normal and coverage. target [pixels, 6], see images.py."""
+    w = float(target[p, 4])
+    tx, ty, tz = float(target[p, 0]), float(target[p, 1]), float(target[p, 2])
+    dx = nx - tx
+    dy = ny - ty
+    dz = nz - tz
     if mode == 1:  # l1
         loss = w * (abs(dx) + abs(dy) + abs(dz))
         gx, gy, gz = w * l1_slope(dx), w * l1_slope(dy), w * l1_slope(dz)
     elif mode == 0:  # linear, Eq. 8
-        loss = -w * (nx * target[0] + ny * target[1] + nz * target[2])
-        gx, gy, gz = -w * target[0], -w * target[1], -w * target[2]
+        loss = -w * (nx * tx + ny * ty + nz * tz)
+        gx, gy, gz = -w * tx, -w * ty, -w * tz
     elif mode == 2:  # l2
         loss = 0.5 * w * (dx * dx + dy * dy + dz * dz)
         gx, gy, gz = w * dx, w * dy, w * dz
@@ -44,8 +45,8 @@ def pixel_loss(mode, nx, ny, nz, a, target, mask_weight, robust2):
         loss = 0.5 * w * e * q
         s = w * q * q
         gx, gy, gz = s * dx, s * dy, s * dz
-    da = a - target[3]
-    wm = mask_weight * target[5]
+    da = a - float(target[p, 3])
+    wm = mask_weight * float(target[p, 5])
     return loss + wm * da * da, gx, gy, gz, 2.0 * wm * da
 
 
@@ -85,7 +86,7 @@ def view_loss(vertices, normals, faces, P, ids, items, crossing, count, target, 
     total = 0.0
     for m in range(n_listed):
         p = listed[m]
-        loss, gx, gy, gz, ga = pixel_loss(mode, out[p, 0], out[p, 1], out[p, 2], out[p, 3], target[p], mask_weight,
+        loss, gx, gy, gz, ga = pixel_loss(mode, out[p, 0], out[p, 1], out[p, 2], out[p, 3], target, p, mask_weight,
                                           robust2)  # fmt: skip
         total += loss
         g_out[p, 0], g_out[p, 1], g_out[p, 2], g_out[p, 3] = gx * scale, gy * scale, gz * scale, ga * scale
@@ -98,25 +99,26 @@ def view_loss(vertices, normals, faces, P, ids, items, crossing, count, target, 
             y = p // W
             shade_backward_pixel(gradient, vertices, normals, faces, f, p - y * W, y, center, R, K,
                                  float(g_color[p, 0]), float(g_color[p, 1]), float(g_color[p, 2]))  # fmt: skip
+    cx, cy, cz = center[0], center[1], center[2]
     for y in range(H):
+        rx, ry, rz, sx, sy, sz = row_rays(y, R, K)
         for x in range(W):
             p = y * W + x
             if touched[p]:
                 touched[p] = 0
                 continue
             f = ids[y, x]
-            t = target[p]
             if f < 0:
-                loss, gx, gy, gz, ga = pixel_loss(mode, 0.0, 0.0, 0.0, 0.0, t, mask_weight, robust2)
+                loss, gx, gy, gz, ga = pixel_loss(mode, 0.0, 0.0, 0.0, 0.0, target, p, mask_weight, robust2)
                 total += loss
                 continue
-            dx, dy, dz = pixel_ray(x, y, R, K)
+            dx, dy, dz = rx + x * sx, ry + x * sy, rz + x * sz
             i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
-            w0, w1, w2, s, ra, rb, rc = pixel_weights(vertices, i, j, k, center, dx, dy, dz)
+            w0, w1, w2, s, ra, rb, rc = pixel_weights(vertices, i, j, k, (cx, cy, cz), dx, dy, dz)
             nx = w0 * normals[i, 0] + w1 * normals[j, 0] + w2 * normals[k, 0]
             ny = w0 * normals[i, 1] + w1 * normals[j, 1] + w2 * normals[k, 1]
             nz = w0 * normals[i, 2] + w1 * normals[j, 2] + w2 * normals[k, 2]
-            loss, gx, gy, gz, ga = pixel_loss(mode, nx, ny, nz, 1.0, t, mask_weight, robust2)
+            loss, gx, gy, gz, ga = pixel_loss(mode, nx, ny, nz, 1.0, target, p, mask_weight, robust2)
             total += loss
             if gx != 0.0 or gy != 0.0 or gz != 0.0:
                 scatter(gradient, normals, i, j, k, w0, w1, w2, s, ra, rb, rc, nx, ny, nz,

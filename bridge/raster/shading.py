@@ -23,6 +23,22 @@ def pixel_ray(x, y, R, K):
 
 
 @njit(inline="always")
+def row_rays(y, R, K):
+    """pixel_ray along row y: the ray of x = 0 and what each further pixel adds."""
+    v = (y + 0.5 - K[3]) / K[1]
+    u = (0.5 - K[2] - K[4] * v) / K[0]
+    step = 1.0 / K[0]
+    return (
+        R[0, 0] * u + R[1, 0] * v + R[2, 0],
+        R[0, 1] * u + R[1, 1] * v + R[2, 1],
+        R[0, 2] * u + R[1, 2] * v + R[2, 2],
+        R[0, 0] * step,
+        R[0, 1] * step,
+        R[0, 2] * step,
+    )
+
+
+@njit(inline="always")
 def pixel_weights(vertices, i, j, k, center, dx, dy, dz):
     """Weights of the corners (sum 1), the factor that normalised them, and r x A, r x B, r x C."""
     ax, ay, az = vertices[i, 0] - center[0], vertices[i, 1] - center[1], vertices[i, 2] - center[2]

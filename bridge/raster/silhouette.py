@@ -10,6 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+f32 = np.float32
+STEEP = f32(6)  # depth steps of more pixel footprints than this are always searched
+BEND = f32(.5)  # share of a step that the slope before it must explain, or the step is searched
 MAX_WALK = 32  # triangles; a step of one pixel crosses fewer unless triangles are below 1/20 px
 ITEM_FIELDS = 5  # pixel p (nearer side), pixel q, face, edge, direction (0 right, 1 down)
 
@@ -60,32 +63,39 @@ def walk(P, faces, twin, facing, f, x, y, horizontal, sign):
 def find_silhouettes(P, faces, twin, facing, zbuffer, ids, fx, fy, items, crossing):
     """Lists the pixel pairs a silhouette runs between: items [n, 5] int32, crossing [n] = t from p. Returns n.
 
-    A pair whose depths differ by less than one pixel's footprint is the same surface and not searched. Each edge acts
+    A pair whose depths differ by less than one pixel's footprint, or as the slope there explains, is the same surface
+    and not searched. Each edge acts
     along one axis only, the one it is steeper against, or silhouettes would count double.
     """
     H, W = ids.shape
     count = 0
-    for y in range(H):
-        for x in range(W):
-            f0 = ids[y, x]
-            z0 = zbuffer[y, x]
-            for d in range(2):
-                if d == 0:
-                    if x == W - 1:
-                        continue
-                    x1, y1 = x + 1, y
-                else:
-                    if y == H - 1:
-                        continue
-                    x1, y1 = x, y + 1
+    for d in range(2):
+        right, down = 1 - d, d
+        focal = fx if d == 0 else fy
+        for y in range(H - down):
+            for x in range(W - right):
+                x1, y1 = x + right, y + down
+                z0 = zbuffer[y, x]
+                z1 = zbuffer[y1, x1]
+                # |1/z0 - 1/z1| * focal * max(z0, z1) < 1, without the divisions; a background z of 0 never passes
+                step = z1 - z0
+                gap = abs(step) * focal
+                if (gap < z0 and gap < z1) or z0 == z1:
+                    continue
+                f0 = ids[y, x]
                 f1 = ids[y1, x1]
                 if f0 == f1:
                     continue
-                z1 = zbuffer[y1, x1]
-                focal = fx if d == 0 else fy
-                # |1/z0 - 1/z1| * focal * max(z0, z1) < 1, without the divisions; a background z of 0 never passes
-                if abs(z1 - z0) * focal < min(z0, z1):
-                    continue
+                if gap < STEEP * z0 and gap < STEEP * z1:
+                    # steep, or a small step? On a slope the nearer side goes on as it came (1 / z is linear on a plane)
+                    if step < 0 and x >= right and y >= down:
+                        before = z0 - zbuffer[y - down, x - right]
+                    elif step > 0 and x1 < W - right and y1 < H - down:
+                        before = zbuffer[y1 + down, x1 + right] - z1
+                    else:
+                        before = f32(0)
+                    if abs(step - before) < BEND * abs(step):
+                        continue
                 if z0 > z1:
                     f, px, py, sign = f0, x, y, 1.0
                     p, q = y * W + x, y1 * W + x1

@@ -77,6 +77,7 @@ def rasterise(P, faces, zbuffer, ids, facing):
         for y in range(y0, y1 + 1):
             py = f32(y) + half
             day, dby, dcy = ay - py, by - py, cy - py
+            entered = False
             for x in range(x0, x1 + 1):
                 if nearest <= zbuffer[y, x]:
                     continue
@@ -86,7 +87,10 @@ def rasterise(P, faces, zbuffer, ids, facing):
                 wa = dcx * dby - dcy * dbx
                 wc = dbx * day - dby * dax
                 if wb < zero or wa < zero or wc < zero:
+                    if entered:
+                        break  # a triangle's row is one interval
                     continue
+                entered = True
                 if (wb == zero and not top_b) or (wa == zero and not top_a) or (wc == zero and not top_c):
                     continue
                 total = wa + wb + wc

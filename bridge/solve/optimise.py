@@ -11,9 +11,10 @@ from ..mesh.candidates import LENGTH
 from ..mesh.laplacian import neighbour_means
 from ..mesh.remesh import HalfEdgeMesh
 
-# columns of HalfEdgeMesh.data after position and target length
-SECOND, SPEED, FIRST = LENGTH + 1, LENGTH + 2, LENGTH + 3  # E[|g|^2], |m1| / sqrt(m2), E[g] (3 columns)
-EXTRA_COLUMNS = 5
+# columns of HalfEdgeMesh.data after position and target length: E[|g|^2], |m1| / sqrt(m2), E[g] (3 columns), and the
+# running share of steps in which any pixel saw the vertex
+SECOND, SPEED, FIRST, SEEN = LENGTH + 1, LENGTH + 2, LENGTH + 3, LENGTH + 6
+EXTRA_COLUMNS = 6
 
 BETA = 0.8  # both moments
 SPEED_REFERENCE = 0.3  # below this speed edges get shorter, above it longer
@@ -32,6 +33,8 @@ def _step(data, gradient, means, step, rate, laplacian, shortest, longest, speed
     for i in prange(data.shape[0]):
         pull = laplacian * data[i, SPEED]
         squared = 0.0
+        seen = gradient[i, 0] != 0 or gradient[i, 1] != 0 or gradient[i, 2] != 0
+        data[i, SEEN] = BETA * data[i, SEEN] + (1 - BETA) * (1.0 if seen else 0.0)
         for d in range(3):
             g = gradient[i, d] + pull * (data[i, d] - means[i, d])
             m = data[i, FIRST + d]

@@ -14,12 +14,14 @@ class Stage:
     end: float  # share of the steps at which it ends
     shrink: int  # resolution is settings.resolution / shrink
     edge: float  # lower limit of the edge length, as a multiple of the final one
+    groups: int  # the views take turns in this many groups: a step costs that much less and loses little
 
 
-STAGES = (Stage(0.30, 4, 2.5), Stage(0.65, 2, 1.5), Stage(1.0, 1, 1.0))
+STAGES = (Stage(0.25, 4, 2.5, 1), Stage(0.6, 2, 1.5, 2), Stage(1.0, 1, 1.0, 2))
+GROUP_MINIMUM = 4  # views a group has at least
 LONGEST = 0.15  # upper limit of the edge length in head radii at the start
 DECAY_START = 0.6  # share of the steps after which the learning rate falls
-DECAY_TO = 0.05
+DECAY_TO = 0.15
 
 
 def stage_at(fraction: float) -> int:
@@ -28,6 +30,12 @@ def stage_at(fraction: float) -> int:
 
 def resolution_of(settings: SolveSettings, stage: int) -> int:
     return max(16, settings.resolution // STAGES[stage].shrink)
+
+
+def view_groups(views: int, stage: int) -> list[list[int]]:
+    """Indices of the views that one step looks at, interleaved so that neighbours on a ring share no group."""
+    count = max(1, min(STAGES[stage].groups, views // GROUP_MINIMUM))
+    return [list(range(first, views, count)) for first in range(count)]
 
 
 def learning_rate(settings: SolveSettings, fraction: float) -> float:

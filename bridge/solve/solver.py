@@ -14,12 +14,14 @@ from ..mesh.topology import icosphere
 from ..raster import LossSettings, Rasteriser, make_rasteriser
 from . import schedule
 from .density import shortest_edges
-from .optimise import EXTRA_COLUMNS, optimise
+from .optimise import EXTRA_COLUMNS, SEEN, optimise
 from .settings import SolveSettings
 from .targets import Level, Target, build_level
 
 START_LEVEL = 3  # 642 vertices
 START_RADIUS = 0.5  # of the head's: inside the head, so that the surface only has to grow
+FILL = 0.9  # share of the vertex limit to aim at: splits must stay possible where they are needed
+MOST_BUDGET = 1.3  # how many times the wanted vertices the density may be asked for
 SORT_EVERY = 20  # steps between two Morton sorts
 
 
@@ -48,8 +50,9 @@ class Solver:
         self.settings = settings
         self.frame = start or head_frame([target.camera for target in targets], boxes)
         self._targets = list(targets)
-        self._level: Level | None = None
-        self._rasteriser: Rasteriser | None = None
+        self._levels: list[tuple[Level, Rasteriser]] = []  # of the current stage, one a group of views
+        self._stage = -1
+        self._budget = 1.0
         self._loss = LossSettings(settings.loss, settings.mask_weight)
         self._done = 0
         sphere, faces = icosphere(START_LEVEL, START_RADIUS)
@@ -74,9 +77,10 @@ class Solver:
 
     def _step(self, fraction: float) -> float:
         stage = schedule.stage_at(fraction)
-        self._enter(schedule.resolution_of(self.settings, stage))
+        self._enter(stage)
         surface = self._mesh.surface()
-        loss, gradient = self._rasteriser.loss_and_gradient(surface, self._level.images, self._loss)
+        level, rasteriser = self._levels[self._done % len(self._levels)]
+        loss, gradient = rasteriser.loss_and_gradient(surface, level.images, self._loss)
         rate = schedule.learning_rate(self.settings, fraction)
         optimise(self._mesh, surface.outgoing, surface.vertices, gradient, self._done + 1, rate,
                  self.settings.laplacian, self._shortest_edges(surface, stage), schedule.LONGEST)  # fmt: skip
@@ -86,15 +90,24 @@ class Solver:
                 self._mesh.sort_memory()
         return loss
 
-    def _enter(self, resolution: int) -> None:
-        """Builds the target images of a level when it begins."""
-        if self._level is None or self._level.resolution != resolution:
-            self._level = build_level(self._targets, self.frame, resolution, self.settings.alpha)
-            self._rasteriser = make_rasteriser(self.settings.raster, self._level.cameras)
+    def _enter(self, stage: int) -> None:
+        """Builds the target images of a stage when it begins."""
+        if stage == self._stage:
+            return
+        self._stage = stage
+        self._levels = []
+        resolution = schedule.resolution_of(self.settings, stage)
+        groups = schedule.view_groups(len(self._targets), stage)
+        for group in groups:
+            level = build_level([self._targets[i] for i in group], self.frame, resolution, self.settings.alpha)
+            self._levels.append((level, make_rasteriser(self.settings.raster, level.cameras)))
 
     def _shortest_edges(self, surface: Surface, stage: int) -> np.ndarray:  # [V]
         """The lower limits of the edge length at this stage."""
-        shortest = shortest_edges(surface, self.settings.max_vertices / schedule.STAGES[stage].edge ** 2)
+        wanted = self.settings.max_vertices / schedule.STAGES[stage].edge ** 2
+        # the edges settle somewhat above their lower limit: ask for more vertices until they are there
+        self._budget = min(max(self._budget * (FILL * wanted / len(surface.vertices)) ** 0.1, 0.5), MOST_BUDGET)
+        shortest = shortest_edges(surface, self._mesh.data[:, SEEN], wanted * self._budget)
         if self.settings.min_edge is not None:
             shortest = np.maximum(shortest, np.float32(self.settings.min_edge / self.frame.radius))
         return np.minimum(shortest, np.float32(schedule.LONGEST))

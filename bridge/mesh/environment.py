@@ -1,0 +1,42 @@
+"""Settings that numba and OpenMP read once, when they start. Called on import of bridge.mesh, before numba's import."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from ..cache import default_folder
+
+PACKAGES = ("mesh", "raster", "solve")  # the packages with compiled kernels
+
+
+def prepare() -> None:
+    """Respects what the user has set."""
+    # Threads that wait for work must sleep, not spin: a solve has a dozen short parallel sections a step, and on a
+    # machine that is busy with something else spinning made it 10x slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if "NUMBA_CACHE_DIR" not in os.environ:
+        os.environ["NUMBA_CACHE_DIR"] = str(_kernel_folder())
+
+
+def _kernel_folder() -> Path:
+    """A writable folder for compiled kernels, one for each version of the sources.
+
+    Numba itself looks only at the file a kernel is in: after an update of one file it would go on running kernels that
+    contain inlined code of the old one.
+    """
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        for path in sorted((Path(__file__).parent.parent / package).glob("*.py")):
+            digest.update(path.name.encode() + path.read_bytes())
+    name = Path("kernels") / digest.hexdigest()[:16]
+    for root in (default_folder(), Path(tempfile.gettempdir()) / "skullptor"):
+        try:
+            (root / name).mkdir(parents=True, exist_ok=True)
+        except OSError:
+            continue
+        if os.access(root / name, os.W_OK):
+            return root / name
+    return Path(tempfile.mkdtemp(prefix="skullptor-"))
