@@ -10,6 +10,7 @@ import numpy as np
 
 COLLECTION = "Skullptor"
 MARK = "skullptor_version"  # custom property that tells our objects; names may be changed by anyone
+COLOR = "color"  # name of the colour attribute
 ATTRIBUTES = {"view_count": "INT", "confidence": "FLOAT", "normal_error": "FLOAT"}
 
 
@@ -67,8 +68,39 @@ def make_mesh(name: str, arrays: Mapping[str, np.ndarray]) -> bpy.types.Mesh:
             attribute = mesh.attributes.new(key, kind, "POINT")
             dtype = np.int32 if kind == "INT" else np.float32
             attribute.data.foreach_set("value", np.ascontiguousarray(values, dtype))
+    colors = arrays.get("color")
+    if colors is not None and colors.shape == (len(vertices), 3):
+        paint(mesh, colors)
     mesh.update()
     return mesh
+
+
+def paint(mesh: bpy.types.Mesh, colors: np.ndarray) -> None:
+    """Vertex colours [V, 3] uint8 sRGB as a colour attribute, and the material that shows it."""
+    rgba = np.ones((len(colors), 4), np.float32)
+    rgba[:, :3] = colors / np.float32(255)
+    attribute = mesh.color_attributes.new(COLOR, "BYTE_COLOR", "POINT")
+    attribute.data.foreach_set("color_srgb", rgba.ravel())
+    mesh.color_attributes.active_color = attribute
+    mesh.materials.append(_material())
+
+
+def _material() -> bpy.types.Material:
+    """The one material of all results, found by its mark: the colour attribute on a matt surface."""
+    for material in bpy.data.materials:
+        if material.get(MARK):
+            return material
+    material = bpy.data.materials.new("Skullptor Photographs")
+    material[MARK] = True
+    material.use_nodes = True
+    nodes = material.node_tree.nodes
+    shader = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
+    shader.inputs["Roughness"].default_value = 0.6
+    attribute = nodes.new("ShaderNodeVertexColor")
+    attribute.layer_name = COLOR
+    attribute.location = (shader.location.x - 220, shader.location.y)
+    material.node_tree.links.new(attribute.outputs["Color"], shader.inputs["Base Color"])
+    return material
 
 
 def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
