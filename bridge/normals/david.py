@@ -48,8 +48,8 @@ class DavidPredictor:
     ) -> list[NormalMap]:
         if self.foreground is None and any(mask is None for mask in masks):
             raise ValueError(
-                f"Some views have no mask and DAViD's {FOREGROUND_FILE} is not beside its normal model; give masks, fetch "
-                "the file or choose the network."
+                f"Some views have no mask and DAViD's {FOREGROUND_FILE} is not beside its normal model; give "
+                "masks, fetch the file or choose the network."
             )
         maps = []
         for image, camera, mask in zip(images, cameras, masks, strict=True):

@@ -44,7 +44,8 @@ class MultiViewPredictor:
         cancelled: Callable[[], bool] = lambda: False,
     ) -> list[NormalMap]:
         if not len(images) == len(cameras) == len(masks):
-            raise ValueError(f"{len(images)} images, {len(cameras)} cameras and {len(masks)} masks do not belong together.")
+            counts = f"{len(images)} images, {len(cameras)} cameras and {len(masks)} masks"
+            raise ValueError(f"{counts} do not belong together; give one of each for every view.")
         if not images:
             return []
         steps = _Steps(progress, cancelled)
@@ -78,8 +79,8 @@ class MultiViewPredictor:
         return replace(better, up=wide.up) if sane else replace(wide, radius=wide.radius * 0.6)
 
     def run(self, images, views: Sequence[HeadView], size: int, steps: _Steps) -> list[dict[str, np.ndarray]]:
-        """The network on head cameras of a size (a multiple of 16): per view normal [s, s, 3], matte, confidence [s, s],
-        canonical [s, s, 3]."""
+        """The network on head cameras of a size (a multiple of 16): per view normal [s, s, 3], matte, confidence [s,
+        s], canonical [s, s, 3]."""
         m = len(views)
         inputs = np.stack([to_head(image, view, size) for image, view in zip(images, views, strict=True)])
         inputs[..., :3] -= 0.5

@@ -2,11 +2,11 @@
 
 An image pyramid of light convolutions gives tokens at 1/16; transformer blocks with self-attention and view-aware
 cross-attention over the tokens of all views; a DPT-like decoder that fuses tokens of several depths with the pyramid.
-Three parts (encoder, trunk, decoder) so that inference can run the convolutions a view at a time and only the tokens of all
-views meet.
+Three parts (encoder, trunk, decoder) so that inference can run the convolutions a view at a time and only the tokens
+of all views meet.
 
-Views are head cameras (bridge/normals/warp.py): square, undistorted, looking at the head's centre, with a focal length that
-follows from the distance. The camera of a view is then its rotation and one number.
+Views are head cameras (bridge/normals/warp.py): square, undistorted, looking at the head's centre, with a focal
+length that follows from the distance. The camera of a view is then its rotation and one number.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 PATCH = 16
 FILL = 0.85  # share of half the frame that the head's unit sphere fills; see warp.py
@@ -57,9 +57,9 @@ def rotation_of(quaternion: Tensor) -> Tensor:
 class CameraEmbedding(nn.Module):
     """Rotation and distance of a head camera, and the ray of every token, to the token width.
 
-    The paper adds [quaternion; translation] to all tokens of a view. In head cameras the translation is (0, 0, distance).
-    The products of the quaternion's components are given beside it because q and -q are one rotation; the token's ray in the
-    world lets attention compare lines of sight.
+    The paper adds [quaternion; translation] to all tokens of a view. In head cameras the translation is (0, 0,
+    distance). The products of the quaternion's components are given beside it because q and -q are one rotation; the
+    token's ray in the world lets attention compare lines of sight.
     """
 
     def __init__(self, width: int) -> None:
@@ -77,14 +77,15 @@ class CameraEmbedding(nn.Module):
         focal = 0.5 * FILL * torch.sqrt(d * d - 1)
         sideways = grid[None] / focal[:, None, None]  # [N, L, 2]
         ray = torch.cat((sideways, torch.ones_like(sideways[..., :1])), -1)
-        ray = F.normalize(ray @ rotation_of(quaternion), dim=-1)  # R^T ray, as rows
+        ray = functional.normalize(ray @ rotation_of(quaternion), dim=-1)  # R^T ray, as rows
         return self.view(features)[:, None] + self.ray(ray)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt(d)) v over [B, heads, tokens, d]; on a CPU the plain form trains 2-3 times faster in bf16."""
+    """softmax(q k^T / sqrt(d)) v over [B, heads, tokens, d]; on a CPU the plain form trains 2-3 times faster in
+    bf16."""
     if q.device.type != "cpu":
-        return F.scaled_dot_product_attention(q, k, v)
+        return functional.scaled_dot_product_attention(q, k, v)
     with torch.autocast(q.device.type, enabled=False):
         return torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2), -1) @ v
 
@@ -147,7 +148,8 @@ class Residual(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Image [N, 4, H, W] (RGB - 0.5 and the mask of pixels inside the photograph) -> features at 1/2, 1/4, 1/8, 1/16."""
+    """Image [N, 4, H, W] (RGB - 0.5 and the mask of pixels inside the photograph) -> features at 1/2, 1/4, 1/8,
+    1/16."""
 
     def __init__(self, c: NetworkConfig) -> None:
         super().__init__()
@@ -158,7 +160,7 @@ class Encoder(nn.Module):
         self.to_token = nn.Conv2d(c.eighth, c.width, 3, 2, 1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        half = self.to_half(F.pixel_unshuffle(image, 2))
+        half = self.to_half(functional.pixel_unshuffle(image, 2))
         quarter = self.to_quarter(half)
         eighth = self.to_eighth(quarter)
         return half, quarter, eighth, self.to_token(eighth)
@@ -206,14 +208,14 @@ class Decoder(nn.Module):
     def forward(self, image: Tensor, half: Tensor, quarter: Tensor, eighth: Tensor, tokens: Tensor) -> Tensor:
         def up(x: Tensor, factor: int = 2) -> Tensor:
             with torch.autocast(x.device.type, enabled=False):  # autocast would widen to fp32 and back
-                return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+                return functional.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
         x = self.up8(torch.cat((up(tokens), eighth), 1))
         x = self.up4(torch.cat((up(x), quarter), 1))
         coarse = up(self.coarse(x).float(), 4)
         x = self.up2(torch.cat((up(x), half), 1))
-        fine = F.pixel_shuffle(self.fine(torch.cat((x, F.pixel_unshuffle(image, 2)), 1)).float(), 2)
-        return torch.cat((F.normalize(fine[:, :3], dim=1, eps=1e-4), fine[:, 3:], coarse), 1)
+        fine = functional.pixel_shuffle(self.fine(torch.cat((x, functional.pixel_unshuffle(image, 2)), 1)).float(), 2)
+        return torch.cat((functional.normalize(fine[:, :3], dim=1, eps=1e-4), fine[:, 3:], coarse), 1)
 
 
 class NormalNetwork(nn.Module):

@@ -51,7 +51,7 @@ def checked(folder: Path, record_name: str) -> dict:
     """
     path = folder / record_name
     if not path.is_file():
-        raise ValueError(f"The weights' record {record_name} is missing in {folder}; restore the folder from the release.")
+        raise ValueError(f"The weights' record {record_name} is missing in {folder}; restore it from the release.")
     record = json.loads(path.read_text(encoding="utf-8"))
     for entry in record["files"].values():
         file = folder / entry["file"]

@@ -1,7 +1,7 @@
 """Head cameras: the square, upright cameras in which the network sees every view, and the way back.
 
-A head camera has the real camera's centre and looks at the head's centre, so the two pictures differ by a homography and
-nothing is lost but the border. Its focal length follows from the distance alone.
+A head camera has the real camera's centre and looks at the head's centre, so the two pictures differ by a homography
+and nothing is lost but the border. Its focal length follows from the distance alone.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def head_view(camera: Camera, frame: HeadFrame) -> HeadView:
 
 
 def homography(source: Camera, target: Camera) -> np.ndarray:
-    """[3, 3]: pixels of target -> pixels of source, for two cameras with one centre (corner-based pixel coordinates)."""
+    """[3, 3]: pixels of target -> pixels of source, for two cameras with one centre (corner-based pixel
+    coordinates)."""
     return source.K @ source.R @ target.R.T @ np.linalg.inv(target.K)
 
 
@@ -68,8 +69,8 @@ def sampling_map(source: Camera, target: Camera) -> tuple[np.ndarray, np.ndarray
 
 
 def to_head(picture: np.ndarray, view: HeadView, size: int) -> np.ndarray:
-    """Picture [H, W] or [H, W, c] of the real camera -> [size, size, c + 1]: what the head camera sees, and a last channel
-    that is 1 inside the photograph. Shrinks by area first, so that nothing aliases."""
+    """Picture [H, W] or [H, W, c] of the real camera -> [size, size, c + 1]: what the head camera sees, and a last
+    channel that is 1 inside the photograph. Shrinks by area first, so that nothing aliases."""
     picture = picture[..., None] if picture.ndim == 2 else picture
     target = view.at(size)
     height, width = picture.shape[:2]

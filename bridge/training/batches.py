@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from .group import CANONICAL_RANGE
 
@@ -62,7 +62,7 @@ def world_turn(rng: np.random.Generator) -> np.ndarray:
 
 def _resized(x: np.ndarray, size: int) -> Tensor:  # [N, h, w, c] any type -> [N, c, size, size] float32
     t = torch.from_numpy(x).permute(0, 3, 1, 2).float()
-    return t if t.shape[-1] == size else F.interpolate(t, size=(size, size), mode="area")
+    return t if t.shape[-1] == size else functional.interpolate(t, size=(size, size), mode="area")
 
 
 def make_batch(groups: list[dict[str, np.ndarray]], size: int, rng: np.random.Generator | None) -> Batch:

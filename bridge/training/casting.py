@@ -1,4 +1,5 @@
-"""Who is in front of the cameras: a random subject from the ICT model or an avatar, with skin, hair, clothes or marble."""
+"""Who is in front of the cameras: a random subject from the ICT model or an avatar, with skin, hair, clothes or
+marble."""
 
 from __future__ import annotations
 
@@ -81,7 +82,8 @@ def _extra_hair(rng: np.random.Generator) -> list[Subject]:
         return [blob(centre, rng.uniform(0.2, 0.42, 3), rng, colour, STRANDS, bump)]
     if choice == 1:  # long hair behind
         centre = [0, rng.uniform(-0.7, -0.2), -rng.uniform(0.35, 0.6)]
-        return [blob(centre, [rng.uniform(0.55, 0.95), rng.uniform(0.7, 1.2), rng.uniform(0.3, 0.5)], rng, colour, STRANDS, bump)]
+        radii = [rng.uniform(0.55, 0.95), rng.uniform(0.7, 1.2), rng.uniform(0.3, 0.5)]
+        return [blob(centre, radii, rng, colour, STRANDS, bump)]
     if choice == 2:  # side locks
         radii = [rng.uniform(0.1, 0.25), rng.uniform(0.5, 1.0), rng.uniform(0.15, 0.4)]
         y, z = rng.uniform(-0.6, -0.1), rng.uniform(-0.3, 0.2)
@@ -103,7 +105,8 @@ def _avatar_subject(rng: np.random.Generator, avatar: AvatarModel, statue: bool)
         albedo=np.tile(tint.astype(np.float32), (n, 1)),
         bump=np.full(n, rng.choice([0, rng.uniform(0, 0.004), rng.uniform(0, 0.008)]), np.float32),
         kind=np.full(n, LUMPS if statue and rng.random() < 0.5 else 0, np.int32),
-        gloss=np.full(n, avatar.gloss * rng.uniform(0, 2), np.float32), uv=avatar.uv[keep], texture_id=avatar.texture_id[keep],
+        gloss=np.full(n, avatar.gloss * rng.uniform(0, 2), np.float32), uv=avatar.uv[keep],
+        texture_id=avatar.texture_id[keep],
         textures=avatar.textures,
     )
 
@@ -189,7 +192,8 @@ def _paint_face(rng, ict: IctModel, albedo, skin, hair, vertices) -> np.ndarray:
 
     def near(chosen: list[int], steps: int, closed: bool) -> np.ndarray:
         line = landmarks[chosen + ([chosen[0]] if closed else [])]
-        fine = np.concatenate([np.linspace(a, b, steps, endpoint=False) for a, b in zip(line[:-1], line[1:], strict=True)])
+        pairs = zip(line[:-1], line[1:], strict=True)
+        fine = np.concatenate([np.linspace(a, b, steps, endpoint=False) for a, b in pairs])
         return np.sqrt(((points[:, None] - fine[None]) ** 2).sum(-1)).min(1)
 
     def blend(weight: np.ndarray, colour: np.ndarray) -> None:
@@ -197,7 +201,8 @@ def _paint_face(rng, ict: IctModel, albedo, skin, hair, vertices) -> np.ndarray:
 
     outer, inner = list(range(48, 60)), list(range(60, 68))
     lips = np.clip((0.055 - np.minimum(near(outer, 4, True), near(inner, 4, True))) / 0.02, 0, 1)
-    blend(lips * rng.uniform(0.4, 1), skin * np.array([rng.uniform(0.8, 1.1), rng.uniform(0.4, 0.85), rng.uniform(0.45, 0.9)]))
+    weight = lips * rng.uniform(0.4, 1)
+    blend(weight, skin * np.array([rng.uniform(0.8, 1.1), rng.uniform(0.4, 0.85), rng.uniform(0.45, 0.9)]))
     if rng.random() < 0.9:
         wide = rng.uniform(0.03, 0.07)
         for brow in (range(17, 22), range(22, 27)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,7 +30,7 @@ def save(path: Path, model: nn.Module, ema: dict[str, torch.Tensor], optimiser: 
     note = json.dumps({"progress": asdict(progress), "settings": settings})
     temporary = path.with_suffix(".tmp.npz")
     np.savez(temporary, note=np.frombuffer(note.encode(), np.uint8), **arrays)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def note_of(path: Path) -> dict:

@@ -10,9 +10,9 @@ from pathlib import Path
 def train_main(argv: list[str]) -> int:
     """Train until the time is used up; run again to go on from the last checkpoint. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="bridge train", description=train_main.__doc__)
-    parser.add_argument("--out", type=Path, default=Path("runs/small"), help="folder of the run (default: %(default)s)")
-    parser.add_argument("--data", type=Path, required=True, help="folder with ict_facekit.npz and training_heads/")
-    parser.add_argument("--minutes", type=float, default=60.0, help="whole budget of the run; the rate falls to its end")
+    parser.add_argument("--out", type=Path, default=Path("runs/small"), help="the run (default %(default)s)")
+    parser.add_argument("--data", type=Path, required=True, help="folder of ict_facekit.npz and training_heads/")
+    parser.add_argument("--minutes", type=float, default=60.0, help="whole budget; the rate falls to its end")
     parser.add_argument("--size", choices=("tiny", "small", "large"), default="small")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0: its own choice")
@@ -47,10 +47,10 @@ def train_main(argv: list[str]) -> int:
 def export_main(argv: list[str]) -> int:
     """Write a run's averaged weights as ONNX, with their checksums, where the predictor finds them."""
     parser = argparse.ArgumentParser(prog="bridge export", description=export_main.__doc__)
-    parser.add_argument("--run", type=Path, default=Path("runs/small"), help="folder of the run (default: %(default)s)")
+    parser.add_argument("--run", type=Path, default=Path("runs/small"), help="the run (default %(default)s)")
     parser.add_argument("--out", type=Path, help="folder of the weights (default: those that ship)")
     parser.add_argument("--name", default="skullptor_small")
-    parser.add_argument("--input", type=int, default=256, help="pixels of the head camera at inference, a multiple of 16")
+    parser.add_argument("--input", type=int, default=256, help="pixels of the head camera, a multiple of 16")
     args = parser.parse_args(argv)
     from ..normals import WEIGHTS
     from .export import export_checkpoint

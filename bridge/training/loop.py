@@ -75,7 +75,8 @@ class Trainer:
     def rate(self) -> float:
         s, share = self.s, self.share()
         fall = max(0.0, (share - s.decay_from) / (1 - s.decay_from))
-        return s.rate * min(1.0, (self.progress.step + 1) / s.warmup) * (0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * fall)))
+        cosine = 0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * fall))
+        return s.rate * min(1.0, (self.progress.step + 1) / s.warmup) * cosine
 
     def batch(self, step: int) -> Batch:
         rng = np.random.default_rng([self.s.seed, step])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from .batches import Batch
 
@@ -19,8 +19,8 @@ def losses(output: Tensor, batch: Batch) -> dict[str, Tensor]:
     chord = torch.sqrt(2 * (1 - cosine) + 1e-4)  # nearly the angle, with a gradient that does not vanish near 0
     normal = ((1 - cosine) * surface).sum() / count
     sharp = (chord * surface).sum() / count
-    matte = (F.binary_cross_entropy_with_logits(output[:, 3:4], batch.matte, reduction="none") * batch.inside).sum()
-    matte = matte / batch.inside.sum().clamp(min=1)
+    matte = functional.binary_cross_entropy_with_logits(output[:, 3:4], batch.matte, reduction="none")
+    matte = (matte * batch.inside).sum() / batch.inside.sum().clamp(min=1)
     apart = (output[:, 4:7] - batch.canonical).abs().sum(1)
     canonical = (apart * surface).sum() / count
     # negative log likelihood of the angle under the AngMF distribution (Bae et al. 2021), for the concentration alone
@@ -34,4 +34,4 @@ def losses(output: Tensor, batch: Batch) -> dict[str, Tensor]:
 
 def concentration(raw: Tensor) -> Tensor:
     """The network's last channel -> kappa > 0; about 1 / expected angle."""
-    return F.softplus(raw) + 0.05
+    return functional.softplus(raw) + 0.05

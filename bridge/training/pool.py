@@ -1,7 +1,7 @@
 """A ring of rendered groups on disk, filled by worker processes and read by the training loop.
 
-Group g is a pure function of its number and the seed. Step s may only use groups below ``high(s)``, a function of s alone,
-so the order of training does not depend on how fast the workers are: the loop waits for them instead.
+Group g is a pure function of its number and the seed. Step s may only use groups below ``high(s)``, a function of s
+alone, so the order of training does not depend on how fast the workers are: the loop waits for them instead.
 """
 
 from __future__ import annotations
@@ -73,6 +73,12 @@ class Pool:
     def ready(self, number: int) -> bool:
         return int(self.held[number % self.plan.slots]) == number + 1
 
+    def wanted(self, number: int) -> bool:
+        """Whether a worker should make a group now. A resumed run starts before the newest groups: what its window
+        lacks is made again, whatever the slot holds."""
+        limit = int(self.limit[0])
+        return limit - self.plan.slots <= number < limit and not self.ready(number)
+
     def group(self, number: int, views: np.ndarray) -> dict[str, np.ndarray]:
         slot = number % self.plan.slots
         return {name: np.array(array[slot][views]) for name, array in self.arrays.items()}
@@ -95,7 +101,7 @@ class Pool:
 
 def start_workers(folder: Path, data: Path, count: int) -> list[subprocess.Popen]:
     """Generator processes at the lowest priority; they end with their parent."""
-    log = open(folder / "generator.log", "a")  # noqa: SIM115 (the children own it)
+    log = (folder / "generator.log").open("a")  # the children own it
     command = [sys.executable, "-m", "bridge.training.pool", str(folder), str(data), str(count)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     return [
@@ -117,8 +123,7 @@ def work(folder: Path, data: Path, count: int, index: int) -> None:
         if number >= int(pool.limit[0]):
             time.sleep(0.3)
             continue
-        # a resumed run starts before the newest groups: what its window lacks is made again, whatever the slot holds
-        if number >= int(pool.limit[0]) - plan.slots and not pool.ready(number):
+        if pool.wanted(number):
             pool.write(number, make_group(plan.seed * 1_000_003 + number, world, plan.views, plan.size))
         number += count
 

@@ -1,7 +1,7 @@
 """The generator's own rasteriser: z-buffer, then one shading pass per pixel. Numba kernels, one thread.
 
-The bridge's solver has its own rasterisers; this one exists because training wants shading, relief and textures at a few
-milliseconds a view on one core.
+The bridge's solver has its own rasterisers; this one exists because training wants shading, relief and textures at a
+few milliseconds a view on one core.
 """
 
 from __future__ import annotations
@@ -228,9 +228,13 @@ def shade(
                 m01 = fu * (1 - fv)
                 m10 = (1 - fu) * fv
                 m11 = fu * fv
-                r *= m00 * textures[tid, q0, u0, 0] + m01 * textures[tid, q0, u1, 0] + m10 * textures[tid, q1, u0, 0] + m11 * textures[tid, q1, u1, 0]
-                gg *= m00 * textures[tid, q0, u0, 1] + m01 * textures[tid, q0, u1, 1] + m10 * textures[tid, q1, u0, 1] + m11 * textures[tid, q1, u1, 1]
-                bb *= m00 * textures[tid, q0, u0, 2] + m01 * textures[tid, q0, u1, 2] + m10 * textures[tid, q1, u0, 2] + m11 * textures[tid, q1, u1, 2]
+                t00 = textures[tid, q0, u0]
+                t01 = textures[tid, q0, u1]
+                t10 = textures[tid, q1, u0]
+                t11 = textures[tid, q1, u1]
+                r *= m00 * t00[0] + m01 * t01[0] + m10 * t10[0] + m11 * t11[0]
+                gg *= m00 * t00[1] + m01 * t01[1] + m10 * t10[1] + m11 * t11[1]
+                bb *= m00 * t00[2] + m01 * t01[2] + m10 * t10[2] + m11 * t11[2]
             if grain > 0:
                 h1 = noise3(t0 * 14, t1 * 14, t2 * 14, seed + 31)[0]
                 h2 = noise3(t0 * 47, t1 * 47, t2 * 47, seed + 32)[0]

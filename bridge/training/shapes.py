@@ -104,7 +104,8 @@ def headgear(rng: np.random.Generator) -> Subject:
     height = np.concatenate([height, np.full(7, height[-1])])
     radius = np.concatenate([side, cap * lid])
     lean = rng.uniform(-0.45, 0.1)
-    profile = np.stack([height, radius * rng.uniform(0.85, 1), radius * 1.08, 0 * radius, -0.05 + lean * (height - base)], 1)
+    centre_z = -0.05 + lean * (height - base)
+    profile = np.stack([height, radius * rng.uniform(0.85, 1), radius * 1.08, 0 * radius, centre_z], 1)
     if rng.random() < 0.35:  # a brim
         brim = np.array([[base - 0.02, r0 * rng.uniform(1.15, 1.7), r0 * rng.uniform(1.15, 1.7), 0, -0.05]])
         profile = np.concatenate([brim, profile])

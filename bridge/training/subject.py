@@ -1,7 +1,7 @@
 """One head to render: geometry in the canonical frame and what its surface looks like. NumPy only.
 
-Canonical frame (shared by the ICT model and the avatars): +Y up, +Z out of the face, +X to the subject's left, one unit is
-140 mm, the origin in the middle of the head; the nose tip is near (0, -0.31, 0.87).
+Canonical frame (shared by the ICT model and the avatars): +Y up, +Z out of the face, +X to the subject's left, one
+unit is 140 mm, the origin in the middle of the head; the nose tip is near (0, -0.31, 0.87).
 """
 
 from __future__ import annotations
