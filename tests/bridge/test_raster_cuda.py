@@ -1,4 +1,4 @@
-"""The GPU backend without a GPU: the same kernels and driving code, compiled by a C++ compiler, one thread at a time."""
+"""The GPU backend without a GPU: the same kernels and driving code, built by a C++ compiler, one thread at a time."""
 
 from __future__ import annotations
 
