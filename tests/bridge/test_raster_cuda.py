@@ -10,12 +10,14 @@ import pytest
 
 from bridge.mesh import Surface
 from bridge.mesh.topology import icosphere
-from bridge.raster import ImageTargets, LossSettings, cuda, cuda_source, make_rasteriser
+from bridge.raster import LossSettings, cuda, cuda_source, make_rasteriser
 from bridge.raster.cuda import CudaRasteriser
 from bridge.raster.silhouette import ITEM_FIELDS
-from tests.bridge.scenes import bumpy, look_at, ring
+from bridge.solve import Solver, SolveSettings, solver
+from tests.bridge.scenes import bumpy, ring, targets_of
 from tests.bridge.test_raster import LOSSES, perturbed_problem
 from tests.support import host_device
+from tests.support.raster_problems import folded, random_cameras, random_targets, relative
 
 needs_compiler = pytest.mark.skipif(host_device.compiler() is None, reason="no C++ compiler")
 
@@ -23,42 +25,6 @@ needs_compiler = pytest.mark.skipif(host_device.compiler() is None, reason="no C
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
     return host_device.build(tmp_path_factory.mktemp("kernels"))
-
-
-def random_cameras(count: int, seed: int) -> list:
-    """Different sizes, distances, focal lengths and principal points; the mesh surrounds some of them."""
-    rng = np.random.default_rng(seed)
-    return [
-        look_at(rng.uniform(0, 360), rng.uniform(-80, 80), rng.uniform(0.6, 6), int(rng.integers(20, 90)),
-                int(rng.integers(20, 90)), rng.uniform(0.6, 3), rng.uniform(0.7, 1.4), rng.uniform(-15, 15, 2))
-        for _ in range(count)
-    ]  # fmt: skip
-
-
-def folded(level: int, seed: int) -> Surface:
-    """A closed mesh with self-intersections, inverted faces and triangles without area: what a solve passes through."""
-    vertices, faces = bumpy(level, seed)
-    rng = np.random.default_rng(seed)
-    vertices = vertices + rng.normal(size=vertices.shape) * 0.6 / 2**level
-    merged = rng.integers(0, len(faces), len(faces) // 20)
-    vertices[faces[merged, 0]] = vertices[faces[merged, 1]]  # triangles without area
-    return Surface.of(vertices, faces)
-
-
-def random_targets(cameras, seed: int) -> ImageTargets:
-    rng = np.random.default_rng(seed)
-    sizes = [(camera.height, camera.width) for camera in cameras]
-    normals = [rng.normal(size=(*size, 3)) for size in sizes]
-    return ImageTargets.of(
-        [n / np.linalg.norm(n, axis=-1, keepdims=True) for n in normals],
-        [(rng.uniform(size=size) < 0.6).astype(np.float32) for size in sizes],
-        [rng.uniform(0, 1, size) for size in sizes],
-        [rng.uniform(0, 1, size) for size in sizes],
-    )
-
-
-def relative(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.linalg.norm(a.astype(np.float64) - b) / np.linalg.norm(b))
 
 
 def silhouettes(raster: CudaRasteriser, view: int) -> dict[tuple[int, int], tuple[int, int, int]]:
@@ -212,6 +178,28 @@ def test_numbers_that_are_not_finite_do_no_harm(library):
     assert np.isfinite(loss)
     empty = raster.render(np.zeros((0, 3)), np.zeros((0, 3), int))
     assert all((ids == -1).all() for ids in empty.triangle)
+
+
+@needs_compiler
+def test_same_seed_same_mesh(library, monkeypatch):
+    """A whole solve, bit for bit, although the threads run in another order each time; and as good as the CPU's."""
+    targets = targets_of(*bumpy(4), ring(5))
+    settings = SolveSettings(steps=25, resolution=64, max_vertices=2000)
+    makers = {
+        "first": lambda _, rig: CudaRasteriser(rig, host_device.HostDevice(library, 0)),
+        "second": lambda _, rig: CudaRasteriser(rig, host_device.HostDevice(library, 7)),
+        "cpu": lambda _, rig: make_rasteriser("cpu", rig),
+    }
+    results = {}
+    for name, maker in makers.items():
+        monkeypatch.setattr(solver, "make_rasteriser", maker)
+        solve = Solver(targets, settings)
+        losses = [progress.loss for progress in solve]
+        results[name] = (losses, solve.finish())
+    assert results["first"][0] == results["second"][0]
+    np.testing.assert_array_equal(results["first"][1].vertices, results["second"][1].vertices)
+    np.testing.assert_array_equal(results["first"][1].faces, results["second"][1].faces)
+    assert results["first"][0][-1] == pytest.approx(results["cpu"][0][-1], rel=0.1) and losses[-1] < losses[0] / 2
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")

@@ -1,0 +1,98 @@
+"""The few names of CuPy that the GPU backend uses, over plain memory and the kernels built for the CPU."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import numpy as np
+
+from tests.support import host_device
+
+
+class CUDARuntimeError(RuntimeError):
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(f"cudaError {status}\nand a second line")
+
+
+class OutOfMemoryError(MemoryError):
+    pass
+
+
+class Card:
+    """The device that all of this pretends to be."""
+
+    total = 4 << 30
+    capability = "75"
+    used = 0
+    waits = 0
+
+
+class Memory:
+    def __init__(self, size: int) -> None:
+        if Card.used + size > Card.total:
+            raise CUDARuntimeError(2)
+        Card.used += size
+        self.size = size
+        self.bytes = np.full(size, 0xA5, np.uint8)
+
+    def __del__(self) -> None:
+        if hasattr(self, "bytes"):
+            Card.used -= self.size
+
+
+class MemoryPointer:
+    def __init__(self, mem: Memory, offset: int) -> None:
+        self.mem = mem
+
+    def memset_async(self, value: int, size: int, stream=None) -> None:
+        self.mem.bytes[:size] = value
+
+
+class ndarray:  # noqa: N801
+    def __init__(self, shape, dtype, memptr: MemoryPointer) -> None:
+        self.data = memptr
+        self.dtype = np.dtype(dtype)
+        self.nbytes = int(np.prod(shape)) * self.dtype.itemsize
+        assert self.nbytes <= memptr.mem.size
+        self.host = memptr.mem.bytes[: self.nbytes].view(self.dtype)
+
+    def set(self, array: np.ndarray) -> None:
+        assert array.flags.c_contiguous and array.shape == self.host.shape and array.dtype == self.dtype
+        self.host[:] = array
+
+    def get(self) -> np.ndarray:
+        Card.waits += 1
+        return self.host.copy()
+
+
+def module(library) -> types.ModuleType:
+    """A module to put into sys.modules as cupy."""
+    runner = host_device.HostDevice(library)
+
+    class RawModule:
+        def __init__(self, code: str, options: tuple, backend: str) -> None:
+            assert "rasterise" in code and "--fmad=false" in options and backend == "nvrtc"
+
+        def get_function(self, name: str):
+            def kernel(grid, block, arguments):
+                assert len(grid) == len(block) == 3 and block[0] % 32 == 0 and block[1:] == (1, 1) and min(grid) > 0
+                plain = [a.host if isinstance(a, ndarray) else a for a in arguments]
+                runner.launch(name, grid[0] * block[0], grid[1], *plain)
+
+            return kernel
+
+    cupy = types.ModuleType("cupy")
+    runtime = types.SimpleNamespace(
+        CUDARuntimeError=CUDARuntimeError, memGetInfo=lambda: (Card.total - Card.used, Card.total)
+    )
+    cuda = types.ModuleType("cupy.cuda")
+    cuda.Memory, cuda.MemoryPointer, cuda.runtime = Memory, MemoryPointer, runtime
+    cuda.memory = types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
+    cuda.nvrtc = types.SimpleNamespace(getVersion=lambda: (12, 9))
+    cuda.Device = lambda: types.SimpleNamespace(compute_capability=Card.capability)
+    cupy.cuda, cupy.ndarray, cupy.RawModule = cuda, ndarray, RawModule
+    cupy.__spec__ = types.SimpleNamespace(name="cupy")
+    sys.modules.pop("cupy.cuda", None)
+    return cupy
