@@ -113,7 +113,8 @@ def test_a_turned_world_changes_nothing_much(predictor, scene):
     c, s = np.cos(2.0), np.sin(2.0)
     turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
     maps = predictor.predict(images, cameras, masks, size=96)
-    turned = predictor.predict(images, [k.transformed(3.0, turn, np.array([5.0, -2, 1])) for k in cameras], masks, size=96)
+    elsewhere = [k.transformed(3.0, turn, np.array([5.0, -2, 1])) for k in cameras]
+    turned = predictor.predict(images, elsewhere, masks, size=96)
     angles = []
     for a, b in zip(maps, turned, strict=True):
         assert np.abs(a.matte - b.matte).max() < 1e-3

@@ -127,7 +127,8 @@ def test_a_camera_inside_the_sphere_still_gives_a_finite_view():
 
 def test_a_camera_straight_above_keeps_its_own_right():
     R = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # looks down, top of the picture is -z
-    camera = Camera("top", np.array([[500, 0, 100], [0, 500, 100], [0, 0, 1.0]]), R, -R @ np.array([0, 5.0, 0]), 200, 200)
+    K = np.array([[500, 0, 100], [0, 500, 100], [0, 0, 1.0]])
+    camera = Camera("top", K, R, -R @ np.array([0, 5.0, 0]), 200, 200)
     view = head_view(camera, HeadFrame(np.zeros(3), 1.0, np.array([0, 1.0, 0])))
     assert np.allclose(view.head.R, R)
 
