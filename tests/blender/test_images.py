@@ -183,3 +183,13 @@ def test_an_offset_background_moves_the_principal_point(rig):
     assert after[1, 2] - before[1, 2] == pytest.approx(0.01 * 64 * 48 / 64, abs=1e-3)
     rig[0].data.clip_start = 10.0
     np.testing.assert_array_equal(survey().usable[0].record.K, after)
+
+
+def test_a_rotated_background_rolls_the_camera(rig):
+    """Measured in a real window: positive rotation turns the picture clockwise."""
+    before = survey().usable[0].record
+    background(rig[0]).rotation = 0.3
+    after = survey().usable[0].record
+    c, s = np.cos(0.3), np.sin(0.3)
+    np.testing.assert_allclose(after.R @ before.R.T, [[c, s, 0], [-s, c, 0], [0, 0, 1]], atol=1e-6)
+    np.testing.assert_allclose(after.center, before.center, atol=1e-6)

@@ -132,6 +132,8 @@ def test_keywords_win_over_the_scene_and_do_not_stick(rig, monkeypatch):
     assert (second.preset, second.steps, second.max_vertices, second.device) == ("draft", 5, 700, "cpu")
     third = sent_settings(monkeypatch)
     assert (third.preset, third.steps, third.device) == ("fine", None, "auto")
+    keywords = bpy.ops.skullptor.reconstruct_head.get_rna_type().properties
+    assert all(p.is_skip_save for p in keywords if p.identifier != "rna_type")
 
 
 def test_a_warning_reaches_the_panel(rig):
