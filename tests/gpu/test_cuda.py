@@ -75,7 +75,7 @@ def test_same_seed_same_mesh():
     results = {}
     for name, backend in {"first": "cuda", "second": "cuda", "cpu": "cpu"}.items():
         solve = Solver(targets, SolveSettings(steps=60, resolution=128, max_vertices=5000, raster=backend))
-        results[name] = ([progress.loss for progress in solve], solve.finish())
+        results[name] = ([progress.loss for progress in solve], solve.mesh())
     np.testing.assert_array_equal(results["first"][1].vertices, results["second"][1].vertices)
     assert results["first"][0][-1] == pytest.approx(results["cpu"][0][-1], rel=0.1)
 

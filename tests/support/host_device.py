@@ -28,7 +28,7 @@ def build(folder: Path, *flags: str) -> ctypes.CDLL:
     file.write_text("\n".join([f'#include "{SHIM.as_posix()}"', source, *(f"LAUNCHER({name})" for name in names)]))
     library = folder / "kernels.so"
     # no contraction, as --fmad=false on the device
-    subprocess.run([compiler(), "-std=c++14", "-O1", "-g0", "-ffp-contract=off", "-shared", "-fPIC", *flags,
+    subprocess.run([compiler(), "-std=c++14", "-O1", "-g0", "-ffp-contract=off", "-shared", "-fPIC", "-pthread", *flags,
                     "-o", str(library), str(file)], check=True)  # fmt: skip
     return ctypes.CDLL(str(library))
 
