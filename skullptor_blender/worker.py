@@ -182,6 +182,9 @@ class Worker:
         said = f' Its last words: "{last[-1]}".' if last else ""
         if not self.greeted:
             for line in last:
+                if "No module named 'bridge" in line:
+                    sentence = f"The add-on's own files are not whole: {line}."
+                    return WorkerError("no-bridge", sentence, "Install the add-on again.")
                 if "No module named" in line or "lacks the package" in line:
                     return WorkerError(
                         "no-bridge", f"'{self.interpreter}' lacks the bridge's packages. {line}", SET_UP_CURE
