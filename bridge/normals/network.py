@@ -81,13 +81,19 @@ class CameraEmbedding(nn.Module):
         return self.view(features)[:, None] + self.ray(ray)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt(d)) v over [B, heads, tokens, d]; on a CPU the plain form trains 2-3 times faster in
-    bf16."""
+def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+    """Multi-head softmax(q k^T / sqrt(d)) v of [B, Q, D], [B, K, D], [B, K, D] -> [B, Q, D].
+
+    On a CPU the plain form trains 2-3 times faster in bf16 than PyTorch's own.
+    """
+    B, Q, D = q.shape
+    q, k, v = (t.reshape(B, -1, heads, D // heads).transpose(1, 2) for t in (q, k, v))
     if q.device.type != "cpu":
-        return functional.scaled_dot_product_attention(q, k, v)
-    with torch.autocast(q.device.type, enabled=False):
-        return torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2), -1) @ v
+        mixed = functional.scaled_dot_product_attention(q, k, v)
+    else:
+        with torch.autocast(q.device.type, enabled=False):
+            mixed = torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2), -1) @ v
+    return mixed.transpose(1, 2).reshape(B, Q, D)
 
 
 class Attention(nn.Module):
@@ -96,6 +102,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, zero: bool = False) -> None:
         super().__init__()
         self.heads = heads
+        self.mix = attend  # export.py puts a fused operator here
         self.q = nn.Linear(width, width)
         self.kv = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
@@ -104,12 +111,8 @@ class Attention(nn.Module):
             nn.init.zeros_(self.out.bias)
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
-        B, Q, D = query.shape
         k, v = self.kv(key).chunk(2, -1)
-        split = (B, -1, self.heads, D // self.heads)
-        q, k, v = (t.reshape(split).transpose(1, 2) for t in (self.q(query), k, v))
-        mixed = attend(q, k, v)
-        return self.out(mixed.transpose(1, 2).reshape(B, Q, D))
+        return self.out(self.mix(self.q(query), k, v, self.heads))
 
 
 class Block(nn.Module):

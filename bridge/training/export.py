@@ -16,13 +16,25 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from ..normals.network import CONFIGS, NormalNetwork
+from ..normals.network import CONFIGS, Attention, NormalNetwork, attend
 from ..normals.sessions import sha256
 from . import checkpoint
 from .losses import concentration
 
 OPSET = 18
 CONFIDENCE_SCALE = math.radians(20.0)
+
+
+class FusedAttention(torch.autograd.Function):
+    """ONNX Runtime's own multi-head attention: its memory grows with the tokens, not with their square."""
+
+    @staticmethod
+    def forward(ctx, q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
+        return attend(q, k, v, heads)
+
+    @staticmethod
+    def symbolic(g, q, k, v, heads: int):
+        return g.op("com.microsoft::MultiHeadAttention", q, k, v, num_heads_i=heads).setType(q.type())
 
 
 class EncoderPart(nn.Module):
@@ -64,6 +76,9 @@ def export(network: NormalNetwork, folder: Path, name: str, input_size: int, not
     """Write name.{encoder,trunk,decoder}.onnx and name.json into the folder; returns the record's path."""
     folder.mkdir(parents=True, exist_ok=True)
     network = network.eval().to(memory_format=torch.contiguous_format)
+    for module in network.modules():
+        if isinstance(module, Attention):
+            module.mix = FusedAttention.apply
     c, s, m = network.config, 64, 3
     image = torch.zeros(m, 4, s, s)
     half, quarter, eighth = (
@@ -85,7 +100,7 @@ def export(network: NormalNetwork, folder: Path, name: str, input_size: int, not
                 for n in (*inputs, *outputs)}
         path = folder / f"{name}.{role}.onnx"
         torch.onnx.export(part, example, str(path), input_names=list(inputs), output_names=outputs, dynamic_axes=axes,
-                          opset_version=OPSET, dynamo=False)
+                          opset_version=OPSET, custom_opsets={"com.microsoft": 1}, dynamo=False)
         halve(path)
         files[role] = {"file": path.name, "sha256": sha256(path), "bytes": path.stat().st_size}
     record = folder / f"{name}.json"

@@ -16,13 +16,14 @@ from ..normals.network import CONFIGS, NormalNetwork
 from . import checkpoint
 from .batches import Batch, make_batch
 from .checkpoint import Progress
+from .curve import draw
 from .losses import losses
 from .pool import Pool, PoolPlan, start_workers
 from .validation import validate, validation_groups
 
 VIEW_COUNTS = np.array([1, 2, 3, 4, 6, 8])
 VIEW_SHARES = np.array([0.08, 0.22, 0.05, 0.4, 0.1, 0.15])  # few views a head: more heads a step
-STAGES = ((0.62, (128, 160)), (0.85, (160, 192)), (2.0, (192, 224)))  # share of the time budget: sizes in pixels
+STAGES = ((0.85, (112, 128, 144)), (2.0, (144, 160, 192)))  # share of the time budget: sizes in pixels
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,7 @@ class Trainer:
             print("   ", score.line(name), flush=True)
             row |= {f"{name}_{k}": v for k, v in asdict(score).items()}
         _append(self.out / "validation.csv", row)
+        draw(self.out)
 
 
 _asked_to_leave: list[int] = []
