@@ -95,22 +95,29 @@ class CudaRasteriser:
     def loss_and_gradient(
         self, surface: Surface, targets: ImageTargets, loss: LossSettings
     ) -> tuple[float, np.ndarray]:
+        device = self.device
+        arrays = (
+            device.upload("vertices", surface.vertices), device.upload("faces", surface.faces),
+            device.upload("twin", surface.twin), device.upload("outgoing", surface.outgoing),
+        )  # fmt: skip
+        count = len(surface.vertices)
+        result = device.download(self.enqueue(*arrays, count, len(surface.faces), targets, loss))
+        return float(result[:2].view(np.float64)[0]), result[2:].reshape(count, 3)
+
+    def enqueue(self, vertices: Any, faces: Any, twin: Any, outgoing: Any, vertex_count: int, face_count: int,
+                targets: ImageTargets, loss: LossSettings) -> Any:  # fmt: skip
+        """One step on arrays that are on the device already, without waiting for it.
+
+        Surface's arrays, flat. Returns a device array [2 + 3V] float32 that the next step overwrites: the loss (one
+        float64 in two places), then the gradient.
+        """
         device, views, rows = self.device, self._views, len(self.cameras)
-        V, pixels, length = len(surface.vertices), self._pixels, f64(self._length)
-        if targets is not self._targets:
-            if targets.data.shape != (pixels, TARGET_CHANNELS):
-                raise ValueError(f"targets are {targets.data.shape}, the cameras' images {(pixels, TARGET_CHANNELS)}")
-            device.upload("targets", targets.data.astype(np.float32, copy=False))
-            self._targets = targets  # held, so that another object cannot take its place in memory
-        d_targets = device.buffer("targets", pixels * TARGET_CHANNELS, np.float32)
-        vertices = device.upload("vertices", surface.vertices)
-        faces = device.upload("faces", surface.faces)
-        twin = device.upload("twin", surface.twin)
-        outgoing = device.upload("outgoing", surface.outgoing)
+        V, pixels, length = vertex_count, self._pixels, f64(self._length)
+        d_targets = self._upload_targets(targets)
         normals = device.buffer("normals", 3 * V, np.float32)
         lengths = device.buffer("lengths", V, np.float32)
         device.launch("vertex_normals", V, 1, vertices, faces, twin, outgoing, i32(V), normals, lengths)
-        keys = self._rasterise(views, vertices, faces, len(surface.faces))
+        keys = self._rasterise(views, vertices, faces, face_count)
         marks = device.buffer("marks", pixels, np.uint8)
         crossing = device.buffer("crossing", 2 * pixels, np.float32)
         edges = device.buffer("edges", 2 * pixels, np.int32)
@@ -127,11 +134,19 @@ class CudaRasteriser:
                       edges, g_out, length, sums)  # fmt: skip
         g_normals = device.buffer("g_normals", 3 * V, np.float32)
         device.launch("normalisation_backward", V, 1, sums, normals, lengths, i32(V), g_normals)
-        result = device.buffer("result", 2 + 3 * V, np.float32)  # the loss as a double, then the gradient
+        result = device.buffer("result", 2 + 3 * V, np.float32)
         device.launch("finish", V, 1, vertices, faces, twin, outgoing, i32(V), sums, g_normals, losses, length,
                       f64(targets.scale), result)  # fmt: skip
-        host = device.download(result)
-        return float(host[:2].view(np.float64)[0]), host[2:].reshape(V, 3)
+        return result
+
+    def _upload_targets(self, targets: ImageTargets) -> Any:
+        """The target images [pixels, 6] on the device; sent only when they are others than before."""
+        if targets is not self._targets:
+            if targets.data.shape != (self._pixels, TARGET_CHANNELS):
+                raise ValueError(f"targets of {len(targets.data)} pixels for images of {self._pixels} pixels")
+            self.device.upload("targets", targets.data.astype(np.float32, copy=False))
+            self._targets = targets  # held, so that another object cannot take its place in memory
+        return self.device.buffer("targets", self._pixels * TARGET_CHANNELS, np.float32)
 
     def _rasterise(self, views: Any, vertices: Any, faces: Any, count: int) -> Any:
         """Fills the visibility keys [pixels]."""

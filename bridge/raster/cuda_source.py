@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parent / "kernels"
 FILES = ("base.cu", "visibility.cu", "silhouette.cu", "shading.cu", "normals.cu")
 # no contraction to FMA: it would open cracks between triangles, and results would differ from the CPU's
 OPTIONS = ("--std=c++14", "--fmad=false")
-LOSS_CELLS = 256  # base.cu
+LOSS_CELLS = 256  # partial sums of the loss: fewer threads meet at each
 
 VIEW = np.dtype(
     [
@@ -28,8 +28,9 @@ VIEW = np.dtype(
 
 def source() -> str:
     """One translation unit; #line keeps the compiler's messages about the right file."""
-    macros = {"NEAR": NEAR, "TINY": TINY, "STEEP": STEEP, "BEND": BEND, "MAX_WALK": MAX_WALK}
-    lines = [f"#define {name} {value if name == 'MAX_WALK' else float(value)!r}" for name, value in macros.items()]
+    reals = {"NEAR": NEAR, "TINY": TINY, "STEEP": STEEP, "BEND": BEND}
+    lines = [f"#define {name} {float(value)!r}" for name, value in reals.items()]
+    lines += [f"#define MAX_WALK {MAX_WALK}", f"#define LOSS_CELLS {LOSS_CELLS}"]
     for name in FILES:
         lines += [f'#line 1 "{name}"', (FOLDER / name).read_text(encoding="utf-8")]
     return "\n".join(lines)

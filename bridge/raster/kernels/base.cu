@@ -3,13 +3,14 @@
 // The files of this folder are joined in the order of cuda_source.py and compiled at run time by NVRTC. They are plain
 // enough that a C++ compiler takes them too, behind a shim of a few lines: that is how they are tested without a GPU.
 // Compile without FMA contraction: the two sides of an edge must get exactly opposite float32 values (visibility.cu).
-// Given as macros, so that every backend has the same numbers: NEAR, TINY, STEEP, BEND, MAX_WALK.
+// Given as macros, so that every backend has the same numbers: NEAR, TINY, STEEP, BEND, MAX_WALK, LOSS_CELLS.
 
 typedef unsigned long long u64;
 typedef long long i64;
 
 #define DEVICE __device__ __forceinline__
 #define KERNEL extern "C" __global__ void
+#define IN(type) const type* __restrict__  // a kernel's inputs overlap nothing that it writes
 
 #ifndef WARP  // the shim's warps have one thread
 #define WARP 32
@@ -90,13 +91,13 @@ DEVICE float key_z(u64 key) { return __uint_as_float((unsigned)(key >> 32)); }
 #define GRADIENT_UNIT 1073741824.0   // 2^30
 #define GRADIENT_LIMIT 268435456.0   // 2^28, in weights
 #define LOSS_UNIT 4294967296.0       // 2^32
-#define LOSS_CELLS 256
 
 DEVICE i64 to_fixed(double value, double unit)
 {
     if (!(value == value)) return 0;
-    const double limited = value > GRADIENT_LIMIT ? GRADIENT_LIMIT : (value < -GRADIENT_LIMIT ? -GRADIENT_LIMIT : value);
-    return (i64)rint(limited * unit);
+    if (value > GRADIENT_LIMIT) value = GRADIENT_LIMIT;
+    if (value < -GRADIENT_LIMIT) value = -GRADIENT_LIMIT;
+    return (i64)rint(value * unit);
 }
 
 DEVICE void add(i64* sum, double value)

@@ -1,7 +1,7 @@
 // Vertex normals of a closed mesh and their way back (mesh/normals.py), by a walk around each vertex: every vertex is
 // written by one thread, so nothing depends on the order of the threads.
 
-KERNEL vertex_normals(const float* vertices, const int* faces, const int* twin, const int* outgoing, int vertex_count,
+KERNEL vertex_normals(IN(float) vertices, IN(int) faces, IN(int) twin, IN(int) outgoing, int vertex_count,
                       float* normals, float* lengths)
 {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -27,7 +27,7 @@ KERNEL vertex_normals(const float* vertices, const int* faces, const int* twin, 
 }
 
 // The sums by unit normals -> gradient [V, 3] by the summed cross products.
-KERNEL normalisation_backward(const i64* sums, const float* normals, const float* lengths, int vertex_count,
+KERNEL normalisation_backward(IN(i64) sums, IN(float) normals, IN(float) lengths, int vertex_count,
                               float* gradient)
 {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -41,8 +41,8 @@ KERNEL normalisation_backward(const i64* sums, const float* normals, const float
 }
 
 // result: 8 bytes of loss (double), then the gradient [V, 3] by the positions; both times scale.
-KERNEL finish(const float* vertices, const int* faces, const int* twin, const int* outgoing, int vertex_count,
-              const i64* sums, const float* g_normals, const i64* losses, double length, double scale, float* result)
+KERNEL finish(IN(float) vertices, IN(int) faces, IN(int) twin, IN(int) outgoing, int vertex_count,
+              IN(i64) sums, IN(float) g_normals, IN(i64) losses, double length, double scale, float* result)
 {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i == 0) {

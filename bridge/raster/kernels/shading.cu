@@ -1,5 +1,5 @@
 // Interpolated values at the pixels, the image loss, and the way back to normals and positions (shading.py, fused.py).
-// float64: the products of sub-pixel triangles cancel. Gradients leave out the loss's scale, which is applied at the end.
+// float64: the products of sub-pixel triangles cancel. Gradients leave out the loss's scale; it is applied at the end.
 
 struct Hit {
     int i, j, k;
@@ -97,8 +97,8 @@ DEVICE double pixel_loss(int mode, Color color, const float* target, double mask
 
 // A thread a pixel: colour, blend, loss. Pixels that no silhouette touches (nearly all) are sent back at once; the
 // others keep dL/d(colour after the blend) in g_out [pixels, 4] for blend_backward, which needs the neighbours' too.
-KERNEL shade_and_compare(const View* views, const float* vertices, const float* normals, const int* faces,
-                         const u64* keys, const unsigned char* marks, const float* crossing, const float* targets,
+KERNEL shade_and_compare(IN(View) views, IN(float) vertices, IN(float) normals, IN(int) faces,
+                         IN(u64) keys, IN(unsigned char) marks, IN(float) crossing, IN(float) targets,
                          int mode, double mask_weight, double robust2, double length, float* g_out, i64* sums,
                          i64* losses)
 {
@@ -135,8 +135,8 @@ KERNEL shade_and_compare(const View* views, const float* vertices, const float* 
 }
 
 // A thread a pixel that a silhouette touches: through the blend to the colours and to the edges, then through shading.
-KERNEL blend_backward(const View* views, const float* vertices, const float* normals, const int* faces, const u64* keys,
-                      const unsigned char* marks, const float* crossing, const int* edges, const float* g_out,
+KERNEL blend_backward(IN(View) views, IN(float) vertices, IN(float) normals, IN(int) faces, IN(u64) keys,
+                      IN(unsigned char) marks, IN(float) crossing, IN(int) edges, IN(float) g_out,
                       double length, i64* sums)
 {
     const View& view = views[blockIdx.y];
@@ -167,12 +167,13 @@ KERNEL blend_backward(const View* views, const float* vertices, const float* nor
     const int f = key_face(image[p]);
     if (!touched || f < 0) return;
     const float* own = g_image + 4 * (i64)p;
-    shade_backward(view, vertices, normals, faces, f, x, y, {own[0] + g[0], own[1] + g[1], own[2] + g[2]}, length, sums);
+    const Triple total = {own[0] + g[0], own[1] + g[1], own[2] + g[2]};
+    shade_backward(view, vertices, normals, faces, f, x, y, total, length, sums);
 }
 
 // For display: triangle [pixels], depth [pixels] and interpolated values [pixels, count] of every pixel.
-KERNEL resolve(const View* views, const float* vertices, const float* values, int count, const int* faces,
-               const u64* keys, int* triangle, float* depth, float* image)
+KERNEL resolve(IN(View) views, IN(float) vertices, IN(float) values, int count, IN(int) faces,
+               IN(u64) keys, int* triangle, float* depth, float* image)
 {
     const View& view = views[blockIdx.y];
     const int p = blockIdx.x * blockDim.x + threadIdx.x;

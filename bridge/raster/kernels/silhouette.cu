@@ -69,7 +69,7 @@ DEVICE bool continues(const u64* keys, int x, int y, int x1, int y1, int height,
     return fabsf(step - before) < (float)BEND * fabsf(step);
 }
 
-KERNEL find_silhouettes(const View* views, const float* vertices, const int* faces, const int* twin, const u64* keys,
+KERNEL find_silhouettes(IN(View) views, IN(float) vertices, IN(int) faces, IN(int) twin, IN(u64) keys,
                         unsigned char* marks, float* crossing, int* edges)
 {
     const View& view = views[blockIdx.y];

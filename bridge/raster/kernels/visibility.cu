@@ -1,4 +1,4 @@
-// Which triangle each pixel centre sees: 64-bit maximum over (1 / depth, triangle) keys. No culling (see visibility.py).
+// Which triangle each pixel centre sees: 64-bit maximum over (1 / depth, triangle) keys. No culling: see visibility.py.
 
 struct Setup {  // a triangle on the screen, wound so that its doubled area is positive
     Point a, b, c;
@@ -65,7 +65,7 @@ DEVICE void visit(const Setup& s, int f, int x, int y, u64* key)
 }
 
 // A thread a triangle and view. Triangles with many pixels are queued (rasterise_large); a full queue is no error.
-KERNEL rasterise(const View* views, int view_count, const float* vertices, const int* faces, int face_count,
+KERNEL rasterise(IN(View) views, int view_count, IN(float) vertices, IN(int) faces, int face_count,
                  u64* keys, u64* queue, unsigned* queued, int capacity, int large)
 {
     const int f = blockIdx.x * blockDim.x + threadIdx.x;
@@ -89,8 +89,8 @@ KERNEL rasterise(const View* views, int view_count, const float* vertices, const
 // A warp for each 1 / STRIPES of a queued triangle. How many there are is known on the device only, so the grid is
 // fixed and its warps take turns.
 #define STRIPES 8
-KERNEL rasterise_large(const View* views, const float* vertices, const int* faces, u64* keys, const u64* queue,
-                       const unsigned* queued, int capacity)
+KERNEL rasterise_large(IN(View) views, IN(float) vertices, IN(int) faces, u64* keys, IN(u64) queue,
+                       IN(unsigned) queued, int capacity)
 {
     const int thread = blockIdx.x * blockDim.x + threadIdx.x;
     const int lane = thread % WARP, warps = gridDim.x * blockDim.x / WARP;
