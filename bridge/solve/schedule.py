@@ -24,6 +24,19 @@ DECAY_START = 0.6  # share of the steps after which the learning rate falls
 DECAY_TO = 0.15
 
 
+PATIENCE = 20  # steps: the mean loss of so many is compared with that of as many before them
+LEAST_GAIN = 1e-3  # relative; a smaller gain at the finest level ends the solve
+
+
+def has_converged(losses: list[float], stage: int, first_of_stage: int) -> bool:
+    """True if the finest level's loss stands still. losses: of all steps so far."""
+    recent = losses[first_of_stage:]
+    if stage < len(STAGES) - 1 or len(recent) < 3 * PATIENCE:
+        return False
+    before, now = sum(recent[-2 * PATIENCE : -PATIENCE]), sum(recent[-PATIENCE:])
+    return before - now < LEAST_GAIN * abs(before)
+
+
 def stage_at(fraction: float) -> int:
     return next(i for i, stage in enumerate(STAGES) if fraction < stage.end or i == len(STAGES) - 1)
 

@@ -13,6 +13,7 @@ from ..mesh.remesh import HalfEdgeMesh
 from ..mesh.topology import icosphere
 from ..raster import LossSettings, Rasteriser, make_rasteriser
 from . import schedule
+from .cleanup import clean_up
 from .density import shortest_edges
 from .optimise import EXTRA_COLUMNS, SEEN, optimise
 from .settings import SolveSettings
@@ -53,6 +54,8 @@ class Solver:
         self._levels: list[tuple[Level, Rasteriser]] = []  # of the current stage, one a group of views
         self._stage = -1
         self._budget = 1.0
+        self._losses: list[float] = []
+        self._first_of_stage = 0
         self._loss = LossSettings(settings.loss, settings.mask_weight)
         self._done = 0
         sphere, faces = icosphere(START_LEVEL, START_RADIUS)
@@ -61,19 +64,22 @@ class Solver:
 
     def __iter__(self) -> Iterator[Progress]:
         total = self.settings.steps
-        while self._done < total:
+        while self._done < total and not self._converged():
             loss = self._step(self._done / total)
             self._done += 1
+            self._losses.append(loss)
             yield Progress(self._done, total, loss, self._mesh.vertex_count)
 
     def mesh(self) -> Mesh:
         """The mesh of this moment: closed, manifold, outward."""
-        vertices = self._mesh.data[:, :3].astype(np.float64) * self.frame.radius + self.frame.center
-        return Mesh(vertices, self._mesh.faces.copy())
+        return self._world(self._mesh.data[:, :3])
 
     def finish(self) -> Mesh:
         """The mesh after the final clean-up. May be called after any number of steps."""
-        return self.mesh()
+        return self._world(clean_up(self._mesh.surface(), self._mesh.data[:, SEEN]))
+
+    def _world(self, vertices: np.ndarray) -> Mesh:
+        return Mesh(vertices.astype(np.float64) * self.frame.radius + self.frame.center, self._mesh.faces.copy())
 
     def _step(self, fraction: float) -> float:
         stage = schedule.stage_at(fraction)
@@ -90,11 +96,14 @@ class Solver:
                 self._mesh.sort_memory()
         return loss
 
+    def _converged(self) -> bool:
+        return schedule.has_converged(self._losses, self._stage, self._first_of_stage)
+
     def _enter(self, stage: int) -> None:
         """Builds the target images of a stage when it begins."""
         if stage == self._stage:
             return
-        self._stage = stage
+        self._stage, self._first_of_stage = stage, self._done
         self._levels = []
         resolution = schedule.resolution_of(self.settings, stage)
         groups = schedule.view_groups(len(self._targets), stage)

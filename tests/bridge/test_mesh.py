@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.mesh import Surface
+from bridge.mesh.intersections import intersecting_faces
 from bridge.mesh.laplacian import neighbour_means, smooth
 from bridge.mesh.normals import closed_normals_backward, closed_vertex_normals, normalisation_backward, vertex_normals
 from bridge.mesh.remesh import HalfEdgeMesh
@@ -148,3 +149,37 @@ def test_an_open_mesh_is_refused():
     vertices, faces = icosphere(1)
     with pytest.raises(ValueError, match="not closed"):
         HalfEdgeMesh(vertices, faces[:-1], 0.1)
+
+
+def test_crossing_faces_are_found():
+    """Two spheres that overlap cross along a circle; apart, or one inside the other, they do not."""
+    vertices, faces = icosphere(3)
+    for offset, scale, crossing in [(1.0, 1.0, True), (2.5, 1.0, False), (0.0, 0.5, False)]:
+        both = np.concatenate([vertices, vertices * scale + [offset, 0.013, 0.007]])
+        found = intersecting_faces(both, np.concatenate([faces, faces + len(vertices)]))
+        assert found.any() == crossing
+        if crossing:
+            middle = both[np.concatenate([faces, faces + len(vertices)])].mean(1)[found]
+            assert np.abs(middle[:, 0] - 0.5).max() < 0.2 and 60 < found.sum() < 300
+    folded = vertices.copy()
+    folded[0] *= -1.5  # one vertex pulled out through the far side
+    assert intersecting_faces(folded, faces).any() and not intersecting_faces(vertices, faces).any()
+
+
+def test_crossing_faces_agree_with_brute_force():
+    rng = np.random.default_rng(3)
+    vertices = rng.uniform(size=(60, 3))
+    faces = np.arange(60, dtype=np.int32).reshape(-1, 3)
+    expected = np.zeros(20, bool)
+    for f in range(20):
+        for g in range(20):
+            for e in range(3):
+                if f == g:
+                    continue
+                p, q = vertices[faces[f, e]], vertices[faces[f, (e + 1) % 3]]
+                a, b, c = vertices[faces[g]]
+                weights = np.linalg.solve(np.stack([b - a, c - a, p - q], 1), p - a)  # a + u ab + v ac = p + t pq
+                if (weights >= 0).all() and weights[0] + weights[1] <= 1 and weights[2] <= 1:
+                    expected[[f, g]] = True
+    assert 3 < expected.sum() < 20
+    assert (intersecting_faces(vertices, faces) == expected).all()

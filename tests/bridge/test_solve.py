@@ -7,8 +7,11 @@ import pytest
 import trimesh
 from scipy.spatial import cKDTree
 
+from bridge.mesh import Surface
+from bridge.mesh.intersections import intersecting_faces
 from bridge.mesh.topology import icosphere
-from bridge.solve import Solver, SolveSettings, Target, coverage, warm_up
+from bridge.solve import Solver, SolveSettings, Target, coverage, schedule, warm_up
+from bridge.solve.cleanup import clean_up
 from bridge.solve.resample import resample
 from bridge.solve.targets import build_level, square_crop
 from tests.bridge.scenes import bumpy, look_at, ring, targets_of
@@ -95,7 +98,7 @@ def test_odd_cameras(subject):
 @pytest.mark.parametrize("loss", ["linear", "l1", "robust"])
 def test_every_loss_finds_the_shape(subject, loss):
     vertices, faces, targets = subject
-    mesh = solve(targets, SolveSettings(120, 64, 2000, loss=loss, mask_weight=1.0, raster="cpu"))
+    mesh = solve(targets, SolveSettings(120, 64, 2000, loss=loss, laplacian=0.1, raster="cpu"))
     assert_valid(mesh)
     assert distance(mesh, vertices, faces) < 0.025
 
@@ -208,6 +211,31 @@ def test_bad_settings_and_targets_are_refused(subject):
         Solver([Target(t.camera, t.normals, np.zeros_like(t.mask)) for t in subject[2]], SMALL)
     with pytest.raises(ValueError, match="normals is"):
         Target(subject[2][0].camera, np.zeros((4, 4, 3), np.float32), subject[2][0].mask)
+
+
+def test_clean_up_pulls_faces_apart_and_smooths_only_what_no_view_saw(subject):
+    vertices, faces, _ = subject
+    torn = vertices.copy()
+    torn[500] *= 0.3  # a spike through its neighbours' other side
+    torn[501] *= 1.4
+    rough = torn[:, 1] < -0.6
+    torn[rough] += np.random.default_rng(0).normal(size=(rough.sum(), 3)) * 0.03
+    assert intersecting_faces(torn, faces).any()
+    result = clean_up(Surface.of(torn, faces), np.where(rough, 0.0, 1.0))
+    assert not intersecting_faces(result, faces).any()
+    kept = vertices[:, 1] > -0.4
+    assert (np.abs(result - torn)[kept].max(1) > 1e-6).sum() < 0.05 * kept.sum()
+    normals = lambda v: trimesh.Trimesh(v, faces, process=False).face_adjacency_angles  # noqa: E731
+    below = trimesh.Trimesh(torn, faces, process=False).face_adjacency
+    below = rough[faces[below]].all((1, 2))
+    assert normals(result)[below].mean() < 0.3 * normals(torn)[below].mean()
+
+
+def test_the_solve_ends_when_nothing_improves():
+    falling = [1 / (1 + 0.01 * i) for i in range(200)]
+    assert not schedule.has_converged(falling, 2, 100)
+    assert schedule.has_converged([*falling[:140], *[0.4] * 60], 2, 100)
+    assert not schedule.has_converged([0.4] * 200, 1, 100) and not schedule.has_converged([0.4] * 150, 2, 100)
 
 
 def test_warm_up_runs_everything():
