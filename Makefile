@@ -13,7 +13,7 @@ EXTRA := $(if $(GPU),cuda,bridge)
 PIP_FLAGS := --quiet --disable-pip-version-check
 export SKULLPTOR_BRIDGE_PYTHON := $(CURDIR)/$(BRIDGE)
 
-.PHONY: demo test test-slow lint dist bench clean setup
+.PHONY: demo test test-slow lint dist bench bench-gpu clean setup
 
 setup: .venv/bridge.done $(if $(BLENDER),,.venv-blender/done)
 
@@ -61,6 +61,10 @@ dist: .venv-blender/done
 
 bench: .venv/dev.done
 	$(BRIDGE) -m bench $(BENCH)
+
+# On a machine with an NVIDIA card: the GPU tests, then times per kernel beside the device's floor.
+bench-gpu: .venv/dev.done
+	$(BRIDGE) -m pytest tests/gpu -m gpu -s && mkdir -p runs && $(BRIDGE) -m tests.gpu.time_raster --json runs/gpu.json
 
 clean:
 	rm -rf .venv .venv-blender runs dist demo/head.* demo/report.* demo/scene.blend

@@ -1,4 +1,4 @@
-"""The extension's root, as Blender loads it. Imports stay inside the functions: tests import this package without bpy."""
+"""The extension's root, as Blender loads it. Imports stay inside the functions: tests import it without bpy."""
 
 
 def register():

@@ -26,8 +26,20 @@ NEEDED = {
     "onnxruntime": "normal prediction",
     "rich": "terminal output",
 }
-OPTIONAL = {"torch": "training and NVIDIA GPUs", "nvdiffrast": "an optional rasteriser (non-commercial licence)"}
+OPTIONAL = {
+    "cupy": "the GPU rasteriser",
+    "torch": "training",
+    "nvdiffrast": "an optional rasteriser (non-commercial licence)",
+}
 _PROBE = "import importlib, sys; m = importlib.import_module(sys.argv[1]); print(getattr(m, '__version__', 'present'))"
+_GPU_PROBE = """
+try:
+    import cupy
+    print(cupy.cuda.runtime.getDeviceProperties(0)["name"].decode())
+except Exception:
+    import torch
+    print(torch.cuda.get_device_name(0))
+"""
 _SOLVE_PROBE = """
 import json
 from bridge.raster import available
@@ -73,10 +85,8 @@ def facts() -> dict:
         if not works and package in NEEDED:
             cure = f"Install the bridge's packages: {sys.executable} -m pip install '.[bridge]'."
             found["problems"].append(f"{package} ({purpose}) does not load: {answer}. {cure}")
-    works, answer = _child(
-        "import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else 'none')"
-    )
-    found["gpu"] = answer if works else "unknown (PyTorch is not installed)"
+    works, answer = _child(_GPU_PROBE)
+    found["gpu"] = answer if works else "none found"
     if not found["problems"]:
         works, answer = _child(_SOLVE_PROBE)
         found["rasterisers"] = json.loads(answer) if works else {}

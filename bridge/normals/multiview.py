@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from ..cameras import Camera
 from ..errors import Cancelled
 from ..framing import HEAD_SHARE, HeadFrame, head_frame
 from ..masks import boxes as mask_boxes
+from ..masks import cut_out
 from . import NormalMap
 from .sessions import checked, session
 from .warp import FARTHEST, HeadView, from_head, head_view, map_camera, quaternion, to_head, turned_back
@@ -31,7 +32,7 @@ class MultiViewPredictor:
             session(folder / files[role], device) for role in ("encoder", "trunk", "decoder")
         )
         self.provider = self.trunk.get_providers()[0]
-        self.name = f"{self.record['name']} {self.record['files']['trunk']['sha256'][:12]} {self.record['input']}"
+        self.name = f"{self.record['name']} {self.record['files']['trunk']['sha256'][:12]} {self.record['input']} cut 1"
 
     def predict(
         self,
@@ -54,9 +55,12 @@ class MultiViewPredictor:
         frame = self._frame(images, cameras, masks, known, steps)
         views = [head_view(camera, frame) for camera in cameras]
         outputs = self.run(images, views, self.record["input"], steps)
-        return [
-            self._finished(output, view, mask, size) for output, view, mask in zip(outputs, views, masks, strict=True)
-        ]
+        maps = [_Sampled.of(output, view, size) for output, view in zip(outputs, views, strict=True)]
+        given = [mask is not None for mask in masks]
+        mattes = [resized_mask(k, m.target) if k is not None else m.matte for m, k in zip(maps, masks, strict=True)]
+        photos = [resized_photo(image, m.target) for image, m in zip(images, maps, strict=True)]
+        mattes = cut_out(photos, mattes, given)
+        return [m.masked(matte) for m, matte in zip(maps, mattes, strict=True)]
 
     def _frame(self, images, cameras, masks, known, steps) -> HeadFrame:
         """The head's sphere: from the given masks, else from the mattes of a first pass over the whole images."""
@@ -109,23 +113,38 @@ class MultiViewPredictor:
             steps.did(len(normal))
         return results
 
-    @staticmethod
-    def _finished(output: dict[str, np.ndarray], view: HeadView, mask: np.ndarray | None, size: int) -> NormalMap:
-        """One view's maps at the real camera. Pixels that the head camera did not see have no normal and no matte."""
+
+@dataclass(frozen=True, eq=False)
+class _Sampled:
+    """One view's outputs at the real camera, before it is decided what belongs to the head."""
+
+    target: Camera
+    normals: np.ndarray  # [h, w, 3] camera space
+    canonical: np.ndarray  # [h, w, 3]
+    matte: np.ndarray  # [h, w] 0..1
+    confidence: np.ndarray  # [h, w] 0..1
+    known: np.ndarray  # [h, w] bool: the head camera saw the pixel
+
+    @classmethod
+    def of(cls, output: dict[str, np.ndarray], view: HeadView, size: int) -> _Sampled:
         target = map_camera(view.real, size)
         stacked = np.concatenate(
             [output["normal"], output["canonical"], output["matte"][..., None], output["confidence"][..., None]], -1
         )
         values, known = from_head(stacked, view, target)
-        matte = values[..., 6].clip(0, 1)
-        if mask is not None:
-            matte = resized_mask(mask, target) * known
-        matte = np.where(matte > 0.02, matte, 0).astype(np.float32)
+        matte, confidence = (values[..., k].clip(0, 1).astype(np.float32) for k in (6, 7))
+        return cls(target, turned_back(values[..., :3], view), values[..., 3:6], matte * known, confidence, known)
+
+    def masked(self, matte: np.ndarray) -> NormalMap:
+        """Pixels outside the matte, or that the head camera did not see, have no normal and no matte."""
+        matte = np.where((matte > 0.02) & self.known, matte, 0).astype(np.float32)
         seen = matte > 0
-        normals = turned_back(values[..., :3], view) * seen[..., None]
         return NormalMap(
-            target, normals, matte, (values[..., 7].clip(0, 1) * seen).astype(np.float32),
-            (values[..., 3:6] * seen[..., None]).astype(np.float32),
+            self.target,
+            (self.normals * seen[..., None]).astype(np.float32),
+            matte,
+            self.confidence * seen,
+            (self.canonical * seen[..., None]).astype(np.float32),
         )
 
 
@@ -146,6 +165,12 @@ def resized_mask(mask: np.ndarray, camera: Camera) -> np.ndarray:
     import cv2
 
     return cv2.resize(mask.astype(np.float32), (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+
+
+def resized_photo(image: np.ndarray, camera: Camera) -> np.ndarray:
+    import cv2
+
+    return cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
 
 
 def _masks_to_boxes(cameras: Sequence[Camera], masks: Sequence[np.ndarray | None]) -> np.ndarray:  # [m, 4]

@@ -51,7 +51,13 @@ def test_the_bridge_never_sees_blender(path):
         assert not reaches(names, forbidden), forbidden
 
 
-@pytest.mark.parametrize("name", ["conventions", "preflight", "worker"])
+PURE = (
+    "conventions", "preflight", "worker", "job", "text", "run_files", "image_header", "reference_names", "ply",
+    "session",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PURE)
 def test_the_pure_half_of_the_addon_needs_no_blender(name):
     assert not reaches(imports(ROOT / "skullptor_blender" / f"{name}.py"), "bpy")
 
