@@ -13,14 +13,15 @@ from .images import Photo, read_mask
 
 EMPTY_SHARE = 1e-4  # a mask with less than this share of its pixels shows nothing
 
-# cut_out: found on three captures (IoU of the mattes with the given masks, before -> after: valid_wf2 0.901 -> 0.996,
-# marble_bust 0.966 -> 0.996, buddha_real 0.811 -> 0.904), with colours shared by all views; each view alone gave 0.927
+# cut_out: found on three captures (IoU of the mattes with the given masks, before -> after: valid_wf2 0.901 -> 0.998,
+# marble_bust 0.966 -> 0.996, buddha_real 0.811 -> 0.91), with colours shared by all views; each view alone gave 0.927
 CUT_SIZE = 384  # pixels of the longer side at which the colours are separated
 SURE_HEAD, SURE_BACKGROUND = 0.9, 0.08  # mattes above and below are believed ...
 HEAD_RIM, BACKGROUND_RIM = 0.02, 0.04  # ... this share of the image's size away from the doubtful rest
-CUT_ROUNDS = 3
+SECOND_BAND = 0.12  # share of the image's size about the first cut that the second one decides anew
+CUT_ROUNDS = 2
 HOLE_SHARE = 0.002  # holes smaller than this share of the image are filled
-AGREEMENT = 0.5  # a cut that overlaps its matte less than this (IoU) is a failure: the matte stays
+AGREEMENT = 0.25  # a cut that overlaps its matte less than this (IoU) is a failure: the matte stays
 
 
 def head_mask(view: View, photo: Photo) -> np.ndarray | None:  # [H, W] float32 0..1
@@ -63,25 +64,43 @@ def cut_out(photos: Sequence[np.ndarray], mattes: Sequence[np.ndarray], given: S
         (np.clip(cv2.resize(photo, size[::-1], interpolation=cv2.INTER_AREA), 0, 1)[..., ::-1] * 255).astype(np.uint8)
         for photo, size in zip(photos, sizes)
     ]
-    labels = [_labels(cv2.resize(m, s[::-1], interpolation=cv2.INTER_AREA), g) for m, s, g in zip(mattes, sizes, given)]
     # one tall picture of all views: GrabCut then has one model of the head's colours and one of the background's
     width = max(size[1] for size in sizes)
     tall = np.concatenate([_widen(image, width) for image in colours])
-    field = np.concatenate([_widen(label, width) for label in labels])
+    rough = [cv2.resize(m, size[::-1], interpolation=cv2.INTER_AREA) for m, size in zip(mattes, sizes)]
+    cuts: list[np.ndarray] = []
+    for _ in range(2):  # the second time with a doubtful band about the first cut, whatever the matte said there
+        believed = [_doubt(m, cut) for m, cut in zip(rough, cuts)] if cuts else rough
+        cuts = _grab_cut(tall, [_labels(m, mine) for m, mine in zip(believed, given)])
+        if not cuts:
+            return list(mattes)
+    found = []
+    for matte, cut, mine in zip(mattes, cuts, given):
+        outline = cv2.resize(cut.astype(np.float32), matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        both, either = (outline > 0.5) & (matte > 0.5), (outline > 0.5) | (matte > 0.5)
+        found.append(outline if both.sum() > AGREEMENT * max(either.sum(), 1) and not mine else matte)
+    return found
+
+
+def _grab_cut(tall: np.ndarray, labels: Sequence[np.ndarray]) -> list[np.ndarray]:  # of [h, w] bool
+    """The heads in a tall picture [sum of h, width, 3] uint8 of views; empty if the labels know only one side."""
+    field = np.concatenate([_widen(label, tall.shape[1]) for label in labels])
     if not ((field == cv2.GC_FGD).any() and (field == cv2.GC_BGD).any()):
-        return list(mattes)
+        return []
     cv2.setRNGSeed(0)  # its colour clusters start at random
     cv2.grabCut(tall, field, None, np.zeros((1, 65)), np.zeros((1, 65)), CUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
-    found, row = [], 0
-    for matte, shape, size, mine in zip(mattes, shapes, sizes, given):
-        part = field[row : row + size[0], : size[1]]
-        row += size[0]
-        solid = _one_piece((part == cv2.GC_FGD) | (part == cv2.GC_PR_FGD))
-        cut = cv2.resize(solid.astype(np.float32), shape[::-1], interpolation=cv2.INTER_LINEAR)
-        union = ((cut > 0.5) | (matte > 0.5)).sum()
-        agrees = ((cut > 0.5) & (matte > 0.5)).sum() > AGREEMENT * max(union, 1)
-        found.append(cut if agrees and not mine else matte)
-    return found
+    solid = (field == cv2.GC_FGD) | (field == cv2.GC_PR_FGD)
+    ends = np.cumsum([len(label) for label in labels])
+    return [_one_piece(solid[end - len(label) : end, : label.shape[1]]) for label, end in zip(labels, ends)]
+
+
+def _doubt(matte: np.ndarray, cut: np.ndarray) -> np.ndarray:  # [h, w]
+    """A matte that is sure well inside the cut and where both say background, and doubtful in a band about the cut."""
+    solid = cut.astype(np.uint8)
+    inside = cv2.erode(solid, _square(HEAD_RIM, matte)) > 0
+    near = cv2.dilate(solid, _square(SECOND_BAND, matte)) > 0
+    outside = np.where(near, np.clip(matte, 0.3, 0.45), np.minimum(matte, 0.45))
+    return np.where(inside, 1.0, np.where(cut, 0.7, outside)).astype(np.float32)
 
 
 def _labels(matte: np.ndarray, given: bool) -> np.ndarray:  # [h, w] uint8 of GrabCut's four classes
