@@ -12,7 +12,7 @@ from numba import njit
 
 f32 = np.float32
 STEEP = f32(6)  # depth steps of more pixel footprints than this are always searched
-BEND = f32(.5)  # share of a step that the slope before it must explain, or the step is searched
+BEND = f32(0.5)  # share of a step that the slope before it must explain, or the step is searched
 MAX_WALK = 32  # triangles; a step of one pixel crosses fewer unless triangles are below 1/20 px
 ITEM_FIELDS = 5  # pixel p (nearer side), pixel q, face, edge, direction (0 right, 1 down)
 

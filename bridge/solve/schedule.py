@@ -54,4 +54,3 @@ def view_groups(views: int, stage: int) -> list[list[int]]:
 def learning_rate(settings: SolveSettings, fraction: float) -> float:
     late = max(0.0, (fraction - DECAY_START) / (1 - DECAY_START))
     return settings.learning_rate * DECAY_TO**late
-

@@ -168,9 +168,10 @@ def test_resampling_moves_nothing():
         result, inside = resample(maps, x0, y0, side, size)
         expected = (np.mgrid[0:size, 0:size] + 0.5) * side / size
         whole = inside > 0
-        assert np.abs(result[..., 0] - (expected[1] + x0))[whole].max() < 0.51 * max(1, side / size) - 0.5 * min(
-            1, side / size
-        ) + 1e-3
+        assert (
+            np.abs(result[..., 0] - (expected[1] + x0))[whole].max()
+            < 0.51 * max(1, side / size) - 0.5 * min(1, side / size) + 1e-3
+        )
         assert abs((result[..., 0] - (expected[1] + x0))[whole].mean()) < 0.02
         assert abs((result[..., 1] - (expected[0] + y0))[whole].mean()) < 0.02
     assert (inside.sum(0) == 0).any() or (inside.sum(1) == 0).any()
