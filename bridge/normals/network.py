@@ -99,16 +99,13 @@ def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
 class Attention(nn.Module):
     """Multi-head attention of queries [B, Q, D] over keys [B, K, D]."""
 
-    def __init__(self, width: int, heads: int, zero: bool = False) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.mix = attend  # export.py puts a fused operator here
         self.q = nn.Linear(width, width)
         self.kv = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
-        if zero:
-            nn.init.zeros_(self.out.weight)
-            nn.init.zeros_(self.out.bias)
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
         k, v = self.kv(key).chunk(2, -1)
@@ -116,24 +113,29 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Self-attention, view-aware cross-attention over all views, MLP (pre-norm)."""
+    """Self-attention, view-aware cross-attention over all views, MLP (pre-norm, with a learnt scale of each branch).
+
+    The scales start small: without them the first thousand steps of batches of two heads blew the residual stream up
+    along one direction and attention never recovered.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
         self.own = Attention(width, heads)
-        self.across = Attention(width, heads, zero=True)
+        self.across = Attention(width, heads)
+        self.scale = nn.Parameter(torch.full((3, width), 0.2))
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor, camera: Tensor, views: int) -> Tensor:
         """x, camera [B * views, L, D]."""
         y = self.norm1(x)
-        x = x + self.own(y, y)
+        x = x + self.scale[0] * self.own(y, y)
         y = self.norm2(x) + camera
         N, L, D = y.shape
         y = y.reshape(-1, views * L, D)
-        x = x + self.across(y, y).reshape(N, L, D)
-        return x + self.mlp(self.norm3(x))
+        x = x + self.scale[1] * self.across(y, y).reshape(N, L, D)
+        return x + self.scale[2] * self.mlp(self.norm3(x))
 
 
 def conv(i: int, o: int, stride: int = 1) -> nn.Sequential:
@@ -179,7 +181,11 @@ class Trunk(nn.Module):
         self.camera = CameraEmbedding(c.width)
         self.blocks = nn.ModuleList(Block(c.width, c.heads) for _ in range(c.blocks))
         self.reassemble = nn.ModuleList(nn.Linear(c.width, c.width) for _ in c.taps)
-        self.norm = nn.LayerNorm(c.width)
+        self.enter, self.norm = nn.LayerNorm(c.width), nn.LayerNorm(c.width)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02 * (256 / c.width) ** 0.5 * 1.5)
+                nn.init.zeros_(module.bias)
 
     def forward(self, tokens: Tensor, quaternion: Tensor, distance: Tensor, views: int) -> Tensor:
         N, D, h, w = tokens.shape
@@ -187,7 +193,7 @@ class Trunk(nn.Module):
         u = (torch.arange(w, device=tokens.device, dtype=torch.float32) + 0.5) / w - 0.5
         grid = torch.stack((u[None].expand(h, w), v[:, None].expand(h, w)), -1).reshape(-1, 2)
         waves = [grid] + [f(grid * (3.14159265 * 2**k)) for k in range(4) for f in (torch.sin, torch.cos)]
-        x = tokens.flatten(2).transpose(1, 2) + self.position(torch.cat(waves, -1))
+        x = self.enter(tokens.flatten(2).transpose(1, 2)) + self.position(torch.cat(waves, -1))
         camera = self.camera(quaternion, distance, grid)
         total = 0.0
         for i, block in enumerate(self.blocks):
