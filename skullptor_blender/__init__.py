@@ -6,7 +6,7 @@ import importlib
 import types
 
 # properties before what reads them, operators before the panel that shows them
-MODULES = ("properties", "preferences", "operators", "operators_tools", "panel", "batch")
+MODULES = ("properties", "preferences", "operators", "operators_tools", "operators_setup", "panel", "batch")
 
 
 def _modules() -> list[types.ModuleType]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from .job import Job
 from .preflight import Finding
+from .setup import SetUp
 
 
 @dataclass
@@ -29,10 +30,15 @@ findings: list[Finding] | None = None  # of the last check, None when none was m
 quiet = False  # the caller prints the outcome itself
 doctor_text = ""
 doctor_running = False
+set_up: SetUp | None = None  # the one that runs, or the last one
 
 
 def running() -> Job | None:
     return job if job is not None and job.running else None
+
+
+def setting_up() -> SetUp | None:
+    return set_up if set_up is not None and set_up.running else None
 
 
 def reset() -> None:

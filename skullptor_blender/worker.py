@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..bridge import protocol
@@ -38,8 +39,10 @@ class WorkerError(Exception):
         self.code, self.sentence, self.cure = code, sentence, cure
 
 
+READY = "ready.json"  # written last into an environment that the add-on sets up
 SET_UP_CURE = (
-    "Run 'make setup' in a copy of the repository, then set Bridge Python in the add-on's preferences to its .venv."
+    "Press Set Up in the add-on's preferences, or set Existing Python there to the .venv that 'make setup' makes in a"
+    " copy of the repository."
 )
 
 
@@ -48,11 +51,11 @@ def environment_python(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if WINDOWS else "bin/python")
 
 
-def find_interpreter(preferred: str, root: Path, user_folder: Path | None = None) -> Path:
-    """The bridge's Python: the preference, else the environment variable, else a .venv in the checkout, else the one
-    set up in the extension's own folder. Raises WorkerError "no-bridge".
+def find_interpreter(preferred: str, root: Path, environments: Iterable[Path] = ()) -> Path:
+    """The bridge's Python: the preference, else the environment variable, else a .venv in the checkout, else one
+    of the environments that the add-on set up. Raises WorkerError "no-bridge".
     """
-    for source, given in (("Bridge Python", preferred), (PYTHON_VARIABLE, os.environ.get(PYTHON_VARIABLE, ""))):
+    for source, given in (("Existing Python", preferred), (PYTHON_VARIABLE, os.environ.get(PYTHON_VARIABLE, ""))):
         if given:
             path = Path(given).expanduser()
             if path.is_dir():
@@ -60,10 +63,17 @@ def find_interpreter(preferred: str, root: Path, user_folder: Path | None = None
             if not path.is_file():
                 raise WorkerError("no-bridge", f"{source} names '{given}', but there is no such file.", SET_UP_CURE)
             return path.absolute()  # not resolved: a link into an environment is what makes it one
-    folders = [root / ".venv", *([user_folder / "environment"] if user_folder else [])]
-    for folder in folders:
+    if (path := environment_python(root / ".venv")).is_file():
+        return path
+    half = None
+    for folder in environments:
         if (path := environment_python(folder)).is_file():
-            return path
+            if (folder / READY).is_file():
+                return path
+            half = half or folder
+    if half:
+        cure = "Press Set Up in the add-on's preferences: it goes on where it stopped."
+        raise WorkerError("no-bridge", f"The set-up of the bridge in '{half}' was not finished.", cure)
     raise WorkerError("no-bridge", "There is no bridge: its Python environment was not found.", SET_UP_CURE)
 
 

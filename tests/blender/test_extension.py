@@ -49,7 +49,7 @@ def test_what_is_in_the_zip(archive):
     names = zipfile.ZipFile(archive).namelist()
     for needed in (
         "blender_manifest.toml", "__init__.py", "LICENSE", "skullptor_blender/panel.py", "skullptor_blender/batch.py",
-        "bridge/__main__.py", "bridge/protocol.py",
+        "bridge/__main__.py", "bridge/protocol.py", "pyproject.toml",
     ):  # fmt: skip
         assert needed in names
     for name in names:

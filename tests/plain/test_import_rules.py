@@ -53,7 +53,7 @@ def test_the_bridge_never_sees_blender(path):
 
 PURE = (
     "conventions", "preflight", "worker", "job", "text", "run_files", "image_header", "reference_names", "ply",
-    "session",
+    "session", "environment", "setup",
 )  # fmt: skip
 
 

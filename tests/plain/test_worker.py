@@ -212,12 +212,16 @@ def test_the_interpreter_is_found_in_the_order_that_is_promised(tmp_path, monkey
         return python
 
     own = environment("user/environment")
-    assert workers.find_interpreter("", tmp_path, tmp_path / "user") == own
+    made = [tmp_path / "nowhere", tmp_path / "user" / "environment"]
+    with pytest.raises(workers.WorkerError, match="not finished"):
+        workers.find_interpreter("", tmp_path, made)
+    (made[1] / workers.READY).touch()
+    assert workers.find_interpreter("", tmp_path, made) == own
     checkout = environment(".venv")
-    assert workers.find_interpreter("", tmp_path, tmp_path / "user") == checkout
+    assert workers.find_interpreter("", tmp_path, made) == checkout
     variable = environment("variable")
     monkeypatch.setenv(workers.PYTHON_VARIABLE, str(variable))
-    assert workers.find_interpreter("", tmp_path, tmp_path / "user") == variable
+    assert workers.find_interpreter("", tmp_path, made) == variable
     preferred = environment("größe mit leer")
     assert workers.find_interpreter(str(preferred), tmp_path) == preferred
     assert workers.find_interpreter(str(preferred.parents[1]), tmp_path) == preferred  # the environment's folder
