@@ -18,7 +18,8 @@ from .sessions import checked, session
 from .warp import FARTHEST, HeadView, from_head, head_view, map_camera, quaternion, to_head, turned_back
 
 RECORD = "skullptor_small.json"
-FIRST_PASS = 192  # pixels: finding the head needs no detail
+LOW_PASS = 0.023  # of the frame: broader shapes than this are taken from the coarse run
+FIRST_PASS = 128  # pixels: finding the head needs no detail
 CHUNK = 4  # views whose convolutions run at once: bounds memory with many views
 
 
@@ -33,6 +34,7 @@ class MultiViewPredictor:
         )
         self.provider = self.trunk.get_providers()[0]
         self.name = f"{self.record['name']} {self.record['files']['trunk']['sha256'][:12]} {self.record['input']} cut 1"
+        self.name += f" coarse {self.record['coarse']}" if self.record.get("coarse") else ""
 
     def predict(
         self,
@@ -51,10 +53,14 @@ class MultiViewPredictor:
             return []
         steps = _Steps(progress, cancelled)
         known = [m is not None and bool((m > 0.5).any()) for m in masks]
-        steps.total = len(images) * (2 if sum(known) >= 2 else 4)
+        coarse = self.record.get("coarse", 0)
+        steps.total = len(images) * ((2 if sum(known) >= 2 else 4) + (2 if coarse else 0))
         frame = self._frame(images, cameras, masks, known, steps)
         views = [head_view(camera, frame) for camera in cameras]
         outputs = self.run(images, views, self.record["input"], steps)
+        if coarse:
+            broad = self.run(images, views, coarse, steps)
+            outputs = [blended(o, b) for o, b in zip(outputs, broad, strict=True)]
         maps = [_Sampled.of(output, view, size) for output, view in zip(outputs, views, strict=True)]
         given = [mask is not None for mask in masks]
         mattes = [resized_mask(k, m.target) if k is not None else m.matte for m, k in zip(maps, masks, strict=True)]
@@ -146,6 +152,19 @@ class _Sampled:
             self.confidence * seen,
             (self.canonical * seen[..., None]).astype(np.float32),
         )
+
+
+def blended(fine: dict[str, np.ndarray], coarse: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Broad shapes of the normals from a coarse run, where each token sees more of the head; all else from the fine
+    one."""
+    import cv2
+
+    size = fine["normal"].shape[0]
+    broad = cv2.resize(np.ascontiguousarray(coarse["normal"]), (size, size), interpolation=cv2.INTER_LINEAR)
+    change = cv2.GaussianBlur(broad - fine["normal"], (0, 0), LOW_PASS * size)
+    normal = fine["normal"] + change
+    length = np.linalg.norm(normal, axis=-1, keepdims=True)
+    return fine | {"normal": normal / np.maximum(length, 1e-6)}
 
 
 class _Steps:

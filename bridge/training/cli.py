@@ -50,15 +50,17 @@ def export_main(argv: list[str]) -> int:
     parser.add_argument("--run", type=Path, default=Path("runs/small"), help="the run (default %(default)s)")
     parser.add_argument("--out", type=Path, help="folder of the weights (default: those that ship)")
     parser.add_argument("--name", default="skullptor_small")
-    parser.add_argument("--input", type=int, default=256, help="pixels of the head camera, a multiple of 16")
+    parser.add_argument("--input", type=int, default=160, help="pixels of the head camera, a multiple of 16")
+    parser.add_argument("--coarse", type=int, default=0, help="pixels of a second run for the broad shapes; 0: none")
     args = parser.parse_args(argv)
     from ..normals import WEIGHTS
     from .export import export_checkpoint
 
     try:
-        if args.input % 16:
-            raise ValueError(f"--input {args.input} is not a multiple of 16; choose 192, 256 or 320.")
-        record = export_checkpoint(args.run / "checkpoint.npz", args.out or WEIGHTS, args.name, args.input)
+        for name, pixels in (("input", args.input), ("coarse", args.coarse)):
+            if pixels % 16:
+                raise ValueError(f"--{name} {pixels} is not a multiple of 16; choose 128, 160 or 192.")
+        record = export_checkpoint(args.run / "checkpoint.npz", args.out or WEIGHTS, args.name, args.input, args.coarse)
     except (ValueError, RuntimeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

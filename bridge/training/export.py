@@ -128,10 +128,10 @@ def halve(path: Path) -> None:
     onnx.save(model, str(path))
 
 
-def export_checkpoint(path: Path, folder: Path, name: str, input_size: int) -> Path:
+def export_checkpoint(path: Path, folder: Path, name: str, input_size: int, coarse: int = 0) -> Path:
     """The averaged weights of a run's checkpoint.npz."""
     note = checkpoint.note_of(path)
     network = NormalNetwork(CONFIGS[note["settings"]["size"]])
     progress = checkpoint.load_ema(path, network)
     notes = {"training": {"steps": progress.step, "views": progress.views, "hours": round(progress.elapsed / 3600, 2)}}
-    return export(network, folder, name, input_size, notes)
+    return export(network, folder, name, input_size, ({"coarse": coarse} if coarse else {}) | notes)

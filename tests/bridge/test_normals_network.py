@@ -205,3 +205,19 @@ def test_views_of_two_heads_do_not_mix():
         assert torch.allclose(both[:3], first, atol=1e-5)
         assert torch.allclose(network(image, -q, d, 3), both, atol=1e-5)  # q and -q are one rotation
         assert not torch.allclose(network(image[:3], q[:3], d[:3], 1), first, atol=1e-4)
+
+
+def test_blending_takes_broad_shapes_from_the_coarse_run_and_detail_from_the_fine():
+    from bridge.normals.multiview import blended
+
+    def field(size: int, tilt: float, ripple: float) -> dict[str, np.ndarray]:
+        u = (np.arange(size) + 0.5) / size
+        x = np.broadcast_to(tilt + ripple * np.sin(2 * np.pi * 24 * u), (size, size))
+        return {"normal": np.stack([x, 0 * x, np.sqrt(1 - x**2)], -1).astype(np.float32), "matte": np.ones((size, size))}
+
+    fine, coarse = field(160, 0.1, 0.2), field(96, 0.3, 0.0)
+    x = blended(fine, coarse)["normal"][40:-40, 40:-40, 0]
+    assert x.mean() == pytest.approx(0.3, abs=0.02)  # the coarse tilt
+    assert x.std() == pytest.approx(0.2 / np.sqrt(2), rel=0.15)  # the fine ripple
+    again = blended(fine, fine)
+    assert np.allclose(again["normal"], fine["normal"], atol=1e-5) and again["matte"] is fine["matte"]
