@@ -213,7 +213,8 @@ def test_blending_takes_broad_shapes_from_the_coarse_run_and_detail_from_the_fin
     def field(size: int, tilt: float, ripple: float) -> dict[str, np.ndarray]:
         u = (np.arange(size) + 0.5) / size
         x = np.broadcast_to(tilt + ripple * np.sin(2 * np.pi * 24 * u), (size, size))
-        return {"normal": np.stack([x, 0 * x, np.sqrt(1 - x**2)], -1).astype(np.float32), "matte": np.ones((size, size))}
+        normal = np.stack([x, 0 * x, np.sqrt(1 - x**2)], -1).astype(np.float32)
+        return {"normal": normal, "matte": np.ones((size, size))}
 
     fine, coarse = field(160, 0.1, 0.2), field(96, 0.3, 0.0)
     x = blended(fine, coarse)["normal"][40:-40, 40:-40, 0]
