@@ -6,7 +6,17 @@ import importlib
 import types
 
 # properties before what reads them, operators before the panel that shows them
-MODULES = ("properties", "preferences", "operators", "operators_tools", "operators_setup", "panel", "batch")
+MODULES = (
+    "properties",
+    "preferences",
+    "operators",
+    "operators_tools",
+    "operators_setup",
+    "operators_result",
+    "preset_files",
+    "panel",
+    "batch",
+)
 
 
 def _modules() -> list[types.ModuleType]:

@@ -30,6 +30,11 @@ class SKULLPTOR_OT_reconstruct_head(bpy.types.Operator):
     __annotations__ = {
         # SKIP_SAVE: a keyword given once must not stick to the button
         **setting_properties({"SKIP_SAVE"}),
+        "stored": StringProperty(
+            name="Stored Settings",
+            description="The settings of an earlier run, as its head keeps them in skullptor_settings",
+            options={"SKIP_SAVE", "HIDDEN"},
+        ),
         "bridge_python": StringProperty(
             name="Bridge Python",
             description="The solver's Python, when it is not the one of the preferences",

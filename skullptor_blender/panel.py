@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
 
+from .. import __package__ as base_package
 from ..bridge.protocol import MINIMUM_VIEWS
-from . import reference_image, scene_capture, session
+from . import heat_map, operators_result, reference_image, scene_capture, session
 from .preflight import ERROR, WARNING, plural
-from .text import activity, remaining
+from .preset_files import SKULLPTOR_PT_presets
+from .properties import HEAT_MAPS
+from .text import activity, duration, remaining
 
 DISK_SECONDS = 2.0  # how long an answer of the disk is believed: a panel is drawn many times a second
 WRAP = 44  # letters, where the width of the sidebar is unknown; a label does not wrap by itself
+LABELS = {name: label for name, label, _ in HEAT_MAPS}
+PROBLEMS = 4  # cameras with a problem that are named in the main panel
 LETTER = 7.0  # pixels of a letter at normal interface scale, on average
 _disk: dict[str, tuple[float, object]] = {}
 
@@ -28,6 +34,11 @@ class Row:
     problem: str = ""
     severity: str = ""
     left_out: bool = False  # the run goes on without it
+
+    @property
+    def trouble(self) -> str:
+        """The problem without the camera's name before it."""
+        return self.problem.removeprefix(f"Camera '{self.camera}'").lstrip(": ")
 
     @property
     def ready(self) -> bool:
@@ -89,6 +100,11 @@ def wrapped(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
         line = f"{line} {word}".strip()
 
 
+def shortened(text: str, width: int) -> str:
+    """One line; the whole sentence stands in the panel of the cameras."""
+    return text if len(text) <= width else f"{text[: width - 1].rstrip()}…"
+
+
 class _Sidebar:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
@@ -98,21 +114,22 @@ class _Sidebar:
 class SKULLPTOR_PT_reconstruct(_Sidebar, bpy.types.Panel):
     bl_label = "Reconstruct Head"
 
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        SKULLPTOR_PT_presets.draw_panel_header(self.layout)
+
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         settings = context.scene.skullptor
         found = rows(context)
         ready = sum(row.ready for row in found)
-        problems = sum(row.severity == ERROR or row.left_out for row in found)
+        problems = [row for row in found if row.severity == ERROR or row.left_out]
         if job := session.running():
             self.draw_running(layout, job)
             return
         column = layout.column(align=True)
         column.label(text=f"{plural(ready, 'camera')} ready", icon="OUTLINER_OB_CAMERA")
         if problems:
-            warning = column.row()
-            warning.alert = True
-            warning.label(text=f"{plural(problems, 'camera')} with a problem", icon="ERROR")
+            self.draw_problems(column, problems, letters(context))
         if ready < MINIMUM_VIEWS:
             wrapped(column, f"A head needs at least {MINIMUM_VIEWS} cameras with photographs", "INFO")
             column.operator("skullptor.import_capture", icon="IMPORT")
@@ -123,6 +140,15 @@ class SKULLPTOR_PT_reconstruct(_Sidebar, bpy.types.Panel):
         button.enabled = ready >= MINIMUM_VIEWS
         button.operator("skullptor.reconstruct_head", icon="MESH_MONKEY")
         self.draw_outcome(layout)
+
+    def draw_problems(self, layout: bpy.types.UILayout, problems: list[Row], width: int) -> None:
+        column = layout.column(align=True)
+        column.alert = True
+        column.label(text=f"{plural(len(problems), 'camera')} with a problem", icon="ERROR")
+        for row in problems[:PROBLEMS]:
+            column.label(text=shortened(f"{row.camera}: {row.trouble}", width), icon="BLANK1")
+        if len(problems) > PROBLEMS:
+            column.label(text=f"... and {len(problems) - PROBLEMS} more: see Cameras", icon="BLANK1")
 
     def draw_running(self, layout: bpy.types.UILayout, job) -> None:
         column = layout.column()
@@ -148,6 +174,8 @@ class SKULLPTOR_PT_reconstruct(_Sidebar, bpy.types.Panel):
         wrapped(sentence, outcome.text, "ERROR" if outcome.code else "INFO")
         if outcome.cure:
             wrapped(column, outcome.cure, "BLANK1")
+        if outcome.code == "no-bridge":
+            column.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = base_package
 
 
 class SKULLPTOR_PT_cameras(_Sidebar, bpy.types.Panel):
@@ -212,15 +240,41 @@ class SKULLPTOR_PT_result(_Sidebar, bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return session.outcome is not None and session.outcome.ok
+        return operators_result.chosen(context) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
-        column = self.layout.column()
-        outcome = session.outcome
-        column.label(text=f"Object: {outcome.object_name}", icon="OUTLINER_OB_MESH")
-        for label, path in (("Open Report", outcome.report), ("Open Picture", outcome.picture)):
+        ob = operators_result.chosen(context)
+        mesh = ob.data
+        column = self.layout.column(align=True)
+        column.label(text=ob.name, icon="OUTLINER_OB_MESH")
+        settings, run = (_stored(ob, key) for key in ("skullptor_settings", "skullptor_run"))
+        made = f"{settings.get('preset', '?').title()}, {settings.get('normals', '?')} normals"
+        column.label(text=f"{made}, {len(mesh.vertices):,} vertices", icon="BLANK1")
+        if run.get("date"):
+            column.label(text=f"{run['date'].replace('T', ' ')[:16]}, {duration(run.get('seconds', 0))}", icon="BLANK1")
+        column = self.layout.column(align=True)
+        shown = heat_map.shown(mesh)
+        row = column.row(align=True)
+        row.prop(context.scene.skullptor, "heat_map", text="")
+        on = shown == context.scene.skullptor.heat_map
+        text = "Show Photographs" if on else f"Show {LABELS[context.scene.skullptor.heat_map]}"
+        row.operator("skullptor.show_confidence", text=text, icon="SHADING_TEXTURE", depress=on)
+        if shown in heat_map.LEGENDS:
+            wrapped(column, heat_map.LEGENDS[shown], "INFO")
+        column = self.layout.column(align=True)
+        column.operator("skullptor.run_again", icon="FILE_REFRESH")
+        for label, path in (("Open Report", ob.get("skullptor_report")), ("Open Picture", run.get("picture"))):
             if path and _remembered(f"file {path}", Path(path).is_file):
                 column.operator("wm.path_open", text=label, icon="FILE_TICK").filepath = path
+
+
+def _stored(ob: bpy.types.Object, key: str) -> dict:
+    """A custom property with JSON; anyone may have changed it."""
+    try:
+        body = json.loads(ob.get(key, "{}"))
+    except (TypeError, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
 CLASSES = (SKULLPTOR_PT_reconstruct, SKULLPTOR_PT_cameras, SKULLPTOR_PT_quality, SKULLPTOR_PT_result)

@@ -20,6 +20,14 @@ DEVICES = (
     ("cpu", "Processor", "Use the processor, even where there is a graphics card"),
     ("cuda", "NVIDIA GPU", "Use the NVIDIA graphics card, and fail where there is none"),
 )
+HEAT_MAPS = (
+    ("confidence", "Confidence", "How far each vertex can be trusted: how well and from how many sides it was seen"),
+    (
+        "normal_error",
+        "Normal Error",
+        "How far the surface's direction differs from what the photographs say, in degrees",
+    ),
+)
 AXES = (
     ("opengl", "Y Up", "Green is up and blue is towards the camera: the usual blue-purple picture"),
     ("opencv", "Y Down", "Green is down and blue is away from the camera"),
@@ -116,6 +124,12 @@ class SKULLPTOR_PG_settings(bpy.types.PropertyGroup):
         ),
         "use_steps": BoolProperty(name="Own Steps", description="Set the number of steps instead of the preset's"),
         "use_smoothness": BoolProperty(name="Own Smoothness", description="Set the smoothness instead of the preset's"),
+        "heat_map": EnumProperty(
+            name="Heat Map",
+            items=HEAT_MAPS,
+            default="confidence",
+            description="What Show Confidence paints onto the head",
+        ),
         "normals_axes": EnumProperty(
             name="Map Axes", items=AXES, default="opengl", description="How the normal maps store directions"
         ),

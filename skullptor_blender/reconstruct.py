@@ -21,17 +21,36 @@ OPTIONAL = ("max_vertices", "steps", "smoothness")  # the preset's, unless the a
 
 
 def chosen(operator: bpy.types.Operator, scene: bpy.types.Scene) -> dict:
-    """Keyword arguments where they were given, else the scene's settings; None is the preset's value."""
+    """Keyword arguments where they were given, else those stored on a result, else the scene's settings.
+
+    None is the preset's value. Raises WorkerError.
+    """
     settings = scene.skullptor
+    stored = stored_settings(operator.stored) if operator.stored else {}
     values = {}
     for name in (*SETTINGS, *FOLDERS):
         if operator.properties.is_property_set(name):
             values[name] = getattr(operator, name)
+        elif name in stored:
+            values[name] = stored[name]
         elif name in OPTIONAL and not getattr(settings, f"use_{name}"):
             values[name] = None
         else:
             values[name] = getattr(settings, name)
     return values
+
+
+def stored_settings(text: str) -> dict:
+    """What an earlier run was made with, as its object keeps it. Raises WorkerError."""
+    try:
+        body = json.loads(text)
+        if not isinstance(body, dict):
+            raise TypeError("they are no settings")
+        known = protocol.JobSettings(**{name: body[name] for name in SETTINGS if name in body})
+    except (ValueError, TypeError) as error:  # a ProtocolError is a ValueError
+        sentence = f"The settings stored on the head cannot be read: {error}"
+        raise WorkerError("settings", sentence, "Press Reconstruct Head instead.") from None
+    return {name: getattr(known, name) for name in SETTINGS}
 
 
 def survey(context: bpy.types.Context, values: dict) -> scene_capture.Survey:
@@ -98,6 +117,7 @@ def complete(context: bpy.types.Context, scene_name: str, job: Job, findings: li
         "seconds": round(job.elapsed, 1),
         "capture": str(job.capture),
         "id": job.id,
+        "picture": job.result.picture,
     }
     head = scene_result.create(
         scene,

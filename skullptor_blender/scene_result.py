@@ -28,6 +28,11 @@ def load(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
+def is_result(ob: bpy.types.Object | None) -> bool:
+    """Made by us; its name may have been changed by anyone."""
+    return ob is not None and ob.type == "MESH" and MARK in ob
+
+
 def create(
     scene: bpy.types.Scene,
     view_layer: bpy.types.ViewLayer,
@@ -82,22 +87,24 @@ def paint(mesh: bpy.types.Mesh, colors: np.ndarray) -> None:
     attribute = mesh.color_attributes.new(COLOR, "BYTE_COLOR", "POINT")
     attribute.data.foreach_set("color_srgb", rgba.ravel())
     mesh.color_attributes.active_color = attribute
-    mesh.materials.append(_material())
+    mesh.materials.append(material(COLOR))
 
 
-def _material() -> bpy.types.Material:
-    """The one material of all results, found by its mark: the colour attribute on a matt surface."""
+def material(layer: str) -> bpy.types.Material:
+    """The one material of all results for a colour attribute, found by its mark: its colours on a matt surface."""
     for material in bpy.data.materials:
-        if material.get(MARK):
+        mark = material.get(MARK)
+        if mark and layer == (mark if isinstance(mark, str) else COLOR):
             return material
-    material = bpy.data.materials.new("Skullptor Photographs")
-    material[MARK] = True
-    material.use_nodes = True
+    material = bpy.data.materials.new(f"Skullptor {'Photographs' if layer == COLOR else 'Heat Map'}")
+    material[MARK] = layer
+    if material.node_tree is None:  # Blender 5 makes the nodes by itself
+        material.use_nodes = True
     nodes = material.node_tree.nodes
     shader = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Roughness"].default_value = 0.6
     attribute = nodes.new("ShaderNodeVertexColor")
-    attribute.layer_name = COLOR
+    attribute.layer_name = layer
     attribute.location = (shader.location.x - 220, shader.location.y)
     material.node_tree.links.new(attribute.outputs["Color"], shader.inputs["Base Color"])
     return material

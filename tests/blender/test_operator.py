@@ -295,7 +295,7 @@ class Modal:
         for name in ("begin", "end", "fail", "close", "modal", "cancel", "execute"):
             setattr(self, name, getattr(cls, name).__get__(self))
         self.job = self.timer = None
-        self.bridge_python = ""
+        self.bridge_python = self.stored = ""
         self.properties = type("P", (), {"is_property_set": lambda self, name: False})()
 
     def report(self, kind, text):

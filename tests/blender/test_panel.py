@@ -53,7 +53,28 @@ def test_problems_stand_beside_their_camera(draw, rig, capture):
     log = draw(panel.SKULLPTOR_PT_reconstruct)
     assert "1 camera ready" in texts(log)
     assert "2 cameras with a problem" in texts(log)
+    assert "cam01: image is missing" in texts(log)
+    assert any(text.startswith("cam03: has mirrored axes") and text.endswith("…") for text in texts(log))
     draw(panel.SKULLPTOR_PT_cameras)
+
+
+def test_many_problems_are_not_all_named(draw, rig, capture):
+    for number in range(4):
+        (capture / "images" / f"cam0{number}.png").unlink()
+    for number in range(4, 7):
+        copy = rig[0].copy()
+        copy.name = f"cam0{number}"
+        bpy.context.collection.objects.link(copy)
+    bpy.context.view_layer.update()
+    said = texts(draw(panel.SKULLPTOR_PT_reconstruct))
+    assert "7 cameras with a problem" in said
+    assert sum(text.endswith("image is missing") for text in said) == panel.PROBLEMS
+    assert "... and 3 more: see Cameras" in said
+
+
+def test_no_bridge_leads_to_the_preferences(draw, rig):
+    session.outcome = session.Outcome(False, "There is no bridge.", "Press Set Up.", code="no-bridge")
+    assert "preferences.addon_show" in operators(draw(panel.SKULLPTOR_PT_reconstruct))
 
 
 def test_settings_are_drawn(draw, rig):
