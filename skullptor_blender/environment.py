@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -160,15 +161,19 @@ def size(folder: Path) -> int:
     return total
 
 
+def leftovers(folder: Path) -> list[Path]:
+    """What Blender's end kept a Remove from deleting."""
+    return [path for path in folder.parent.glob(f"{folder.name}.removed-*") if path.is_dir()]
+
+
 def move_aside(folder: Path) -> Path:
     """Take our environment out of use at once; what is left to do is to delete what is returned. Raises WorkerError."""
     if not is_ours(folder):
         raise WorkerError(
             "set-up", f"'{folder}' was not made by this add-on, so it stays.", "Delete it yourself if you want to."
         )
-    aside = folder.with_name(f"{folder.name}.removed-{os.getpid()}")
+    aside = folder.with_name(f"{folder.name}.removed-{uuid.uuid4().hex[:8]}")
     try:
-        shutil.rmtree(aside, ignore_errors=True)
         (folder / READY).unlink(missing_ok=True)
         return folder.replace(aside)
     except OSError as error:

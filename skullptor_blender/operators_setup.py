@@ -27,6 +27,7 @@ class _SetsUp:
     bl_options = {"INTERNAL"}
     timer = None
     wheels = ""
+    seen = None
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -82,8 +83,12 @@ class _SetsUp:
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
-        redraw(context)
-        if self.job.running:
+        job = self.job
+        seen = (job.stage, job.detail, int(job.elapsed), job.cancelling, job.running)
+        if seen != self.seen:  # a redraw of the preferences is slow
+            self.seen = seen
+            redraw(context)
+        if job.running:
             return {"PASS_THROUGH"}
         self.cancel(context)
         return self.end()
@@ -109,7 +114,7 @@ class _SetsUp:
 def set_up_properties() -> dict:
     return {
         "packages": EnumProperty(
-            name="Made For",
+            name="Packages For",
             items=preferences.PACKAGES,
             default="auto",
             description="Which of the solver's packages are installed, when it is not what the preferences say",
@@ -203,7 +208,8 @@ class SKULLPTOR_OT_remove_set_up(bpy.types.Operator):
         if session.setting_up() or session.running():
             cls.poll_message_set("The environment is in use")
             return False
-        if not environment.is_ours(preferences.environment_folder(context)):
+        folder = preferences.environment_folder(context)
+        if not environment.is_ours(folder) and not environment.leftovers(folder):
             cls.poll_message_set("There is no environment that Set Up made")
             return False
         return True

@@ -32,7 +32,7 @@ class SKULLPTOR_AP_preferences(bpy.types.AddonPreferences):
             subtype="FILE_PATH",
         ),
         "packages": EnumProperty(
-            name="Made For",
+            name="Packages For",
             items=PACKAGES,
             default="auto",
             description="Which of the solver's packages Set Up installs",
@@ -78,6 +78,9 @@ class SKULLPTOR_AP_preferences(bpy.types.AddonPreferences):
                 box.label(text=line)
 
     def draw_bridge(self, context: bpy.types.Context, layout: bpy.types.UILayout) -> None:
+        if session.setting_up():
+            layout.label(text="The solver is being set up; Blender can be used meanwhile", icon="INFO")
+            return
         try:
             found = interpreter(context)
         except worker.WorkerError as error:

@@ -165,7 +165,8 @@ class SetUp:
                 self._call([self._python, "-m", "pip", "--version"], lambda: WorkerError("set-up", "no pip"))
                 return
         if environment.is_ours(folder):
-            shutil.rmtree(environment.move_aside(folder), ignore_errors=True)
+            environment.move_aside(folder)
+        _delete(environment.leftovers(folder))
         folder.mkdir(parents=True, exist_ok=True)
         needed = GIGABYTES.get(self.plan.extra, 1.0)
         free = shutil.disk_usage(folder).free / 1e9
@@ -336,10 +337,17 @@ def _locked(plan: Plan):
         yield
 
 
+def _delete(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove(folder: Path) -> threading.Thread:
     """Give the disk back: out of use at once, deleted in a thread. Raises WorkerError."""
-    aside = environment.move_aside(folder)
-    thread = threading.Thread(target=shutil.rmtree, args=(aside, True), daemon=True, name="skullptor-remove")
+    if environment.is_ours(folder) or not environment.leftovers(folder):
+        environment.move_aside(folder)
+    found = environment.leftovers(folder)
+    thread = threading.Thread(target=_delete, args=(found,), daemon=True, name="skullptor-remove")
     thread.start()
     return thread
 

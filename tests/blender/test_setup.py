@@ -99,7 +99,8 @@ def test_the_window_does_not_wait_and_cancel_is_quick(place, tmp_path, monkeypat
     reports = []
 
     class Modal:
-        packages, base_python, timer, wheels = "auto", sys.executable, None, str(tmp_path / "wheels")
+        packages, base_python, wheels = "auto", sys.executable, str(tmp_path / "wheels")
+        timer = seen = None
         properties = type("P", (), {"is_property_set": lambda self, name: False})()
 
         def report(self, kind, text):

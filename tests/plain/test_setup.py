@@ -24,6 +24,7 @@ def no_network(monkeypatch):
     monkeypatch.setenv("PIP_RETRIES", "1")
     monkeypatch.setenv("PIP_USER", "1")  # a setting of the user's that would send packages elsewhere
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    monkeypatch.delenv(worker.PYTHON_VARIABLE, raising=False)
 
 
 @pytest.fixture
@@ -124,6 +125,10 @@ def test_from_nothing_to_a_bridge_that_answers_and_back(plan):
     addon_root(plan.root, ("skpone<2", "skptwo", "skpthree"))
     assert not environment.is_current(plan.folder, plan.root)
 
+    # Blender ended while a Remove was at work
+    plan.folder.replace(plan.folder.with_name("environment.removed-1234"))
+    plan.folder.mkdir()
+    environment.write_json(plan.folder / environment.CLAIM, {})
     beside = plan.folder.parent / "mine"
     beside.touch()
     setup.remove(plan.folder).join(20)
