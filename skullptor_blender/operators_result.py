@@ -10,12 +10,14 @@ from .properties import HEAT_MAPS
 
 
 def chosen(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The result that the panel is about: the active object if it is one, else that of the last run."""
-    if scene_result.is_result(ob := context.view_layer.objects.active):
-        return ob
+    """The result that the panel is about: the active object if it is one and shows, else that of the last run."""
+    active = context.view_layer.objects.active
+    active = active if scene_result.is_result(active) else None
+    if active is not None and active.visible_get(view_layer=context.view_layer):
+        return active
     outcome = session.outcome
-    ob = bpy.data.objects.get(outcome.object_name) if outcome and outcome.ok else None
-    return ob if scene_result.is_result(ob) and ob.name in context.view_layer.objects else None
+    last = context.view_layer.objects.get(outcome.object_name) if outcome and outcome.ok else None
+    return last if scene_result.is_result(last) else active
 
 
 class _OnResult:

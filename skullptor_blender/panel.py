@@ -15,6 +15,7 @@ from . import heat_map, operators_result, reference_image, scene_capture, sessio
 from .preflight import ERROR, WARNING, plural
 from .preset_files import SKULLPTOR_PT_presets
 from .properties import HEAT_MAPS
+from .scene_result import COLOR
 from .text import activity, duration, remaining
 
 DISK_SECONDS = 2.0  # how long an answer of the disk is believed: a panel is drawn many times a second
@@ -249,16 +250,17 @@ class SKULLPTOR_PT_result(_Sidebar, bpy.types.Panel):
         column.label(text=ob.name, icon="OUTLINER_OB_MESH")
         settings, run = (_stored(ob, key) for key in ("skullptor_settings", "skullptor_run"))
         made = f"{settings.get('preset', '?').title()}, {settings.get('normals', '?')} normals"
-        column.label(text=f"{made}, {len(mesh.vertices):,} vertices", icon="BLANK1")
+        column.label(text=made, icon="BLANK1")
+        column.label(text=f"{len(mesh.vertices):,} vertices", icon="BLANK1")
         if run.get("date"):
             column.label(text=f"{run['date'].replace('T', ' ')[:16]}, {duration(run.get('seconds', 0))}", icon="BLANK1")
         column = self.layout.column(align=True)
         shown = heat_map.shown(mesh)
-        row = column.row(align=True)
-        row.prop(context.scene.skullptor, "heat_map", text="")
+        column.prop(context.scene.skullptor, "heat_map", text="")
         on = shown == context.scene.skullptor.heat_map
-        text = "Show Photographs" if on else f"Show {LABELS[context.scene.skullptor.heat_map]}"
-        row.operator("skullptor.show_confidence", text=text, icon="SHADING_TEXTURE", depress=on)
+        back = "Show Photographs" if COLOR in mesh.color_attributes else "Hide Heat Map"
+        text = back if on else f"Show {LABELS[context.scene.skullptor.heat_map]}"
+        column.operator("skullptor.show_confidence", text=text, icon="SHADING_TEXTURE", depress=on)
         if shown in heat_map.LEGENDS:
             wrapped(column, heat_map.LEGENDS[shown], "INFO")
         column = self.layout.column(align=True)

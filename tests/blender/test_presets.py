@@ -19,7 +19,7 @@ def test_the_shipped_ones(name):
     settings = bpy.context.scene.skullptor
     settings.use_steps = True
     settings.seed = 5
-    bpy.ops.script.execute_preset(filepath=path_of(name), menu_idname="SKULLPTOR_PT_presets")
+    bpy.ops.script.execute_preset(filepath=path_of(name.title()), menu_idname="SKULLPTOR_PT_presets")
     assert (settings.preset, settings.use_steps, settings.seed) == (name, False, 5)
 
 
@@ -37,9 +37,9 @@ def test_an_own_one_is_saved_used_and_deleted():
 
 
 def test_a_shipped_one_cannot_be_overwritten():
-    before = Path(path_of("draft")).read_text()
-    bpy.ops.skullptor.preset_add(name="draft")
-    assert Path(path_of("draft")).read_text() == before
+    before = Path(path_of("Draft")).read_text()
+    bpy.ops.skullptor.preset_add(name="Draft")
+    assert Path(path_of("Draft")).read_text() == before
 
 
 def test_every_setting_of_the_run_is_in_a_preset_or_the_scenes_own():

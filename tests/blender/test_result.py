@@ -169,14 +169,29 @@ def test_the_panel_is_about_the_active_head_also_in_a_new_session(draw, rig):
     bpy.context.view_layer.objects.active = head
     said = texts(draw(panel.SKULLPTOR_PT_result))
     assert "Zoë" in said
-    assert any("Draft" in text and "vertices" in text for text in said)
+    assert "Draft, network normals" in said
+    assert any(text.endswith(" vertices") for text in said)
     assert "Open Report" in said
     assert "Show Confidence" in said
     bpy.ops.skullptor.show_confidence()
     said = texts(draw(panel.SKULLPTOR_PT_result))
-    assert "Show Photographs" in said
+    assert "Hide Heat Map" in said
+    head.data.color_attributes.new("color", "BYTE_COLOR", "POINT")
+    assert "Show Photographs" in texts(draw(panel.SKULLPTOR_PT_result))
     assert any("Blue" in text for text in said)
     bpy.context.scene.skullptor.heat_map = "normal_error"
     assert "Show Normal Error" in texts(draw(panel.SKULLPTOR_PT_result))
     head["skullptor_settings"] = head["skullptor_run"] = "damaged"
     draw(panel.SKULLPTOR_PT_result)
+
+
+def test_the_new_head_takes_the_place_of_the_hidden_one(draw, rig):
+    bpy.ops.skullptor.reconstruct_head()
+    first = bpy.context.view_layer.objects.active = bpy.data.objects["Head"]
+    bpy.ops.skullptor.run_again()
+    assert not first.visible_get()
+    assert bpy.context.view_layer.objects.active == first
+    assert session.outcome.object_name != first.name
+    assert session.outcome.object_name in texts(draw(panel.SKULLPTOR_PT_result))
+    session.reset()
+    assert first.name in texts(draw(panel.SKULLPTOR_PT_result))
