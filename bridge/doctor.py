@@ -83,7 +83,7 @@ def facts() -> dict:
         works, answer = _child(_PROBE, package)
         found["packages"][package] = answer if works else None
         if not works and package in NEEDED:
-            cure = f"Install the bridge's packages: {sys.executable} -m pip install '.[bridge]'."
+            cure = f"Press Set Up in the add-on's preferences, or {sys.executable} -m pip install '.[bridge]'."
             found["problems"].append(f"{package} ({purpose}) does not load: {answer}. {cure}")
     works, answer = _child(_GPU_PROBE)
     found["gpu"] = answer if works else "none found"

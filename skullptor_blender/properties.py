@@ -77,7 +77,7 @@ def setting_properties(options: set[str] | None = None) -> dict:
             name="Smoothness",
             description="How much the surface resists folding (the paper's Laplacian weight is 0.1)."
             " Raise it when noise shows, lower it when wrinkles are lost",
-            default=0.1,
+            default=0.05,
             min=0.0,
             max=10.0,
             soft_max=1.0,
