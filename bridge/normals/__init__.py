@@ -33,8 +33,14 @@ class NormalPredictor(Protocol):
     provider: str  # the one ONNX Runtime really uses
 
     def predict(
-        self, images: Sequence[np.ndarray], cameras: Sequence[Camera], masks: Sequence[np.ndarray | None], *,
-        size: int = 512, progress: Callable[[int, int], None] = ..., cancelled: Callable[[], bool] = ...,
+        self,
+        images: Sequence[np.ndarray],
+        cameras: Sequence[Camera],
+        masks: Sequence[np.ndarray | None],
+        *,
+        size: int = 512,
+        progress: Callable[[int, int], None] = ...,
+        cancelled: Callable[[], bool] = ...,
     ) -> list[NormalMap]:
         """images [H, W, 3] float32 sRGB 0..1 without distortion, masks [H, W] float32 or None (given ones replace the
         predicted matte); size: longer side of the maps in pixels. Raises errors.Cancelled if asked to end."""

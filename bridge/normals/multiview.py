@@ -112,10 +112,14 @@ class MultiViewPredictor:
             normal, matte, canonical, confidence = self.decoder.run(None, feed)
             features[start // CHUNK] = None  # memory goes as the maps come
             for i in range(len(normal)):
-                results.append({
-                    "normal": normal[i].transpose(1, 2, 0), "matte": matte[i, 0],
-                    "canonical": canonical[i].transpose(1, 2, 0), "confidence": confidence[i, 0],
-                })
+                results.append(
+                    {
+                        "normal": normal[i].transpose(1, 2, 0),
+                        "matte": matte[i, 0],
+                        "canonical": canonical[i].transpose(1, 2, 0),
+                        "confidence": confidence[i, 0],
+                    }
+                )
             steps.did(len(normal))
         return results
 

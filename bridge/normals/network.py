@@ -47,9 +47,15 @@ def rotation_of(quaternion: Tensor) -> Tensor:
     """Unit quaternions [N, 4] (w, x, y, z) -> rotations [N, 3, 3]."""
     w, x, y, z = quaternion.unbind(-1)
     rows = (
-        1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
-        2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
-        2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y),
+        1 - 2 * (y * y + z * z),
+        2 * (x * y - z * w),
+        2 * (x * z + y * w),
+        2 * (x * y + z * w),
+        1 - 2 * (x * x + z * z),
+        2 * (y * z - x * w),
+        2 * (x * z - y * w),
+        2 * (y * z + x * w),
+        1 - 2 * (x * x + y * y),
     )
     return torch.stack(rows, -1).view(-1, 3, 3)
 

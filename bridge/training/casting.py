@@ -13,10 +13,17 @@ from .raster import FOLDS, LUMPS, STRANDS
 from .shapes import blob, garment, glasses, headgear, warped
 from .subject import Subject, joined, vertex_normals
 
-STATUE_COLOURS = np.array([  # linear albedo: plaster, marble, sandstone, terracotta, bronze, dark stone, clay
-    [0.8, 0.79, 0.76], [0.75, 0.74, 0.72], [0.6, 0.5, 0.38], [0.5, 0.25, 0.15], [0.25, 0.17, 0.08], [0.12, 0.12, 0.13],
-    [0.45, 0.43, 0.41],
-])
+STATUE_COLOURS = np.array(
+    [  # linear albedo: plaster, marble, sandstone, terracotta, bronze, dark stone, clay
+        [0.8, 0.79, 0.76],
+        [0.75, 0.74, 0.72],
+        [0.6, 0.5, 0.38],
+        [0.5, 0.25, 0.15],
+        [0.25, 0.17, 0.08],
+        [0.12, 0.12, 0.13],
+        [0.45, 0.43, 0.41],
+    ]
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +75,14 @@ def cast(rng: np.random.Generator, ict: IctModel | None, avatars: list[AvatarMod
         subject.gloss = np.full_like(subject.gloss, rng.choice([0.0, 0.03, 0.12, 0.4]))
         subject.bump = subject.bump + np.float32(rng.uniform(0, 0.006))
     subject.update_normals()
-    frequency = np.array([
-        rng.uniform(9, 30), rng.uniform(14, 45), rng.uniform(3, 9), rng.uniform(7, 22),
-    ])
+    frequency = np.array(
+        [
+            rng.uniform(9, 30),
+            rng.uniform(14, 45),
+            rng.uniform(3, 9),
+            rng.uniform(7, 22),
+        ]
+    )
     return Casting(subject, rng.uniform(0, 0.15), frequency, float(rng.uniform(8, 60)), statue)
 
 
@@ -101,11 +113,15 @@ def _avatar_subject(rng: np.random.Generator, avatar: AvatarModel, statue: bool)
     vertices = warped(avatar.vertices, rng, rng.uniform(0, 1.3))
     tint = rng.uniform(0.6, 1.25) * (1 + rng.uniform(-0.12, 0.12, 3))
     return Subject(
-        vertices=vertices, faces=avatar.faces[keep], template=avatar.vertices, weld=avatar.weld,
+        vertices=vertices,
+        faces=avatar.faces[keep],
+        template=avatar.vertices,
+        weld=avatar.weld,
         albedo=np.tile(tint.astype(np.float32), (n, 1)),
         bump=np.full(n, rng.choice([0, rng.uniform(0, 0.004), rng.uniform(0, 0.008)]), np.float32),
         kind=np.full(n, LUMPS if statue and rng.random() < 0.5 else 0, np.int32),
-        gloss=np.full(n, avatar.gloss * rng.uniform(0, 2), np.float32), uv=avatar.uv[keep],
+        gloss=np.full(n, avatar.gloss * rng.uniform(0, 2), np.float32),
+        uv=avatar.uv[keep],
         texture_id=avatar.texture_id[keep],
         textures=avatar.textures,
     )
@@ -169,9 +185,16 @@ def _ict_subject(rng: np.random.Generator, ict: IctModel) -> Subject:
         kind[folds] = FOLDS
     faces = len(ict.faces)
     return Subject(
-        vertices=vertices.astype(np.float32), faces=ict.faces, template=template, weld=ict.weld,
-        albedo=albedo.clip(0.005, 0.95).astype(np.float32), bump=bump, kind=kind, gloss=gloss,
-        uv=np.zeros((faces, 3, 2), np.float32), texture_id=np.full(faces, -1, np.int32),
+        vertices=vertices.astype(np.float32),
+        faces=ict.faces,
+        template=template,
+        weld=ict.weld,
+        albedo=albedo.clip(0.005, 0.95).astype(np.float32),
+        bump=bump,
+        kind=kind,
+        gloss=gloss,
+        uv=np.zeros((faces, 3, 2), np.float32),
+        texture_id=np.full(faces, -1, np.int32),
         textures=np.zeros((1, 2, 2, 3), np.float32),
     )
 

@@ -20,8 +20,14 @@ class Progress:
     elapsed: float = 0.0
 
 
-def save(path: Path, model: nn.Module, ema: dict[str, torch.Tensor], optimiser: torch.optim.Optimizer,
-         progress: Progress, settings: dict) -> None:
+def save(
+    path: Path,
+    model: nn.Module,
+    ema: dict[str, torch.Tensor],
+    optimiser: torch.optim.Optimizer,
+    progress: Progress,
+    settings: dict,
+) -> None:
     arrays = {f"model/{k}": v.detach().cpu().numpy() for k, v in model.state_dict().items()}
     arrays |= {f"ema/{k}": v.cpu().numpy() for k, v in ema.items()}
     names = {id(p): n for n, p in model.named_parameters()}
@@ -38,8 +44,12 @@ def note_of(path: Path) -> dict:
         return json.loads(data["note"].tobytes())
 
 
-def load(path: Path, model: nn.Module, ema: dict[str, torch.Tensor] | None = None,
-         optimiser: torch.optim.Optimizer | None = None) -> Progress:
+def load(
+    path: Path,
+    model: nn.Module,
+    ema: dict[str, torch.Tensor] | None = None,
+    optimiser: torch.optim.Optimizer | None = None,
+) -> Progress:
     """Fill the model (and what else is given) in place."""
     with np.load(path) as data:
         model.load_state_dict({k: torch.from_numpy(data[f"model/{k}"]) for k in model.state_dict()})
@@ -49,7 +59,7 @@ def load(path: Path, model: nn.Module, ema: dict[str, torch.Tensor] | None = Non
         if optimiser is not None:
             for name, p in model.named_parameters():
                 prefix = f"adam/{name}/"
-                state = {k[len(prefix):]: torch.from_numpy(data[k]) for k in data.files if k.startswith(prefix)}
+                state = {k[len(prefix) :]: torch.from_numpy(data[k]) for k in data.files if k.startswith(prefix)}
                 if state:
                     optimiser.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in state.items()}
         note = json.loads(data["note"].tobytes())

@@ -30,8 +30,14 @@ def train_main(argv: list[str]) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     plan = PoolPlan(seed=args.seed, slots=args.slots, window=args.slots * 6 // 7, per_step=args.per_step)
-    settings = TrainSettings(size=args.size, budget=60 * args.minutes, rate=args.rate, seed=args.seed,
-                             views_per_step=args.views_per_step, pool=plan)
+    settings = TrainSettings(
+        size=args.size,
+        budget=60 * args.minutes,
+        rate=args.rate,
+        seed=args.seed,
+        views_per_step=args.views_per_step,
+        pool=plan,
+    )
     try:
         trainer = Trainer(settings, args.out, args.data, args.device, args.workers)
         try:

@@ -91,16 +91,31 @@ def export(network: NormalNetwork, folder: Path, name: str, input_size: int, not
     parts = {
         "encoder": (EncoderPart(network), (image,), ("image",), [n for n, _ in features]),
         "trunk": (TrunkPart(network), (tokens, quaternion, distance), ("tokens", "quaternion", "distance"), ["fused"]),
-        "decoder": (DecoderPart(network), (image, half, quarter, eighth, tokens),
-                    ("image", "half", "quarter", "eighth", "tokens"), list(maps)),
+        "decoder": (
+            DecoderPart(network),
+            (image, half, quarter, eighth, tokens),
+            ("image", "half", "quarter", "eighth", "tokens"),
+            list(maps),
+        ),
     }
     files = {}
     for role, (part, example, inputs, outputs) in parts.items():
-        axes = {n: {0: "views"} if n in ("quaternion", "distance") else {0: "views", 2: f"{n}_h", 3: f"{n}_w"}
-                for n in (*inputs, *outputs)}
+        axes = {
+            n: {0: "views"} if n in ("quaternion", "distance") else {0: "views", 2: f"{n}_h", 3: f"{n}_w"}
+            for n in (*inputs, *outputs)
+        }
         path = folder / f"{name}.{role}.onnx"
-        torch.onnx.export(part, example, str(path), input_names=list(inputs), output_names=outputs, dynamic_axes=axes,
-                          opset_version=OPSET, custom_opsets={"com.microsoft": 1}, dynamo=False)
+        torch.onnx.export(
+            part,
+            example,
+            str(path),
+            input_names=list(inputs),
+            output_names=outputs,
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            custom_opsets={"com.microsoft": 1},
+            dynamo=False,
+        )
         halve(path)
         files[role] = {"file": path.name, "sha256": sha256(path), "bytes": path.stat().st_size}
     record = folder / f"{name}.json"

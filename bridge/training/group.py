@@ -52,9 +52,12 @@ def make_group(seed: int, world: World, views: int, size: int, oversample: float
     fine = int(round(size * oversample))
     m = views
     out = Group(
-        np.zeros((m, size, size, 3), np.uint8), np.zeros((m, size, size, 3), np.int8),
-        np.zeros((m, size, size, 3), np.int8), np.zeros((m, size, size), np.uint8),
-        np.zeros((m, 3, 3), np.float32), np.zeros(m, np.float32),
+        np.zeros((m, size, size, 3), np.uint8),
+        np.zeros((m, size, size, 3), np.int8),
+        np.zeros((m, size, size, 3), np.int8),
+        np.zeros((m, size, size), np.uint8),
+        np.zeros((m, 3, 3), np.float32),
+        np.zeros(m, np.float32),
     )
     seed_relief, metering = int(rng.integers(1 << 20)), None
     for i, camera in enumerate(cameras(rng, subject, m)):
@@ -93,11 +96,38 @@ def render(subject, casting, lighting, camera, size: int, seed: int):
     rgb, normal, canonical = (np.zeros((size, size, 3), np.float32) for _ in range(3))
     matte = np.zeros((size, size), np.float32)
     shade(
-        triangle, depth, projected, subject.faces, subject.vertices, subject.normals, subject.template, subject.albedo,
-        lighting.light_on, lighting.ambient_on, subject.gloss, subject.bump, subject.kind, subject.uv,
-        subject.texture_id, subject.textures, R, position, lighting.directions, lighting.colours, lighting.sky,
-        lighting.ground, lighting.fill, lighting.lit, casting.spec_power, casting.grain, seed,
-        casting.frequency.astype(np.float32), rgb, normal, canonical, matte,
+        triangle,
+        depth,
+        projected,
+        subject.faces,
+        subject.vertices,
+        subject.normals,
+        subject.template,
+        subject.albedo,
+        lighting.light_on,
+        lighting.ambient_on,
+        subject.gloss,
+        subject.bump,
+        subject.kind,
+        subject.uv,
+        subject.texture_id,
+        subject.textures,
+        R,
+        position,
+        lighting.directions,
+        lighting.colours,
+        lighting.sky,
+        lighting.ground,
+        lighting.fill,
+        lighting.lit,
+        casting.spec_power,
+        casting.grain,
+        seed,
+        casting.frequency.astype(np.float32),
+        rgb,
+        normal,
+        canonical,
+        matte,
     )
     return rgb, normal, canonical, matte
 

@@ -154,8 +154,11 @@ class Trainer:
         p = self.progress
         row = {"step": p.step, "views": p.views, "elapsed": round(p.elapsed, 1), "rate": self.rate()} | mean
         _append(self.out / "log.csv", row)
-        print(f"step {p.step} views {p.views} {p.elapsed:.0f}s lr {self.rate():.1e} "
-              + " ".join(f"{k} {v:.3f}" for k, v in mean.items()), flush=True)
+        print(
+            f"step {p.step} views {p.views} {p.elapsed:.0f}s lr {self.rate():.1e} "
+            + " ".join(f"{k} {v:.3f}" for k, v in mean.items()),
+            flush=True,
+        )
 
     def validate(self, groups: dict[str, list[dict]]) -> None:
         if not hasattr(self, "judge"):

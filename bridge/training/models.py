@@ -84,8 +84,13 @@ def load_ict(path: Path) -> IctModel:
     names = [str(n) for n in data["expression_names"]]
     part = np.zeros(keep, np.int32)
     for start, end, label in (
-        (FACE_END, SKIN_END, 1), (SKIN_END, 13294, 2), (13294, 14062, 3), (14062, 17039, 2), (17039, 21451, 4),
-        (21451, 23021, 5), (23021, keep, 5),
+        (FACE_END, SKIN_END, 1),
+        (SKIN_END, 13294, 2),
+        (13294, 14062, 3),
+        (14062, 17039, 2),
+        (17039, 21451, 4),
+        (21451, 23021, 5),
+        (23021, keep, 5),
     ):
         part[start:end] = label
         if label == 5:  # the outer shell is what is seen: its front is painted as iris and pupil
@@ -109,9 +114,14 @@ def load_ict(path: Path) -> IctModel:
         )
         part = np.concatenate([part, np.minimum(part[parents[:, 0]], part[parents[:, 1]]) * 0 + 1]).astype(np.int32)
     return IctModel(
-        mean=((base - centre) / UNIT_CM).astype(np.float32), faces=faces, identity=identity / UNIT_CM,
-        expression=expression / UNIT_CM, blink=tuple(i for i, n in enumerate(names) if n.startswith("eyeBlink")),
-        weld=weld_index(base), landmarks=landmarks, part=part,
+        mean=((base - centre) / UNIT_CM).astype(np.float32),
+        faces=faces,
+        identity=identity / UNIT_CM,
+        expression=expression / UNIT_CM,
+        blink=tuple(i for i, n in enumerate(names) if n.startswith("eyeBlink")),
+        weld=weld_index(base),
+        landmarks=landmarks,
+        part=part,
     )
 
 
@@ -128,8 +138,13 @@ def load_avatar(folder: Path) -> AvatarModel:
     faces = data["faces"].astype(np.int32)
     ids = data["face_texture"] if "face_texture" in data.files else np.zeros(len(faces))
     return AvatarModel(
-        name=folder.name, vertices=vertices, faces=faces, uv=data["uv"][data["faces_uv"]].astype(np.float32),
-        texture_id=ids.astype(np.int32), textures=np.stack(textures).astype(np.float32), weld=weld_index(vertices),
+        name=folder.name,
+        vertices=vertices,
+        faces=faces,
+        uv=data["uv"][data["faces_uv"]].astype(np.float32),
+        texture_id=ids.astype(np.int32),
+        textures=np.stack(textures).astype(np.float32),
+        weld=weld_index(vertices),
         gloss=float(record.get("specular", 0.1)),
     )
 

@@ -70,7 +70,10 @@ def noise(points: np.ndarray, rng: np.random.Generator, frequencies, amplitudes)
     out = np.empty(len(points), np.float32)
     seed = int(rng.integers(1 << 20))
     _sum_octaves(
-        np.ascontiguousarray(points, np.float32), seed, np.asarray(frequencies, np.float32),
-        np.asarray(amplitudes, np.float32), out,
+        np.ascontiguousarray(points, np.float32),
+        seed,
+        np.asarray(frequencies, np.float32),
+        np.asarray(amplitudes, np.float32),
+        out,
     )
     return out

@@ -44,10 +44,17 @@ def tube(
 def part(vertices, faces, colour, kind, bump, gloss) -> Subject:
     n, f = len(vertices), len(faces)
     return Subject(
-        vertices=vertices, faces=faces, template=vertices.copy(), weld=np.arange(n, dtype=np.int32),
-        albedo=np.tile(np.asarray(colour, np.float32), (n, 1)), bump=np.full(n, bump, np.float32),
-        kind=np.full(n, kind, np.int32), gloss=np.full(n, gloss, np.float32), uv=np.zeros((f, 3, 2), np.float32),
-        texture_id=np.full(f, -1, np.int32), textures=np.zeros((1, 2, 2, 3), np.float32),
+        vertices=vertices,
+        faces=faces,
+        template=vertices.copy(),
+        weld=np.arange(n, dtype=np.int32),
+        albedo=np.tile(np.asarray(colour, np.float32), (n, 1)),
+        bump=np.full(n, bump, np.float32),
+        kind=np.full(n, kind, np.int32),
+        gloss=np.full(n, gloss, np.float32),
+        uv=np.zeros((f, 3, 2), np.float32),
+        texture_id=np.full(f, -1, np.int32),
+        textures=np.zeros((1, 2, 2, 3), np.float32),
     )
 
 

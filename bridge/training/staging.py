@@ -46,8 +46,16 @@ def light(rng: np.random.Generator, subject: Subject, statue: bool) -> Lighting:
     lit = statue or rng.random() < 0.68
     if not lit:
         empty = np.zeros((0, 3), np.float32)
-        return Lighting(False, empty, empty, np.zeros((0, count), np.float32), np.ones(count, np.float32),
-                        np.ones(3, np.float32), np.ones(3, np.float32), 0.0)
+        return Lighting(
+            False,
+            empty,
+            empty,
+            np.zeros((0, count), np.float32),
+            np.ones(count, np.float32),
+            np.ones(3, np.float32),
+            np.ones(3, np.float32),
+            0.0,
+        )
     number = int(rng.integers(1, 5))
     directions = rng.normal(size=(number, 3))
     directions[:, 1] = np.abs(directions[:, 1]) * 0.8 - 0.1
@@ -78,8 +86,16 @@ def light(rng: np.random.Generator, subject: Subject, statue: bool) -> Lighting:
     ground = sky * rng.uniform(0.1, 1.0)
     fill = rng.uniform(0, 0.3) if rng.random() < 0.4 else 0.0
     f = np.float32
-    return Lighting(True, directions.astype(f), colours.astype(f), light_on, ambient_on.astype(f), sky.astype(f),
-                    ground.astype(f), float(fill))
+    return Lighting(
+        True,
+        directions.astype(f),
+        colours.astype(f),
+        light_on,
+        ambient_on.astype(f),
+        sky.astype(f),
+        ground.astype(f),
+        float(fill),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,8 +186,12 @@ class Response:
 
     @staticmethod
     def draw(rng: np.random.Generator) -> Response:
-        return Response(float(np.exp(rng.normal(0, 0.25))), 1 + rng.normal(0, 0.06, 3), float(rng.uniform(1.7, 2.6)),
-                        float(rng.uniform(0, 0.5)))
+        return Response(
+            float(np.exp(rng.normal(0, 0.25))),
+            1 + rng.normal(0, 0.06, 3),
+            float(rng.uniform(1.7, 2.6)),
+            float(rng.uniform(0, 0.5)),
+        )
 
     def develop(self, linear: np.ndarray, gain: float) -> np.ndarray:  # [h, w, 3] -> sRGB 0..1
         x = np.clip(linear * (gain * self.exposure * self.balance).astype(np.float32), 0, 1) ** (1 / self.gamma)

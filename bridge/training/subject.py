@@ -68,6 +68,11 @@ def joined(parts: list[Subject]) -> Subject:
         faces=np.concatenate([p.faces + o for p, o in zip(parts, offset, strict=True)]).astype(np.int32),
         template=stack("template"),
         weld=np.concatenate([p.weld + o for p, o in zip(parts, weld_offset, strict=True)]).astype(np.int32),
-        albedo=stack("albedo"), bump=stack("bump"), kind=stack("kind"), gloss=stack("gloss"), uv=stack("uv"),
-        texture_id=stack("texture_id"), textures=parts[0].textures,
+        albedo=stack("albedo"),
+        bump=stack("bump"),
+        kind=stack("kind"),
+        gloss=stack("gloss"),
+        uv=stack("uv"),
+        texture_id=stack("texture_id"),
+        textures=parts[0].textures,
     )

@@ -26,8 +26,10 @@ class Score:
     calibration: float  # correlation of predicted and true error
 
     def line(self, name: str) -> str:
-        return (f"{name} mean {self.mean:.2f} deg, <10 {self.below_10_pct:.1f} %, IoU {self.iou:.4f}, "
-                f"canonical {self.canonical:.4f}, certainty r {self.calibration:.2f}")
+        return (
+            f"{name} mean {self.mean:.2f} deg, <10 {self.below_10_pct:.1f} %, IoU {self.iou:.4f}, "
+            f"canonical {self.canonical:.4f}, certainty r {self.calibration:.2f}"
+        )
 
 
 def validation_groups(data: Path, cache: Path, count: int, views: int, size: int) -> dict[str, list[dict]]:
@@ -72,6 +74,9 @@ def validate(model: torch.nn.Module, groups: list[dict], size: int, device: torc
     angle, canonical, expected = (np.concatenate([p[i] for p in parts]) for i in range(3))
     areas = np.sum([p[3] for p in parts], axis=0)
     return Score(
-        float(angle.mean()), float((angle < 10).mean() * 100), float(areas[0] / areas[1]), float(canonical.mean()),
+        float(angle.mean()),
+        float((angle < 10).mean() * 100),
+        float(areas[0] / areas[1]),
+        float(canonical.mean()),
         float(np.corrcoef(angle, expected)[0, 1]),
     )

@@ -26,7 +26,9 @@ def stand_in(path, channels: int) -> None:
         helper.make_node("Slice", ["shifted", "from", "to", "axis"], ["output"]),
     ]
     graph = helper.make_graph(
-        nodes, "stand-in", [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
+        nodes,
+        "stand-in",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, channels, 512, 512])],
         [scale, shift, starts, ends, axis],
     )
@@ -56,7 +58,10 @@ def test_channel_order_padding_and_size(tmp_path):
     sizes = [(640, 400), (300, 500)]
     images, truths = zip(*(picture(*s) for s in sizes), strict=True)
     maps = predictor.predict(
-        images, [camera(*s) for s in sizes], [None, np.ones((500, 300), np.float32)], size=320,
+        images,
+        [camera(*s) for s in sizes],
+        [None, np.ones((500, 300), np.float32)],
+        size=320,
         progress=lambda a, b: done.append((a, b)),
     )
     assert done == [(1, 2), (2, 2)]

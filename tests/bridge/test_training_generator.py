@@ -26,8 +26,14 @@ def bumpy_ball(rows: int = 60, columns: int = 120) -> tuple[np.ndarray, np.ndarr
     theta = np.linspace(0.001, np.pi - 0.001, rows)[:, None]
     phi = np.linspace(0, 2 * np.pi, columns, endpoint=False)[None]
     radius = 0.8 * (1 + 0.08 * np.sin(3 * theta) * np.cos(2 * phi + 0.4) + 0.1 * np.cos(theta))
-    points = np.stack([radius * np.sin(theta) * np.sin(phi), 1.2 * radius * np.cos(theta) + 0 * phi,
-                       radius * np.sin(theta) * np.cos(phi)], -1).reshape(-1, 3)
+    points = np.stack(
+        [
+            radius * np.sin(theta) * np.sin(phi),
+            1.2 * radius * np.cos(theta) + 0 * phi,
+            radius * np.sin(theta) * np.cos(phi),
+        ],
+        -1,
+    ).reshape(-1, 3)
     i, j = np.meshgrid(np.arange(rows - 1), np.arange(columns), indexing="ij")
     a, b = i * columns + j, i * columns + (j + 1) % columns
     c, d = a + columns, b + columns
@@ -46,10 +52,17 @@ def plain_subject() -> Subject:
     vertices, faces = bumpy_ball()
     n = len(vertices)
     subject = Subject(
-        vertices=vertices, faces=faces, template=vertices.copy(), weld=weld_index(vertices),
-        albedo=np.full((n, 3), 0.5, np.float32), bump=np.zeros(n, np.float32), kind=np.zeros(n, np.int32),
-        gloss=np.zeros(n, np.float32), uv=np.zeros((len(faces), 3, 2), np.float32),
-        texture_id=np.full(len(faces), -1, np.int32), textures=np.zeros((1, 2, 2, 3), np.float32),
+        vertices=vertices,
+        faces=faces,
+        template=vertices.copy(),
+        weld=weld_index(vertices),
+        albedo=np.full((n, 3), 0.5, np.float32),
+        bump=np.zeros(n, np.float32),
+        kind=np.zeros(n, np.int32),
+        gloss=np.zeros(n, np.float32),
+        uv=np.zeros((len(faces), 3, 2), np.float32),
+        texture_id=np.full(len(faces), -1, np.int32),
+        textures=np.zeros((1, 2, 2, 3), np.float32),
     )
     subject.update_normals()
     return subject
@@ -136,8 +149,13 @@ def test_noise_and_relief_gradients_match_differences():
 
 def test_parts_join_with_their_own_indices():
     rng = np.random.default_rng(2)
-    parts = [plain_subject(), blob([0, 0, -1], [0.3, 0.3, 0.3], rng, np.ones(3), 1, 0.0), garment(rng, -1, 0, 0.4),
-             headgear(rng), *glasses(rng, np.array([0.2, 0, 0.8]), np.array([-0.2, 0, 0.8]))]
+    parts = [
+        plain_subject(),
+        blob([0, 0, -1], [0.3, 0.3, 0.3], rng, np.ones(3), 1, 0.0),
+        garment(rng, -1, 0, 0.4),
+        headgear(rng),
+        *glasses(rng, np.array([0.2, 0, 0.8]), np.array([-0.2, 0, 0.8])),
+    ]
     whole = joined(parts)
     assert whole.faces.max() == len(whole.vertices) - 1
     assert len(whole.uv) == len(whole.texture_id) == len(whole.faces)

@@ -22,8 +22,16 @@ def settings(**changes):
     from bridge.training.loop import TrainSettings
 
     body = {
-        "size": "tiny", "budget": 100.0, "rate": 2e-3, "warmup": 5, "views_per_step": 4, "seed": 2,
-        "stages": ((2.0, (32, 48)),), "fixed_pace": 0.5, "bf16": False, "pool": PLAN,
+        "size": "tiny",
+        "budget": 100.0,
+        "rate": 2e-3,
+        "warmup": 5,
+        "views_per_step": 4,
+        "seed": 2,
+        "stages": ((2.0, (32, 48)),),
+        "fixed_pace": 0.5,
+        "bf16": False,
+        "pool": PLAN,
     }
     return TrainSettings(**(body | changes))
 
