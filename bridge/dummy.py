@@ -61,6 +61,17 @@ def write_npz(path: Path, arrays: dict[str, tuple[str, list[tuple] | list[float]
             archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + data)
 
 
+def write_ply(path: Path, points: list[tuple], faces: list[tuple], view_count: list[int]) -> None:
+    """A binary PLY as the real bridge's, with one attribute."""
+    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(points)}"]
+    header += [f"property double {axis}" for axis in "xyz"] + ["property int view_count"]
+    header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", ""]
+    rows = [struct.pack("<3di", *point, count) for point, count in zip(points, view_count)]
+    with atomic(path) as temporary:
+        polygons = [struct.pack("<B3i", 3, *face) for face in faces]
+        temporary.write_bytes("\n".join(header).encode() + b"".join(rows + polygons))
+
+
 def play(run: protocol.Run, send: wire.Send, control: wire.Control, options: argparse.Namespace) -> None:
     """One pretended job: a sphere that grows at the point the cameras look at (or the origin)."""
     if options.fail:
@@ -101,6 +112,7 @@ def play(run: protocol.Run, send: wire.Send, control: wire.Control, options: arg
                 "normal_error": ("<f4", [1.0] * count),
             },
         )
+        write_ply(result.with_suffix(".ply"), points, faces, [3] * count)
         report.write_text(json.dumps({"dummy": True, "vertices": count}), encoding="utf-8")
         send(protocol.Warning(run.id, "dummy", "This head is a sphere: the dummy made it."))
         send(protocol.Result(run.id, str(result), str(report)))

@@ -150,7 +150,8 @@ class Result:
 
     path: .npz with vertices [V, 3] float64 in the capture's world, faces [F, 3] int32 (outward, counter-clockwise),
     view_count [V] int32, confidence [V] float32 0..1, normal_error [V] float32 degrees (NaN where no view sees), and
-    color [V, 3] uint8 sRGB blended from the photographs (a dummy's result has none).
+    color [V, 3] uint8 sRGB blended from the photographs (a dummy's result has none). The same mesh lies beside it under
+    the same name as PLY.
     """
 
     id: str

@@ -135,21 +135,21 @@ def execute(options: argparse.Namespace) -> None:
         raise Trouble(f"{outcome.text} {outcome.cure}".strip())
     for warning in outcome.warnings:
         print(f"Warning: {warning}", flush=True)
-    write_files(package, options, outcome)
+    write_files(options, outcome)
     print(f"Done: {outcome.text}", flush=True)
 
 
-def write_files(package, options: argparse.Namespace, outcome) -> None:
+def write_files(options: argparse.Namespace, outcome) -> None:
     import bpy
 
-    ply = importlib.import_module(f"{package.__name__}.skullptor_blender.ply")
-    scene_result = sys.modules[f"{package.__name__}.skullptor_blender.scene_result"]
     target = None
+    mesh = str(Path(outcome.result).with_suffix(".ply"))
     try:
-        if target := options.ply:
-            ply.write(target, scene_result.load(Path(outcome.result)))
-            print(f"Wrote {target}", flush=True)
-        for target, source in ((options.report, outcome.report), (options.picture, outcome.picture)):
+        for target, source in (
+            (options.ply, mesh),
+            (options.report, outcome.report),
+            (options.picture, outcome.picture),
+        ):
             if target and source and Path(source).is_file():
                 shutil.copyfile(source, target)
                 print(f"Wrote {target}", flush=True)

@@ -52,8 +52,8 @@ def test_the_bridge_never_sees_blender(path):
 
 
 PURE = (
-    "conventions", "preflight", "worker", "job", "text", "run_files", "image_header", "reference_names", "ply",
-    "session", "environment", "setup",
+    "conventions", "preflight", "worker", "job", "text", "run_files", "image_header", "reference_names", "session",
+    "environment", "setup",
 )  # fmt: skip
 
 
