@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+OPENGL = np.array([1.0, -1.0, -1.0])  # OpenCV's camera axes against those of normal maps
+
 
 @dataclass(frozen=True)
 class Distortion:
@@ -68,6 +70,14 @@ class Camera:
         homogeneous = np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1)
         directions = homogeneous @ np.linalg.inv(self.K).T @ self.R
         return directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+    def normals_from_world(self, normals: np.ndarray) -> np.ndarray:  # [..., 3]
+        """World normals in the axes of a normal map: x right, y up, z to the camera."""
+        return (normals @ self.R.T.astype(normals.dtype)) * OPENGL.astype(normals.dtype)
+
+    def normals_to_world(self, normals: np.ndarray) -> np.ndarray:  # [..., 3]
+        """The opposite of normals_from_world."""
+        return (normals * OPENGL.astype(normals.dtype)) @ self.R.astype(normals.dtype)
 
     def crop(self, x0: float, y0: float, width: int, height: int) -> Camera:
         """The camera of the sub-image that starts at pixel corner (x0, y0); it may reach outside the image."""

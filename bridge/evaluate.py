@@ -89,7 +89,7 @@ def evaluate(
     depth, angle, gradient, covered, face_pixels = [], [], [], 0, 0
     for i, truth in enumerate(truths):
         hit = shots.triangle[i] >= 0
-        ours = _to_camera(shots.normals[i], truth.camera) * hit[..., None]
+        ours = truth.camera.normals_from_world(shots.normals[i]) * hit[..., None]
         both = hit & truth.face
         face_pixels += int(truth.face.sum())
         covered += int(both.sum())
@@ -175,10 +175,6 @@ def align_similarity(
         if np.abs(x).max() < 1e-9:
             break
     return points * spread + center
-
-
-def _to_camera(normals: np.ndarray, camera: Camera) -> np.ndarray:
-    return (normals @ camera.R.T.astype(np.float32)) * np.array([1, -1, -1], np.float32)
 
 
 def _sobel(normals: np.ndarray) -> np.ndarray:  # [H, W, 3] -> [H, W, 6]

@@ -19,8 +19,6 @@ from .protocol import MINIMUM_VIEWS
 from .reporter import Reporter
 from .solve import Target
 
-OPENGL_TO_OPENCV = np.array([1, -1, -1], np.float32)
-
 
 @dataclass
 class Inputs:
@@ -93,6 +91,6 @@ def make_targets(maps: Sequence[NormalMap]) -> list[Target]:
     """Camera-space maps into the world frame that the solver works in."""
     targets = []
     for found in maps:
-        world = (found.normals * OPENGL_TO_OPENCV) @ found.camera.R.astype(np.float32)
+        world = found.camera.normals_to_world(found.normals)
         targets.append(Target(found.camera, world, found.matte, found.confidence))
     return targets

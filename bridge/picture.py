@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .cameras import Camera
 from .images import write
 from .quality import ViewQuality
 from .solve import Target
@@ -28,11 +27,6 @@ def normal_colours(normals: np.ndarray) -> np.ndarray:  # [h, w, 3] camera space
     colours = np.clip((normals + 1) * 127.5, 0, 255).astype(np.uint8)
     colours[(normals == 0).all(-1)] = BACKGROUND
     return colours
-
-
-def to_camera_space(normals: np.ndarray, camera: Camera) -> np.ndarray:
-    """World normals [h, w, 3] to camera space, x right, y up, z to the camera."""
-    return (normals @ camera.R.T.astype(np.float32)) * np.array([1, -1, -1], np.float32)
 
 
 def clay(normals: np.ndarray) -> np.ndarray:
@@ -99,8 +93,8 @@ def run_sheet(
         photo = cv2.resize(photos[i], (target.camera.width, target.camera.height), interpolation=cv2.INTER_AREA)
         maps = (
             (np.clip(photo, 0, 1) * 255).astype(np.uint8),
-            normal_colours(np.where(inside, to_camera_space(target.normals, target.camera), 0)),
-            clay(to_camera_space(view.rendered, target.camera)),
+            normal_colours(np.where(inside, target.camera.normals_from_world(target.normals), 0)),
+            clay(target.camera.normals_from_world(view.rendered)),
             heat(view.error_deg),
         )
         for (_, tiles), values in zip(rows, maps):

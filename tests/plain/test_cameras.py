@@ -53,6 +53,17 @@ def test_a_moved_world_shows_the_same_picture(points):
     np.testing.assert_allclose(moved.project(there)[1], 2.5 * camera.project(points)[1])
 
 
+def test_normal_maps_axes():
+    """A surface that faces the camera is blue (z), one that faces the picture's top is green (y); there and back."""
+    camera = look_at("c", np.zeros(3), np.array([4.0, -3.0, 1.0]), 100, roll=0.4)
+    np.testing.assert_allclose(camera.normals_from_world(-camera.forward), [0, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(camera.normals_from_world(camera.up), [0, 1, 0], atol=1e-12)
+    normals = np.random.default_rng(0).normal(size=(5, 7, 3)).astype(np.float32)
+    again = camera.normals_to_world(camera.normals_from_world(normals))
+    assert again.dtype == np.float32
+    np.testing.assert_allclose(again, normals, atol=1e-5)
+
+
 def test_nearest_point_of_lines():
     target = np.array([0.3, -1.0, 2.0])
     origins = np.random.default_rng(0).normal(size=(6, 3)) * 5
