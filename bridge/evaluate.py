@@ -25,9 +25,8 @@ from . import capture as captures
 from . import results
 from .cameras import Camera
 from .errors import BridgeError
-from .images import read_normals
+from .images import read_normals, resize_map
 from .mesh.normals import vertex_normals
-from .quality import resize_map
 from .raster import make_rasteriser
 
 SIZE = 512  # pixels of the longer side of an evaluation view

@@ -120,6 +120,12 @@ def undistort(pixels: np.ndarray, camera: Camera) -> np.ndarray:
     return cv2.remap(pixels, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
 
+def resize_map(values: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Area-averaged down, bilinear up; corners map to corners."""
+    shrinks = values.shape[1] >= width
+    return cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
 def to_srgb(linear: np.ndarray) -> np.ndarray:
     """Linear light to the sRGB curve (IEC 61966-2-1), clipped to 0..1."""
     linear = np.clip(linear, 0, 1)

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from . import capture as captures
-from . import masks, quality
+from . import masks
 from .cameras import Camera
 from .errors import BridgeError
 from .framing import head_frame
-from .images import Photo, read_normals, read_photo
+from .images import Photo, read_normals, read_photo, resize_map
 from .normals import NormalMap
 from .protocol import MINIMUM_VIEWS
 from .reporter import Reporter
@@ -82,7 +82,7 @@ def measured_map(inputs: Inputs, i: int) -> NormalMap:
     camera = inputs.photos[i].camera.resize(width, height)
     known = (normals != 0).any(-1)
     mask = inputs.given_masks[i]
-    matte = known.astype(np.float32) if mask is None else quality.resize_map(mask, width, height)
+    matte = known.astype(np.float32) if mask is None else resize_map(mask, width, height)
     # where the mask shows head but the map is silent, the normal does not count
     return NormalMap(camera, normals, matte, known.astype(np.float32))
 

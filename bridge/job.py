@@ -72,12 +72,7 @@ class Workshop:
         predictor = self._predictors[key]
         inputs.provider = predictor.provider
         cameras = [photo.camera for photo in inputs.photos]
-        name = key_of(
-            [predictor.name, str(size)]
-            + [array for c in cameras for array in (c.K, c.R, c.t)]
-            + [photo.pixels for photo in inputs.photos]
-            + list(inputs.given_masks)
-        )
+        name = key_of([predictor.name, str(size)] + [part for view in inputs.capture.views for part in _content(view)])
         stored = self.cache.get(name)
         if stored is None:
             inputs.maps = predictor.predict(
@@ -123,6 +118,14 @@ def as_error(run_id: str, error: Exception) -> Error:
         return Error(run_id, "failed", str(error) or type(error).__name__, "")
     cure = "Please report it with the run's log."
     return Error(run_id, "internal", f"The bridge met a fault of its own: {type(error).__name__}: {error}.", cure)
+
+
+def _content(view: captures.View) -> list[bytes | np.ndarray | None]:
+    """All that decides a view's pixels, mask and camera: the files as they lie there are far smaller than decoded."""
+    camera = view.camera
+    lens = None if camera.distortion is None else camera.distortion.coefficients()
+    mask = None if view.mask is None else view.mask.read_bytes()
+    return [camera.K, camera.R, camera.t, lens, view.image.suffix.encode(), view.image.read_bytes(), mask]
 
 
 _MAPS = ("normals", "matte", "confidence", "canonical")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from .framing import HeadFrame
@@ -74,9 +73,3 @@ def vertex_errors(mesh: Mesh, targets: Sequence[Target], views: Sequence[ViewQua
         total[use[seen]] += error[seen]
         count[use[seen]] += 1
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
-
-
-def resize_map(values: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Area-averaged down, bilinear up; corners map to corners."""
-    shrinks = values.shape[1] >= width
-    return cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -9,9 +9,9 @@ import numpy as np
 
 from .cameras import Camera
 from .framing import HeadFrame
+from .images import resize_map
 from .mesh import Mesh
 from .mesh.normals import vertex_normals
-from .quality import resize_map
 from .raster import make_rasteriser
 
 SIZE = 1024  # longer side of a photograph as it is sampled: finer than the vertices of any preset

@@ -14,7 +14,7 @@ import numpy as np
 from ..cameras import Camera
 from ..errors import Cancelled
 from . import NormalMap
-from .multiview import resized_mask
+from .multiview import resized
 from .sessions import session, sha256
 from .warp import map_camera
 
@@ -64,7 +64,7 @@ class DavidPredictor:
         feed = np.ascontiguousarray(square[None, :, :, ::-1].transpose(0, 3, 1, 2))
         normals = _run(self.normal, feed).transpose(1, 2, 0) * AXES
         matte = mask if mask is not None else unpadded(_run(self.foreground, feed)[0], box, target)
-        matte = resized_mask(matte, target).clip(0, 1)
+        matte = resized(matte, target).clip(0, 1)
         normals = unpadded(normals, box, target)
         length = np.linalg.norm(normals, axis=-1, keepdims=True)
         matte = np.where((matte > 0.02) & (length[..., 0] > 1e-3), matte, 0).astype(np.float32)

@@ -63,8 +63,8 @@ class MultiViewPredictor:
             outputs = [blended(o, b) for o, b in zip(outputs, broad, strict=True)]
         maps = [_Sampled.of(output, view, size) for output, view in zip(outputs, views, strict=True)]
         given = [mask is not None for mask in masks]
-        mattes = [resized_mask(k, m.target) if k is not None else m.matte for m, k in zip(maps, masks, strict=True)]
-        photos = [resized_photo(image, m.target) for image, m in zip(images, maps, strict=True)]
+        mattes = [resized(k, m.target) if k is not None else m.matte for m, k in zip(maps, masks, strict=True)]
+        photos = [resized(image, m.target) for image, m in zip(images, maps, strict=True)]
         mattes = cut_out(photos, mattes, given)
         return [m.masked(matte) for m, matte in zip(maps, mattes, strict=True)]
 
@@ -184,16 +184,11 @@ class _Steps:
         self.progress(self.done, max(self.total, self.done))
 
 
-def resized_mask(mask: np.ndarray, camera: Camera) -> np.ndarray:
+def resized(values: np.ndarray, camera: Camera) -> np.ndarray:
+    """A photograph or mask at the size of a map's camera, float32."""
     import cv2
 
-    return cv2.resize(mask.astype(np.float32), (camera.width, camera.height), interpolation=cv2.INTER_AREA)
-
-
-def resized_photo(image: np.ndarray, camera: Camera) -> np.ndarray:
-    import cv2
-
-    return cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+    return cv2.resize(np.asarray(values, np.float32), (camera.width, camera.height), interpolation=cv2.INTER_AREA)
 
 
 def _masks_to_boxes(cameras: Sequence[Camera], masks: Sequence[np.ndarray | None]) -> np.ndarray:  # [m, 4]

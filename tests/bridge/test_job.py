@@ -217,3 +217,26 @@ def test_an_unknown_scale_and_a_giant_are_warnings(folder, tmp_path):
     assert "no-scale" in [m.code for m in play(folder, tmp_path / "a", settings) if isinstance(m, p.Warning)]
     edit(folder, lambda b: b.update(unit_mm=10_000.0))
     assert "scale" in [m.code for m in play(folder, tmp_path / "b", settings) if isinstance(m, p.Warning)]
+
+
+def test_the_cache_knows_each_photograph_mask_and_camera(source, folder):
+    """What changes a pixel, a mask or a camera changes the key; a second look at the same does not."""
+    from bridge.cache import key_of
+    from bridge.job import _content
+
+    def key(place):
+        return key_of([part for view in captures.load(place).views for part in _content(view)])
+
+    before = key(folder)
+    assert before == key(source)  # the same files elsewhere
+    seen = {before}
+    for change in (
+        lambda: images.write(folder / "images" / "cam02.png", np.full((160, 160, 3), 9, np.uint8)),
+        lambda: images.write(folder / "masks" / "cam02.png", np.full((160, 160), 255, np.uint8)),
+        lambda: edit(folder, lambda b: b["views"][1]["K"][0].__setitem__(2, 80.0)),
+        lambda: edit(folder, lambda b: b["views"][1].update(distortion={"model": "opencv", "k1": 0.01})),
+        lambda: edit(folder, lambda b: b["views"][3].update(mask=None)),
+    ):
+        change()
+        seen.add(key(folder))
+    assert len(seen) == 6
