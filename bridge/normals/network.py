@@ -11,7 +11,7 @@ length that follows from the distance. The camera of a view is then its rotation
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,13 @@ OUTPUTS = 8  # normal 3, matte logit 1, canonical coordinates 3, concentration 1
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Channels at 1/2, 1/4, 1/8; token width, blocks and heads at 1/16."""
+    """Channels at 1/2, 1/4, 1/8; token width, blocks and heads at 1/16.
+
+    across: blocks attend over all views; without it the network is its own twin for the ablation: as many weights and
+    operations, but every view alone.
+    grid: side of the learnt position grid of a pre-trained ViT, whose patches then enter beside the convolutions'
+    tokens; 0: none, positions are computed.
+    """
 
     name: str
     half: int
@@ -34,13 +40,17 @@ class NetworkConfig:
     blocks: int
     heads: int
     taps: tuple[int, ...]  # blocks whose tokens the decoder sees
+    across: bool = True
+    grid: int = 0
 
 
 CONFIGS = {
     "tiny": NetworkConfig("tiny", 8, 16, 32, 64, 2, 2, (0, 1)),  # tests
     "small": NetworkConfig("small", 32, 64, 128, 256, 6, 4, (1, 3, 5)),  # ships; trains on two CPU cores
-    "large": NetworkConfig("large", 64, 128, 256, 768, 12, 12, (2, 5, 8, 11)),  # for a GPU
+    # the paper's: the blocks of ViT-L/16 at 384 pixels, to be filled from timm's checkpoint (training/pretrained.py)
+    "large": NetworkConfig("large", 64, 128, 256, 1024, 24, 16, (5, 11, 17, 23), grid=24),
 }
+CONFIGS |= {f"{name}_alone": replace(c, name=f"{name}_alone", across=False) for name, c in CONFIGS.items()}
 
 
 def rotation_of(quaternion: Tensor) -> Tensor:
@@ -125,11 +135,12 @@ class Block(nn.Module):
     along one direction and attention never recovered.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, across: bool = True) -> None:
         super().__init__()
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(width), nn.LayerNorm(width), nn.LayerNorm(width)
         self.own = Attention(width, heads)
         self.across = Attention(width, heads)
+        self.all_views = across
         self.scale = nn.Parameter(torch.full((3, width), 0.2))
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
@@ -139,7 +150,8 @@ class Block(nn.Module):
         x = x + self.scale[0] * self.own(y, y)
         y = self.norm2(x) + camera
         N, L, D = y.shape
-        y = y.reshape(-1, views * L, D)
+        if self.all_views:
+            y = y.reshape(-1, views * L, D)
         x = x + self.scale[1] * self.across(y, y).reshape(N, L, D)
         return x + self.scale[2] * self.mlp(self.norm3(x))
 
@@ -169,12 +181,14 @@ class Encoder(nn.Module):
         self.to_quarter = nn.Sequential(conv(c.half, c.quarter, 2), Residual(c.quarter), Residual(c.quarter))
         self.to_eighth = nn.Sequential(conv(c.quarter, c.eighth, 2), Residual(c.eighth), Residual(c.eighth))
         self.to_token = nn.Conv2d(c.eighth, c.width, 3, 2, 1)
+        self.patch = nn.Conv2d(4, c.width, PATCH, PATCH) if c.grid else None
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         half = self.to_half(functional.pixel_unshuffle(image, 2))
         quarter = self.to_quarter(half)
         eighth = self.to_eighth(quarter)
-        return half, quarter, eighth, self.to_token(eighth)
+        tokens = self.to_token(eighth)
+        return half, quarter, eighth, tokens if self.patch is None else tokens + self.patch(image)
 
 
 class Trunk(nn.Module):
@@ -184,10 +198,11 @@ class Trunk(nn.Module):
         super().__init__()
         self.taps = c.taps
         self.position = nn.Sequential(nn.Linear(18, c.width), nn.GELU(), nn.Linear(c.width, c.width))
+        self.grid = nn.Parameter(torch.zeros(1, c.width, c.grid, c.grid)) if c.grid else None
         self.camera = CameraEmbedding(c.width)
-        self.blocks = nn.ModuleList(Block(c.width, c.heads) for _ in range(c.blocks))
+        self.blocks = nn.ModuleList(Block(c.width, c.heads, c.across) for _ in range(c.blocks))
         self.reassemble = nn.ModuleList(nn.Linear(c.width, c.width) for _ in c.taps)
-        self.enter, self.norm = nn.LayerNorm(c.width), nn.LayerNorm(c.width)
+        self.enter, self.norm = nn.Identity() if c.grid else nn.LayerNorm(c.width), nn.LayerNorm(c.width)
         self._initialise(c.width)
 
     def _initialise(self, width: int) -> None:
@@ -214,6 +229,8 @@ class Trunk(nn.Module):
         u = (torch.arange(w, device=tokens.device, dtype=torch.float32) + 0.5) / w - 0.5
         grid = torch.stack((u[None].expand(h, w), v[:, None].expand(h, w)), -1).reshape(-1, 2)
         waves = [grid] + [f(grid * (3.14159265 * 2**k)) for k in range(4) for f in (torch.sin, torch.cos)]
+        if self.grid is not None:
+            tokens = tokens + functional.interpolate(self.grid, size=(h, w), mode="bicubic", antialias=False)
         x = self.enter(tokens.flatten(2).transpose(1, 2)) + self.position(torch.cat(waves, -1))
         camera = self.camera(quaternion, distance, grid)
         total = 0.0

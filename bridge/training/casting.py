@@ -86,6 +86,11 @@ def cast(rng: np.random.Generator, ict: IctModel | None, avatars: list[AvatarMod
     return Casting(subject, rng.uniform(0, 0.15), frequency, float(rng.uniform(8, 60)), statue)
 
 
+def as_scanned(subject: Subject) -> Casting:
+    """A scan as it is: no relief, no grain, no statue."""
+    return Casting(subject, 0.0, np.full(4, 10.0), 20.0, False)
+
+
 def _extra_hair(rng: np.random.Generator) -> list[Subject]:
     colour, bump = hair_colour(rng), rng.uniform(0.005, 0.03)
     choice = rng.integers(4)

@@ -14,12 +14,17 @@ def train_main(argv: list[str]) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder of ict_facekit.npz and training_heads/")
     parser.add_argument("--minutes", type=float, default=60.0, help="whole budget; the rate falls to its end")
     parser.add_argument("--size", choices=("tiny", "small", "large"), default="small")
+    parser.add_argument("--alone", action="store_true", help="the ablation's twin: no attention across views")
+    parser.add_argument("--scans", type=Path, help="folder of own textured heads (.glb, .obj, .ply; y up, face to +z)")
+    parser.add_argument(
+        "--start", type=Path, help="of a new run: exported weights (NAME.json), or timm's ViT as .safetensors for large"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0: its own choice")
     parser.add_argument("--workers", type=int, default=1, help="processes that render training views")
     parser.add_argument("--views-per-step", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=4.5e-4)
-    parser.add_argument("--slots", type=int, default=700, help="groups kept on disk, 5.2 MB each")
+    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--slots", type=int, default=700, help="groups kept on disk, 3 MB each")
     parser.add_argument("--per-step", type=float, default=0.6, help="new groups a step")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
@@ -31,7 +36,7 @@ def train_main(argv: list[str]) -> int:
         torch.set_num_threads(args.threads)
     plan = PoolPlan(seed=args.seed, slots=args.slots, window=args.slots * 6 // 7, per_step=args.per_step)
     settings = TrainSettings(
-        size=args.size,
+        size=args.size + ("_alone" if args.alone else ""),
         budget=60 * args.minutes,
         rate=args.rate,
         seed=args.seed,
@@ -39,7 +44,7 @@ def train_main(argv: list[str]) -> int:
         pool=plan,
     )
     try:
-        trainer = Trainer(settings, args.out, args.data, args.device, args.workers)
+        trainer = Trainer(settings, args.out, args.data, args.device, args.workers, args.scans, args.start)
         try:
             trainer.run()
         finally:

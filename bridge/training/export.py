@@ -20,6 +20,7 @@ from ..normals.network import CONFIGS, Attention, NormalNetwork, attend
 from ..normals.sessions import sha256
 from . import checkpoint
 from .losses import concentration
+from .restore import label
 
 OPSET = 18
 CONFIDENCE_SCALE = math.radians(20.0)
@@ -116,17 +117,25 @@ def export(network: NormalNetwork, folder: Path, name: str, input_size: int, not
             custom_opsets={"com.microsoft": 1},
             dynamo=False,
         )
-        halve(path)
+        halve(path, network)
         files[role] = {"file": path.name, "sha256": sha256(path), "bytes": path.stat().st_size}
     record = folder / f"{name}.json"
-    body = {"name": name, "input": input_size, "files": files, "licence": "GPL-3.0-or-later"} | notes
+    body = {
+        "name": name,
+        "size": network.config.name,
+        "input": input_size,
+        "files": files,
+        "licence": "GPL-3.0-or-later",
+    } | notes
     record.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
     return record
 
 
-def halve(path: Path) -> None:
-    """Store large fp32 initialisers as fp16 behind a Cast; ONNX Runtime folds the Cast when it loads the model."""
+def halve(path: Path, network: NormalNetwork) -> None:
+    """Store large fp32 initialisers as fp16 behind a Cast, under the parameters' names; ONNX Runtime folds the Cast
+    when it loads the model."""
     model = onnx.load(str(path))
+    label(model, network)
     graph, casts = model.graph, []
     for tensor in graph.initializer:
         if tensor.data_type != TensorProto.FLOAT:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from .casting import cast
+from .casting import as_scanned, cast
 from .models import AvatarModel, IctModel, load_avatars, load_ict
 from .raster import rasterise, shade
-from .staging import Response, background, cameras, light
+from .scans import Scan, load_scans
+from .staging import Lighting, Response, background, cameras, light
 
 CANONICAL_RANGE = 2.0  # canonical coordinates are stored as int8 over -2..2
 
@@ -22,10 +23,13 @@ class World:
 
     ict: IctModel | None
     avatars: list[AvatarModel]
+    scans: list[Scan] = field(default_factory=list)
 
     @staticmethod
-    def load(data: Path, held_out: bool = False) -> World:
-        return World(load_ict(data / "ict_facekit.npz"), load_avatars(data / "training_heads", held_out))
+    def load(data: Path, held_out: bool = False, scans: Path | None = None) -> World:
+        """scans: a folder of textured meshes; they are half of what is then shown."""
+        ict, avatars = load_ict(data / "ict_facekit.npz"), load_avatars(data / "training_heads", held_out)
+        return World(ict, avatars, load_scans(scans) if scans else [])
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +38,9 @@ class Group:
 
     image: np.ndarray  # [m, s, s, 3] uint8 sRGB
     normal: np.ndarray  # [m, s, s, 3] int8, unit * 127, camera space, OpenGL axes; 0 outside
-    canonical: np.ndarray  # [m, s, s, 3] int8
+    canonical: (
+        np.ndarray
+    )  # [m, s, s, 3] int8; 0 outside and where it is not known (no surface passes the middle of a head)
     matte: np.ndarray  # [m, s, s] uint8
     rotation: np.ndarray  # [m, 3, 3] float32 world -> camera (OpenCV)
     distance: np.ndarray  # [m] float32 camera to head centre in radii
@@ -42,11 +48,13 @@ class Group:
 
 def make_group(seed: int, world: World, views: int, size: int, oversample: float = 1.5) -> Group:
     rng = np.random.default_rng(seed)
-    casting = cast(rng, world.ict, world.avatars)
+    only_scans = world.ict is None and not world.avatars
+    shown = bool(world.scans) and (only_scans or rng.random() < 0.5)
+    scan = world.scans[rng.integers(len(world.scans))] if shown else None
+    casting = as_scanned(scan.subject) if scan else cast(rng, world.ict, world.avatars)
     subject = casting.subject
-    lighting = light(rng, subject, casting.statue)
-    if not lighting.lit:
-        subject.bump = subject.bump * np.float32(0.2)  # relief that no light shows cannot be learnt
+    lighting = Lighting.none(len(subject.vertices)) if scan else light(rng, subject, casting.statue)
+    subject.bump = subject.bump * np.float32(relief_strength(rng, lighting.lit))
     response, shared = Response.draw(rng), rng.random() < 0.6
     backdrop = background(rng, size)
     fine = int(round(size * oversample))
@@ -59,12 +67,15 @@ def make_group(seed: int, world: World, views: int, size: int, oversample: float
         np.zeros((m, 3, 3), np.float32),
         np.zeros(m, np.float32),
     )
-    seed_relief, metering = int(rng.integers(1 << 20)), None
-    for i, camera in enumerate(cameras(rng, subject, m)):
-        rgb, normal, canonical, matte = render(subject, casting, lighting, camera, fine, seed_relief)
-        if metering is None:  # one exposure for the rig, so that the first view is neither black nor white
-            bright = np.percentile(rgb[matte > 0].mean(-1), 90) if (matte > 0).any() else 1.0
-            metering = rng.uniform(0.35, 1.0) / max(float(bright), 1e-3) if lighting.lit else rng.uniform(0.7, 1.4)
+    seed_relief = int(rng.integers(1 << 20))
+    rig = scan.cameras(rng, m) if scan else cameras(rng, subject, m)
+    views = [render(subject, casting, lighting, camera, fine, seed_relief) for camera in rig]
+    if lighting.lit:  # one exposure for the rig, by its brightest view: a face is not white because hair was metered
+        levels = [float(np.percentile(rgb[matte > 0].mean(-1), 90)) for rgb, _, _, matte in views if matte.any()]
+        metering = rng.uniform(0.35, 1.1) / max([1e-3, *levels])
+    else:
+        metering = rng.uniform(0.6, 1.2)
+    for i, (camera, (rgb, normal, canonical, matte)) in enumerate(zip(rig, views, strict=True)):
         rgb, normal, canonical, matte = (
             cv2.resize(x, (size, size), interpolation=cv2.INTER_AREA) for x in (rgb, normal, canonical, matte)
         )
@@ -75,11 +86,19 @@ def make_group(seed: int, world: World, views: int, size: int, oversample: float
         out.image[i] = photograph(rng, picture)
         length = np.linalg.norm(normal, axis=-1, keepdims=True)
         inside = (matte > 0.5)[..., None]
+        known = inside & (scan is None)
         out.normal[i] = np.round(127 * np.where(inside, normal / np.maximum(length, 1e-6), 0))
-        out.canonical[i] = np.where(inside, np.round(canonical / cover * (127 / CANONICAL_RANGE)).clip(-127, 127), 0)
+        out.canonical[i] = np.where(known, np.round(canonical / cover * (127 / CANONICAL_RANGE)).clip(-127, 127), 0)
         out.matte[i] = np.round(255 * matte)
         out.rotation[i], out.distance[i] = camera.R, camera.distance
     return out
+
+
+def relief_strength(rng: np.random.Generator, lit: bool) -> float:
+    """Factor of the relief in the normals. Meshes that results are compared with carry little of it, and relief that
+    neither light nor the pixels of the photograph show cannot be learnt: it only teaches noise."""
+    strength = 0.0 if rng.random() < 0.4 else rng.uniform(0, 0.6)
+    return strength if lit else 0.2 * strength
 
 
 def render(subject, casting, lighting, camera, size: int, seed: int):

@@ -19,11 +19,15 @@ from .checkpoint import Progress
 from .curve import draw
 from .losses import losses
 from .pool import Pool, PoolPlan, start_workers
+from .pretrained import fill_from_vit, vit_state
+from .restore import restore
 from .validation import validate, validation_groups
 
 VIEW_COUNTS = np.array([1, 2, 3, 4, 6, 8])
 VIEW_SHARES = np.array([0.08, 0.22, 0.05, 0.4, 0.1, 0.15])  # few views a head: more heads a step
-STAGES = ((0.85, (112, 128, 144)), (2.0, (144, 160, 192)))  # share of the time budget: sizes in pixels
+STAGES = ((0.35, (96, 112)), (0.7, (112, 128)), (2.0, (128, 144, 160)))  # share of the time budget: sizes in pixels
+
+PRETRAINED_RATE = 0.1  # share of the rate for layers that come trained
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,14 @@ class TrainSettings:
 
     size: str = "small"
     budget: float = 3600.0
-    rate: float = 4.5e-4  # peak learning rate
+    rate: float = 5e-4  # peak learning rate
     decay_from: float = 0.4  # share of the budget after which the rate falls (cosine) to 2 %
-    warmup: int = 150  # steps
+    warmup: int = 400  # steps
     views_per_step: int = 8
     seed: int = 1
     stages: tuple[tuple[float, tuple[int, ...]], ...] = STAGES
-    validate_every: float = 600.0
-    validate_size: int = 192
+    validate_every: float = 720.0
+    validate_size: int = 160
     validation_count: int = 12
     save_every: float = 240.0
     ema: float = 0.998
@@ -51,14 +55,32 @@ class TrainSettings:
 class Trainer:
     """One run in one folder: pool/, checkpoint.npz, log.csv, validation.csv."""
 
-    def __init__(self, settings: TrainSettings, out: Path, data: Path, device: str, workers: int) -> None:
+    def __init__(
+        self,
+        settings: TrainSettings,
+        out: Path,
+        data: Path,
+        device: str,
+        workers: int,
+        scans: Path | None = None,
+        start: Path | None = None,
+    ) -> None:
+        """scans: a folder of own textured meshes. start: weights of a new run, see `start_from`."""
         self.s, self.out, self.data, self.device = settings, out, data, torch.device(device)
         out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(settings.seed)
         self.model = NormalNetwork(CONFIGS[settings.size]).to(self.device, memory_format=torch.channels_last)
-        decayed = [p for p in self.model.parameters() if p.dim() > 1]
-        plain = [p for p in self.model.parameters() if p.dim() <= 1]
-        groups = [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}]
+        trained = start_from(start, self.model) if start else set()
+        groups = [
+            {
+                "params": [p for n, p in self.model.named_parameters() if (n in trained, p.dim() > 1) == (known, wide)],
+                "weight_decay": 0.02 if wide else 0.0,
+                "share": PRETRAINED_RATE if known else 1.0,
+            }
+            for known in (False, True)
+            for wide in (True, False)
+        ]
+        groups = [g for g in groups if g["params"]]
         self.optimiser = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98))
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.progress = Progress()
@@ -68,7 +90,7 @@ class Trainer:
             print(f"resumed at step {self.progress.step}, {self.progress.views} views", flush=True)
         self.pool = Pool(out / "pool", settings.pool)
         self.pool.request(self.progress.step)
-        self.workers = start_workers(out / "pool", data, workers) if workers else []
+        self.workers = start_workers(out / "pool", data, workers, scans) if workers else []
 
     def share(self) -> float:
         return min(self.progress.elapsed / self.s.budget, 1.0)
@@ -95,7 +117,7 @@ class Trainer:
         start = time.perf_counter()
         batch = self.batch(self.progress.step).to(self.device)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.rate()
+            group["lr"] = self.rate() * group["share"]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.s.bf16):
             output = self.model(
                 batch.image.contiguous(memory_format=torch.channels_last), batch.quaternion, batch.distance, batch.views
@@ -171,6 +193,15 @@ class Trainer:
             row |= {f"{name}_{k}": v for k, v in asdict(score).items()}
         _append(self.out / "validation.csv", row)
         draw(self.out)
+
+
+def start_from(path: Path, model: NormalNetwork) -> set[str]:
+    """Fill a new run's network: a .safetensors ViT (its names are returned: they learn more slowly), or a record of
+    exported weights (NAME.json; all learn at one rate)."""
+    if path.suffix == ".json":
+        restore(path, model)
+        return set()
+    return fill_from_vit(model, vit_state(path))
 
 
 _asked_to_leave: list[int] = []

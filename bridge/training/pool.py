@@ -26,7 +26,7 @@ class PoolPlan:
     """slots * views * size^2 * 10 bytes on disk."""
 
     seed: int
-    size: int = 256
+    size: int = 192
     views: int = 8
     slots: int = 700
     window: int = 600  # a step uses the last ``window`` groups
@@ -99,10 +99,10 @@ class Pool:
             missing = [g for g in missing if not self.ready(g)]
 
 
-def start_workers(folder: Path, data: Path, count: int) -> list[subprocess.Popen]:
+def start_workers(folder: Path, data: Path, count: int, scans: Path | None = None) -> list[subprocess.Popen]:
     """Generator processes at the lowest priority; they end with their parent."""
     log = (folder / "generator.log").open("a")  # the children own it
-    command = [sys.executable, "-m", "bridge.training.pool", str(folder), str(data), str(count)]
+    command = [sys.executable, "-m", "bridge.training.pool", str(folder), str(data), str(scans or "-"), str(count)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     return [
         subprocess.Popen([*command, str(i)], stdout=log, stderr=log, env=environment, stdin=subprocess.DEVNULL)
@@ -110,14 +110,14 @@ def start_workers(folder: Path, data: Path, count: int) -> list[subprocess.Popen
     ]
 
 
-def work(folder: Path, data: Path, count: int, index: int) -> None:
+def work(folder: Path, data: Path, scans: Path | None, count: int, index: int) -> None:
     """Fill the ring with the groups number = index (mod count), as far as the training loop allows."""
     import cv2
 
     cv2.setNumThreads(1)
     parent = os.getppid()
     plan = PoolPlan(**json.loads((folder / "plan.json").read_text()))
-    pool, world = Pool(folder, plan), World.load(data)
+    pool, world = Pool(folder, plan), World.load(data, scans=scans)
     number = index
     while os.getppid() == parent:
         if number >= int(pool.limit[0]):
@@ -131,4 +131,5 @@ def work(folder: Path, data: Path, count: int, index: int) -> None:
 if __name__ == "__main__":
     if hasattr(os, "nice"):
         os.nice(4)
-    work(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    folder, data, scans, count, index = sys.argv[1:]
+    work(Path(folder), Path(data), None if scans == "-" else Path(scans), int(count), int(index))

@@ -26,6 +26,13 @@ class Lighting:
     ground: np.ndarray  # [3]
     fill: float  # light at the camera
 
+    @staticmethod
+    def none(count: int) -> Lighting:
+        """Texture only, for a subject of some vertices."""
+        nothing, everything = np.zeros((0, 3), np.float32), np.ones(3, np.float32)
+        hidden, open_sky = np.zeros((0, count), np.float32), np.ones(count, np.float32)
+        return Lighting(False, nothing, nothing, hidden, open_sky, everything, everything, 0.0)
+
 
 def _seen_from(subject: Subject, direction: np.ndarray, size: int, out: np.ndarray) -> None:
     side = np.cross([0.0, 1.0, 0.0], direction) if abs(direction[1]) < 0.95 else np.array([1.0, 0.0, 0.0])
@@ -45,17 +52,7 @@ def light(rng: np.random.Generator, subject: Subject, statue: bool) -> Lighting:
     count = len(subject.vertices)
     lit = statue or rng.random() < 0.68
     if not lit:
-        empty = np.zeros((0, 3), np.float32)
-        return Lighting(
-            False,
-            empty,
-            empty,
-            np.zeros((0, count), np.float32),
-            np.ones(count, np.float32),
-            np.ones(3, np.float32),
-            np.ones(3, np.float32),
-            0.0,
-        )
+        return Lighting.none(count)
     number = int(rng.integers(1, 5))
     directions = rng.normal(size=(number, 3))
     directions[:, 1] = np.abs(directions[:, 1]) * 0.8 - 0.1
@@ -120,7 +117,8 @@ def head_sphere(subject: Subject) -> tuple[np.ndarray, float]:
     return (low + high) / 2, float(max(half[1], (half[0] + half[2]) / 2))
 
 
-def cameras(rng: np.random.Generator, subject: Subject, count: int) -> list[HeadCamera]:
+def cameras(rng: np.random.Generator, subject: Subject, count: int, frontal: bool = False) -> list[HeadCamera]:
+    """A random rig around the head; frontal: only the kind of the paper's Table S3."""
     centre, radius = head_sphere(subject)
     if rng.random() < 0.7:
         radius *= rng.uniform(0.85, 1.2)
@@ -132,7 +130,7 @@ def cameras(rng: np.random.Generator, subject: Subject, count: int) -> list[Head
     first = rng.uniform(-np.pi, np.pi)
     out = []
     for i in range(count):
-        if rig < 0.45:  # frontal, the paper's Table S3
+        if frontal or rig < 0.45:  # frontal, the paper's Table S3
             yaw, pitch = np.deg2rad(rng.uniform(-95, 95)), np.deg2rad(rng.uniform(-35, 35))
         elif rig < 0.75:  # ring
             yaw, pitch = first + 2 * np.pi * i / count + rng.normal(0, 0.15), np.deg2rad(rng.normal(5, 14))
