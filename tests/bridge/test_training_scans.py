@@ -87,8 +87,7 @@ def test_scans_that_cannot_be_used_are_named(tmp_path):
     (tmp_path / "broken.glb").write_bytes(b"glTF nonsense")
     with pytest.raises(ValueError, match=r"broken\.glb"):
         load_scans(tmp_path)
-    (tmp_path / "points.ply").write_text(
-        "ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty float y\nproperty float z\nend_header\n0 0 0\n"
-    )
+    axes = "".join(f"property float {a}\n" for a in "xyz")
+    (tmp_path / "points.ply").write_text(f"ply\nformat ascii 1.0\nelement vertex 1\n{axes}end_header\n0 0 0\n")
     with pytest.raises(ValueError, match="no triangles"):
         load_scan(tmp_path / "points.ply", 0)
