@@ -1,6 +1,11 @@
-"""The one exception a user may see. Standard library only."""
+"""The one exception a user may see, and the one that ends a cancelled job. Standard library only."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+
+# called between pieces of long work, at least twice a second: raises Cancelled when the user asked for the end
+Check = Callable[[], None]
 
 
 class BridgeError(Exception):
@@ -18,3 +23,7 @@ class BridgeError(Exception):
 
 class Cancelled(Exception):
     """The user asked for the job to end without a result."""
+
+
+def unchecked() -> None:
+    """The Check of callers that nobody can cancel."""

@@ -185,7 +185,7 @@ def _carve(
     targets: list[Target], settings: SolveSettings, frame: HeadFrame, output: Path, report: Reporter
 ) -> tuple[Mesh, int]:
     """Stage 2, with previews. Returns the cleaned mesh and the number of steps taken."""
-    solver = Solver(targets, settings, frame)
+    solver = Solver(targets, settings, frame, report.check)
     last_preview = time.monotonic()
     previews = steps = 0
     for progress in solver:
@@ -219,13 +219,13 @@ def _write(
         leftover.unlink(missing_ok=True)
     views = quality.measure(mesh, targets, frame)
     report.step(1, 3)
-    seen = coverage(mesh, targets)
+    seen = coverage(mesh, targets, check=report.check)
     errors = quality.vertex_errors(mesh, targets, views)
     report.step(2, 3)
     attributes = {"view_count": seen.view_count, "confidence": seen.confidence, "normal_error": errors}
     photos = [photo.pixels for photo in inputs.photos]
     cameras = [photo.camera for photo in inputs.photos]
-    color = texture.blend(mesh, photos, cameras, [target.mask for target in targets], frame)
+    color = texture.blend(mesh, photos, cameras, [target.mask for target in targets], frame, report.check)
     results.write_npz(output / "head.npz", vertices=mesh.vertices, faces=mesh.faces, color=color, **attributes)
     channels = {name: color[:, i] for i, name in enumerate(("red", "green", "blue"))}  # the names PLY viewers know
     results.write_ply(output / "head.ply", mesh.vertices, mesh.faces, **channels, **attributes)

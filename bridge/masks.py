@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from .capture import View
-from .errors import BridgeError
+from .errors import BridgeError, Check, unchecked
 from .images import Photo, read_mask
 
 EMPTY_SHARE = 1e-4  # a mask with less than this share of its pixels shows nothing
@@ -50,7 +50,9 @@ def boxes(masks: Sequence[np.ndarray | None]) -> np.ndarray:  # [m, 4]
     return found
 
 
-def cut_out(photos: Sequence[np.ndarray], mattes: Sequence[np.ndarray], given: Sequence[bool]) -> list[np.ndarray]:
+def cut_out(
+    photos: Sequence[np.ndarray], mattes: Sequence[np.ndarray], given: Sequence[bool], check: Check = unchecked
+) -> list[np.ndarray]:
     """Mattes [h, w] with the sharp outline of the photographs [h, w, 3] (sRGB 0..1): the colours of head and background
     are learnt from where the mattes are sure, in all views together, and decide the rest (GrabCut, Rother et al. 2004).
 
@@ -71,7 +73,7 @@ def cut_out(photos: Sequence[np.ndarray], mattes: Sequence[np.ndarray], given: S
     cuts: list[np.ndarray] = []
     for _ in range(2):  # the second time with a doubtful band about the first cut, whatever the matte said there
         believed = [_doubt(m, cut) for m, cut in zip(rough, cuts)] if cuts else rough
-        cuts = _grab_cut(tall, [_labels(m, mine) for m, mine in zip(believed, given)])
+        cuts = _grab_cut(tall, [_labels(m, mine) for m, mine in zip(believed, given)], check)
         if not cuts:
             return list(mattes)
     found = []
@@ -82,13 +84,17 @@ def cut_out(photos: Sequence[np.ndarray], mattes: Sequence[np.ndarray], given: S
     return found
 
 
-def _grab_cut(tall: np.ndarray, labels: Sequence[np.ndarray]) -> list[np.ndarray]:  # of [h, w] bool
+def _grab_cut(tall: np.ndarray, labels: Sequence[np.ndarray], check: Check) -> list[np.ndarray]:  # of [h, w] bool
     """The heads in a tall picture [sum of h, width, 3] uint8 of views; empty if the labels know only one side."""
     field = np.concatenate([_widen(label, tall.shape[1]) for label in labels])
     if not ((field == cv2.GC_FGD).any() and (field == cv2.GC_BGD).any()):
         return []
     cv2.setRNGSeed(0)  # its colour clusters start at random
-    cv2.grabCut(tall, field, None, np.zeros((1, 65)), np.zeros((1, 65)), CUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
+    background, head = np.zeros((1, 65)), np.zeros((1, 65))  # the two models of colours
+    for i in range(CUT_ROUNDS):  # one round a call gives the same cut, and each is long enough to be cancelled after
+        check()
+        cv2.grabCut(tall, field, None, background, head, 1, cv2.GC_EVAL if i else cv2.GC_INIT_WITH_MASK)
+    check()
     solid = (field == cv2.GC_FGD) | (field == cv2.GC_PR_FGD)
     ends = np.cumsum([len(label) for label in labels])
     return [_one_piece(solid[end - len(label) : end, : label.shape[1]]) for label, end in zip(labels, ends)]

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from .cameras import Camera
+from .errors import Check, unchecked
 from .framing import HeadFrame
 from .images import resize_map
 from .mesh import Mesh
@@ -23,7 +24,12 @@ FILL_ROUNDS = 200
 
 
 def blend(
-    mesh: Mesh, photos: Sequence[np.ndarray], cameras: Sequence[Camera], masks: Sequence[np.ndarray], frame: HeadFrame
+    mesh: Mesh,
+    photos: Sequence[np.ndarray],
+    cameras: Sequence[Camera],
+    masks: Sequence[np.ndarray],
+    frame: HeadFrame,
+    check: Check = unchecked,
 ) -> np.ndarray:  # [V, 3] uint8 sRGB
     """Colours of the vertices, blended by visibility and facing angle; unseen ones take their neighbours'.
 
@@ -36,6 +42,7 @@ def blend(
     total = np.zeros((len(vertices), 3))
     weight_sum = np.zeros(len(vertices))
     for i, camera in enumerate(small):
+        check()
         photo = resize_map(photos[i], camera.width, camera.height)
         inner = _inner(resize_map(masks[i], camera.width, camera.height), shots.depth[i])
         pixels, depth = camera.project(vertices)

@@ -15,7 +15,7 @@ from ..cameras import Camera
 from ..errors import Cancelled
 from . import NormalMap
 from .multiview import resized
-from .sessions import session, sha256
+from .sessions import run, session, sha256
 from .warp import map_camera
 
 NORMAL_FILE, FOREGROUND_FILE = "normal-model-vitl16_384.onnx", "foreground-segmentation-model-vitl16_384.onnx"
@@ -55,15 +55,15 @@ class DavidPredictor:
         for image, camera, mask in zip(images, cameras, masks, strict=True):
             if cancelled():
                 raise Cancelled
-            maps.append(self._one(image, map_camera(camera, size), mask))
+            maps.append(self._one(image, map_camera(camera, size), mask, cancelled))
             progress(len(maps), len(images))
         return maps
 
-    def _one(self, image: np.ndarray, target: Camera, mask: np.ndarray | None) -> NormalMap:
+    def _one(self, image: np.ndarray, target: Camera, mask: np.ndarray | None, cancelled) -> NormalMap:
         square, box = padded(image, INPUT)
         feed = np.ascontiguousarray(square[None, :, :, ::-1].transpose(0, 3, 1, 2))
-        normals = _run(self.normal, feed).transpose(1, 2, 0) * AXES
-        matte = mask if mask is not None else unpadded(_run(self.foreground, feed)[0], box, target)
+        normals = _run(self.normal, feed, cancelled).transpose(1, 2, 0) * AXES
+        matte = mask if mask is not None else unpadded(_run(self.foreground, feed, cancelled)[0], box, target)
         matte = resized(matte, target).clip(0, 1)
         normals = unpadded(normals, box, target)
         length = np.linalg.norm(normals, axis=-1, keepdims=True)
@@ -72,8 +72,8 @@ class DavidPredictor:
         return NormalMap(target, normals, matte, None)
 
 
-def _run(model, feed: np.ndarray) -> np.ndarray:  # [c, h, w]
-    return model.run(None, {model.get_inputs()[0].name: feed})[0][0]
+def _run(model, feed: np.ndarray, cancelled: Callable[[], bool]) -> np.ndarray:  # [c, h, w]
+    return run(model, {model.get_inputs()[0].name: feed}, cancelled)[0][0]
 
 
 def padded(image: np.ndarray, size: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:

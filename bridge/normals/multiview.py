@@ -14,7 +14,7 @@ from ..framing import HEAD_SHARE, HeadFrame, head_frame
 from ..masks import boxes as mask_boxes
 from ..masks import cut_out
 from . import NormalMap
-from .sessions import checked, session
+from .sessions import checked, run, session
 from .warp import FARTHEST, HeadView, from_head, head_view, map_camera, quaternion, to_head, turned_back
 
 RECORD = "skullptor_small.json"
@@ -65,7 +65,7 @@ class MultiViewPredictor:
         given = [mask is not None for mask in masks]
         mattes = [resized(k, m.target) if k is not None else m.matte for m, k in zip(maps, masks, strict=True)]
         photos = [resized(image, m.target) for image, m in zip(images, maps, strict=True)]
-        mattes = cut_out(photos, mattes, given)
+        mattes = cut_out(photos, mattes, given, steps.check)
         return [m.masked(matte) for m, matte in zip(maps, mattes, strict=True)]
 
     def _frame(self, images, cameras, masks, known, steps) -> HeadFrame:
@@ -98,18 +98,18 @@ class MultiViewPredictor:
         features = []
         for start in range(0, m, CHUNK):
             chunk = inputs[start : start + CHUNK]
-            features.append(self.encoder.run(None, {"image": chunk}))
+            features.append(run(self.encoder, {"image": chunk}, steps.cancelled))
             steps.did(len(chunk))
         tokens = np.concatenate([f[3] for f in features])
         q = np.stack([quaternion(view.head.R) for view in views])
         distance = np.array([min(view.distance, FARTHEST) for view in views], np.float32)
-        tokens = self.trunk.run(None, {"tokens": tokens, "quaternion": q, "distance": distance})[0]
+        tokens = run(self.trunk, {"tokens": tokens, "quaternion": q, "distance": distance}, steps.cancelled)[0]
         results = []
         for start in range(0, m, CHUNK):
             half, quarter, eighth, _ = features[start // CHUNK]
             part = slice(start, start + CHUNK)
             feed = {"image": inputs[part], "half": half, "quarter": quarter, "eighth": eighth, "tokens": tokens[part]}
-            normal, matte, canonical, confidence = self.decoder.run(None, feed)
+            normal, matte, canonical, confidence = run(self.decoder, feed, steps.cancelled)
             features[start // CHUNK] = None  # memory goes as the maps come
             for i in range(len(normal)):
                 results.append(
@@ -177,9 +177,12 @@ class _Steps:
     def __init__(self, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:
         self.progress, self.cancelled, self.done, self.total = progress, cancelled, 0, 0
 
-    def did(self, count: int) -> None:
+    def check(self) -> None:
         if self.cancelled():
             raise Cancelled
+
+    def did(self, count: int) -> None:
+        self.check()
         self.done += count
         self.progress(self.done, max(self.total, self.done))
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+
+from ..errors import Cancelled
+
+WATCH_SECONDS = 0.03  # between two looks whether a run is still wanted
 SKIPPED = ("TensorrtExecutionProvider", "AzureExecutionProvider")  # minutes of compiling; remote
 
 
@@ -38,6 +45,35 @@ def session(path: Path, device: str):
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise RuntimeError(f"ONNX Runtime cannot load the weights {path.name}: {reason}; fetch them again.") from error
+
+
+def run(model, feed: Mapping[str, np.ndarray], cancelled: Callable[[], bool]) -> list[np.ndarray]:
+    """The outputs of a model. A run takes seconds on a slow machine, so one that is no longer wanted is stopped
+    between two of its layers. Raises Cancelled.
+    """
+    import onnxruntime
+
+    options, over = onnxruntime.RunOptions(), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(WATCH_SECONDS):
+            if cancelled():
+                options.terminate = True
+                return
+
+    if cancelled():
+        raise Cancelled
+    watcher = threading.Thread(target=watch, daemon=True, name="cancel")
+    watcher.start()
+    try:
+        return model.run(None, dict(feed), options)
+    except Exception:
+        if options.terminate:
+            raise Cancelled from None
+        raise
+    finally:
+        over.set()
+        watcher.join()
 
 
 def sha256(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import Check, unchecked
 from ..mesh import Surface
 from ..mesh.intersections import intersecting_faces
 from ..mesh.laplacian import neighbour_means
@@ -30,13 +31,14 @@ def _relax(surface: Surface, chosen: np.ndarray, rounds: int) -> None:
         surface.vertices[chosen] += 0.5 * (means[chosen] - surface.vertices[chosen])
 
 
-def clean_up(surface: Surface, seen: np.ndarray) -> np.ndarray:
+def clean_up(surface: Surface, seen: np.ndarray, check: Check = unchecked) -> np.ndarray:
     """Cleaned positions [V, 3]; seen [V] = share of the last steps in which a view saw the vertex."""
     surface = Surface(surface.vertices.copy(), surface.faces, surface.twin, surface.outgoing)
     unseen = seen < UNSEEN_SHARE
     if unseen.any() and not unseen.all():
         _relax(surface, _grown(unseen, surface.faces, 1), UNSEEN_ROUNDS)
     for attempt in range(UNTANGLE_ROUNDS):
+        check()
         crossing = intersecting_faces(surface.vertices, surface.faces)
         if not crossing.any() or (attempt > 2 and crossing.mean() > TANGLED):
             break  # sound, or so tangled that more smoothing would cost shape

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import Check, unchecked
 from ..framing import HeadFrame
 from ..mesh import Mesh
 from ..mesh.normals import vertex_normals
@@ -24,7 +25,7 @@ class Coverage:
     confidence: np.ndarray  # [V] float32 0..1: 0 = seen by no view, near 1 = seen head-on by several
 
 
-def coverage(mesh: Mesh, targets: Sequence[Target], raster: str = "cpu") -> Coverage:
+def coverage(mesh: Mesh, targets: Sequence[Target], raster: str = "cpu", check: Check = unchecked) -> Coverage:
     """Visibility (rendered depth), facing angle and the maps' own weight of every vertex in every view."""
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)
     frame = HeadFrame((low + high) / 2, float(np.linalg.norm(high - low) / 2), np.array([0.0, 0.0, 1.0]))
@@ -35,6 +36,7 @@ def coverage(mesh: Mesh, targets: Sequence[Target], raster: str = "cpu") -> Cove
     count = np.zeros(len(vertices), np.int32)
     evidence = np.zeros(len(vertices))
     for target, camera, depth in zip(targets, cameras, shot.depth, strict=True):
+        check()
         pixels, z = camera.project(vertices)
         ray = vertices - camera.center
         cosine = -(normals * ray).sum(1) / np.linalg.norm(ray, axis=1)

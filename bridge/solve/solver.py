@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..errors import Check, unchecked
 from ..framing import HeadFrame, head_frame
 from ..mesh import Mesh, Surface
 from ..mesh.remesh import HalfEdgeMesh
@@ -41,14 +42,22 @@ class Solver:
 
     Works in the head's frame (unit sphere, float32) and returns world coordinates (float64): the world's scale and
     its distance from the origin do not matter. start: a sphere to begin with; None takes it from the masks' boxes.
+    check is called now and then, more often than once a step; what it raises ends the work.
     Raises ValueError with a sentence when fewer than 2 views have a mask.
     """
 
-    def __init__(self, targets: Sequence[Target], settings: SolveSettings, start: HeadFrame | None = None) -> None:
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        settings: SolveSettings,
+        start: HeadFrame | None = None,
+        check: Check = unchecked,
+    ) -> None:
         boxes = np.stack([target.box() for target in targets]) if targets else np.empty((0, 4))
         if np.isfinite(boxes).all(1).sum() < 2:
             raise ValueError("the head is masked in fewer than 2 views: there is nothing to reconstruct from")
         self.settings = settings
+        self._check = check
         self.frame = start or head_frame([target.camera for target in targets], boxes)
         self._targets = list(targets)
         self._levels: list[tuple[Level, Rasteriser]] = []  # of the current stage, one a group of views
@@ -76,7 +85,7 @@ class Solver:
 
     def finish(self) -> Mesh:
         """The mesh after the final clean-up. May be called after any number of steps."""
-        return self._world(clean_up(self._mesh.surface(), self._mesh.data[:, SEEN]))
+        return self._world(clean_up(self._mesh.surface(), self._mesh.data[:, SEEN], self._check))
 
     def _world(self, vertices: np.ndarray) -> Mesh:
         return Mesh(vertices.astype(np.float64) * self.frame.radius + self.frame.center, self._mesh.faces.copy())
@@ -108,7 +117,8 @@ class Solver:
         resolution = schedule.resolution_of(self.settings, stage)
         groups = schedule.view_groups(len(self._targets), stage)
         for group in groups:
-            level = build_level([self._targets[i] for i in group], self.frame, resolution, self.settings.alpha)
+            targets = [self._targets[i] for i in group]
+            level = build_level(targets, self.frame, resolution, self.settings.alpha, self._check)
             self._levels.append((level, make_rasteriser(self.settings.raster, level.cameras)))
 
     def _shortest_edges(self, surface: Surface, stage: int) -> np.ndarray:  # [V]

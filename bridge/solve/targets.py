@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..cameras import Camera
+from ..errors import Check, unchecked
 from ..framing import HeadFrame
 from ..raster.images import ImageTargets
 from .resample import resample
@@ -74,13 +75,16 @@ def facing_weight(normals: np.ndarray, camera: Camera, alpha: float) -> np.ndarr
     return (np.expm1(alpha * cosine) / np.expm1(alpha)).astype(np.float32)
 
 
-def build_level(targets: Sequence[Target], frame: HeadFrame, resolution: int, alpha: float) -> Level:
+def build_level(
+    targets: Sequence[Target], frame: HeadFrame, resolution: int, alpha: float, check: Check = unchecked
+) -> Level:
     """Crops every view to the head's square and averages it down (or interpolates it up) to resolution pixels.
 
     Pixels outside an image are unknown: their weights are 0, so a surface that leaves the frame costs nothing there.
     """
     cameras, normals, masks, normal_weights, mask_weights = [], [], [], [], []
     for target in targets:
+        check()
         box = target.box()
         if np.isnan(box).any():
             continue
