@@ -217,10 +217,10 @@ def _write(
     output = Path(run.output)
     for leftover in output.glob("preview?.npz"):
         leftover.unlink(missing_ok=True)
-    views = quality.measure(mesh, targets, frame)
+    views = quality.measure(mesh, targets, frame, report.check)
     report.step(1, 3)
     seen = coverage(mesh, targets, check=report.check)
-    errors = quality.vertex_errors(mesh, targets, views)
+    errors = quality.vertex_errors(mesh, targets, views, report.check)
     report.step(2, 3)
     attributes = {"view_count": seen.view_count, "confidence": seen.confidence, "normal_error": errors}
     photos = [photo.pixels for photo in inputs.photos]
@@ -228,6 +228,7 @@ def _write(
     color = texture.blend(mesh, photos, cameras, [target.mask for target in targets], frame, report.check)
     results.write_npz(output / "head.npz", vertices=mesh.vertices, faces=mesh.faces, color=color, **attributes)
     channels = {name: color[:, i] for i, name in enumerate(("red", "green", "blue"))}  # the names PLY viewers know
+    report.check()
     results.write_ply(output / "head.ply", mesh.vertices, mesh.faces, **channels, **attributes)
     size_mm = _check_size(mesh, inputs.capture, report)
     mean = float(np.mean([view.normal_error_deg for view in views]))
@@ -235,6 +236,7 @@ def _write(
         f"{inputs.capture.name}: {len(mesh.vertices):,} vertices from {len(views)} views, "
         f"normals {run.settings.normals}, mean difference {mean:.1f} degrees"
     )
+    report.check()
     page = picture.run_sheet(photos, targets, views, heading)
     picture.save(page, output / "report.png")
     report.step(3, 3)

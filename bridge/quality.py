@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .errors import Check, unchecked
 from .framing import HeadFrame
 from .mesh import Mesh
 from .mesh.normals import vertex_normals
@@ -27,13 +28,14 @@ class ViewQuality:
     mask_iou: float  # intersection over union of the mesh's silhouette and the mask
 
 
-def measure(mesh: Mesh, targets: Sequence[Target], frame: HeadFrame) -> list[ViewQuality]:
+def measure(mesh: Mesh, targets: Sequence[Target], frame: HeadFrame, check: Check = unchecked) -> list[ViewQuality]:
     """Render the mesh into every view and compare. frame: any sphere about the head (numbers stay small in it)."""
     cameras = [frame.normalise(target.camera) for target in targets]
     vertices = ((mesh.vertices - frame.center) / frame.radius).astype(np.float32)
     renders = make_rasteriser("cpu", cameras).render(vertices, mesh.faces)
     found = []
     for i, target in enumerate(targets):
+        check()
         normals = renders.normals[i]
         hit = renders.triangle[i] >= 0
         head = target.mask > MASK_LEVEL
@@ -53,7 +55,9 @@ def measure(mesh: Mesh, targets: Sequence[Target], frame: HeadFrame) -> list[Vie
     return found
 
 
-def vertex_errors(mesh: Mesh, targets: Sequence[Target], views: Sequence[ViewQuality]) -> np.ndarray:  # [V] float32
+def vertex_errors(
+    mesh: Mesh, targets: Sequence[Target], views: Sequence[ViewQuality], check: Check = unchecked
+) -> np.ndarray:  # [V] float32
     """Mean angle in degrees between target and rendered normals at each vertex, NaN where unseen.
 
     A view counts where the vertex faces it and its pixel shows an error.
@@ -62,6 +66,7 @@ def vertex_errors(mesh: Mesh, targets: Sequence[Target], views: Sequence[ViewQua
     total = np.zeros(len(mesh.vertices), np.float64)
     count = np.zeros(len(mesh.vertices), np.int32)
     for target, view in zip(targets, views):
+        check()
         camera = target.camera
         pixels, depth = camera.project(mesh.vertices)
         facing = ((camera.center - mesh.vertices) * normals).sum(1) > 0
