@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import threading
 
 # command -> (module, function, what it does)
 COMMANDS = {
@@ -12,6 +14,7 @@ COMMANDS = {
     "evaluate": ("bridge.evaluate", "main", "the paper's metrics of a mesh against a capture's ground truth"),
     "import": ("bridge.importers.cli", "import_main", "a capture from COLMAP, Metashape, RealityCapture and others"),
     "export-cameras": ("bridge.importers.cli", "export_main", "a capture's cameras for COLMAP or as transforms.json"),
+    "undistort": ("bridge.straighten", "main", "a capture with straight photographs, as Blender's cameras need them"),
     "train": ("bridge.training.cli", "train_main", "train the normal network on rendered heads"),
     "export": ("bridge.training.cli", "export_main", "write trained weights as ONNX"),
     "doctor": ("bridge.doctor", "main", "facts about this machine: devices, libraries, weights"),
@@ -19,6 +22,15 @@ COMMANDS = {
     "serve": ("bridge.serve", "main", "answer the add-on on stdin and stdout"),
     "dummy": ("bridge.dummy", "main", "play a run without solving anything, for tests"),
 }
+
+
+LEASH = "SKULLPTOR_LEASH"  # set by the add-on: leave when stdin closes, because then Blender is gone
+
+
+def follow_stdin() -> None:
+    while os.read(0, 4096):  # not through sys.stdin, whose lock would bring the interpreter down at its end
+        pass
+    os._exit(1)
 
 
 def main(argv: list[str]) -> int:
@@ -54,4 +66,6 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    if os.environ.get(LEASH):
+        threading.Thread(target=follow_stdin, daemon=True, name="leash").start()
     sys.exit(main(sys.argv[1:]))

@@ -137,27 +137,21 @@ def normals(argv: list[str]) -> int:
     parser.add_argument("--size", type=int, default=512, help="longer side of the maps in pixels")
     options = parser.parse_args(argv)
     with _clear_errors() as failed:
-        import numpy as np
-
-        from . import images, picture
+        from . import normal_files
         from .inputs import read_inputs
-        from .job import Workshop
+        from .job import PREDICT_ONLY, Workshop
         from .reporter import Reporter
 
         claim_folder(options.output)
         with Terminal() as terminal, _stoppable() as control:
-            report = Reporter("cli", terminal.show, control, {"Reading photos": 0.1, "Predicting normals": 0.9})
+            report = Reporter("cli", terminal.show, control, PREDICT_ONLY)
             report.begin("Reading photos")
             inputs = read_inputs(options.capture, report)
             report.begin("Predicting normals")
             settings = protocol.JobSettings(normals=options.normals, device=options.device)
             Workshop().predict(inputs, settings, report, options.size)
-        for found in inputs.maps:
-            images.write_normals(options.output / f"{found.camera.name}.png", found.normals)
-            images.write(options.output / f"{found.camera.name}_mask.png", np.rint(found.matte * 255).astype(np.uint8))
-        photos = [photo.pixels for photo in inputs.photos]
-        page = picture.normals_sheet(photos, inputs.maps, f"{inputs.capture.name}: predicted normals")
-        picture.save(page, options.output / "contact.png")
+            report.begin("Drawing")
+            normal_files.write(inputs, options.output, report.step)
         print(f"Wrote {len(inputs.maps)} normal maps to {options.output} (computed on: {inputs.provider})")
     return failed.code
 

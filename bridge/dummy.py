@@ -13,11 +13,12 @@ import struct
 import sys
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
 from . import protocol, wire
 from .errors import BridgeError
-from .files import atomic, claim_folder
+from .files import atomic, claim_folder, file_names
 
 Mesh = tuple[list[tuple[float, float, float]], list[tuple[int, int, int]]]
 
@@ -72,6 +73,42 @@ def write_ply(path: Path, points: list[tuple], faces: list[tuple], view_count: l
         temporary.write_bytes("\n".join(header).encode() + b"".join(rows + polygons))
 
 
+def write_png(path: Path, width: int, height: int, channels: int, value: int) -> None:
+    """A picture of one colour, grey (1 channel) or RGB (3), 8 bit."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
+    rows = (b"\0" + bytes([value]) * (width * channels)) * height
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    with atomic(path) as temporary:
+        temporary.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def view_names(run: protocol.Run) -> list[str]:
+    source = Path(run.capture)
+    try:
+        body = json.loads((source / "capture.json" if source.is_dir() else source).read_text(encoding="utf-8"))
+    except OSError:  # tests of the wire have no capture
+        return []
+    return [view["name"] for view in body["views"]]
+
+
+def write_normals(run: protocol.Run, output: Path) -> protocol.Result:
+    """The files of a run with stage "normals": grey maps, white masks."""
+    names, views = view_names(run), []
+    for name, stem in zip(names, file_names(names)):
+        files = {"normals": f"{stem}.png", "mask": f"{stem}_mask.png"}
+        write_png(output / files["normals"], 8, 6, 3, 128)
+        write_png(output / files["mask"], 8, 6, 1, 255)
+        views.append({"name": name, **files, "mask_given": False, "head_pct": 100.0, "confidence": 0.5})
+    write_png(output / "contact.png", 16, 8, 3, 60)
+    path = output / "normals.json"
+    path.write_text(json.dumps({"capture": "dummy", "provider": "dummy", "views": views}), encoding="utf-8")
+    return protocol.Result(run.id, str(path), str(path), str(output / "contact.png"))
+
+
 def play(run: protocol.Run, send: wire.Send, control: wire.Control, options: argparse.Namespace) -> None:
     """One pretended job: a sphere that grows at the point the cameras look at (or the origin)."""
     if options.fail:
@@ -99,6 +136,9 @@ def play(run: protocol.Run, send: wire.Send, control: wire.Control, options: arg
                 write_npz(preview, {"vertices": ("<f4", points), "faces": ("<i4", faces)})
                 send(protocol.Preview(run.id, str(preview)))
             time.sleep(options.seconds / steps)
+        if run.settings.stage == "normals":
+            send(write_normals(run, output))
+            return
         points, faces = sphere(32, (0, 0, 0), 0.1)
         result, report = output / "head.npz", output / "report.json"
         count = len(points)
@@ -113,7 +153,12 @@ def play(run: protocol.Run, send: wire.Send, control: wire.Control, options: arg
             },
         )
         write_ply(result.with_suffix(".ply"), points, faces, [3] * count)
-        report.write_text(json.dumps({"dummy": True, "vertices": count}), encoding="utf-8")
+        views = [
+            {"name": name, "normal_error_deg": 5.0 + i, "mask_iou": 0.95, "coverage_pct": 98.0, "confidence": 0.5}
+            for i, name in enumerate(view_names(run))
+        ]
+        body = {"dummy": True, "vertices": count, "views": views}
+        report.write_text(json.dumps(body), encoding="utf-8")
         send(protocol.Warning(run.id, "dummy", "This head is a sphere: the dummy made it."))
         send(protocol.Result(run.id, str(result), str(report)))
     except BridgeError as error:

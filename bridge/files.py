@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from .errors import BridgeError
@@ -40,3 +41,17 @@ def claim_folder(folder: Path) -> None:
 def unwritable(path: Path, error: OSError) -> BridgeError:
     sentence = f"'{path}' cannot be written: {error.strerror or error}."
     return BridgeError("output", sentence, "Choose a folder you may write to, on a disk with free space.")
+
+
+def file_names(names: Iterable[str], reserved: Sequence[str] = ()) -> list[str]:
+    """A file name without suffix for each view's name: every system accepts it, and no two differ by case only."""
+    taken, found = set(reserved), []
+    for name in names:
+        base = stem = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name).strip(" .") or "view"
+        number = 1
+        while stem.casefold() in taken:
+            number += 1
+            stem = f"{base}~{number}"
+        taken.add(stem.casefold())
+        found.append(stem)
+    return found

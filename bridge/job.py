@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from . import capture as captures
-from . import masks, picture, quality, results, texture
+from . import masks, normal_files, picture, quality, results, texture
 from .cache import Cache, key_of
 from .cameras import Camera
 from .errors import BridgeError, Cancelled
@@ -33,6 +33,7 @@ PREVIEW_SECONDS = 0.4
 # solver's own 0.2 is best). Found with the network of November 2026, 19 degrees off (depth_mm at 0.2 -> here, draft):
 # marble_bust 3.03 -> 2.24 and 2.19, valid_wf2 2.70 -> 2.49 and 2.13.
 MASK_WEIGHT_PREDICTED, MASK_WEIGHT_GIVEN = 2.0, 4.0
+PREDICT_ONLY = {"Reading photos": 0.1, "Predicting normals": 0.8, "Drawing": 0.1}  # share of the time
 HEAD_MM = (120.0, 1200.0)  # a head with shoulders is within this, or the scale is wrong
 
 
@@ -46,7 +47,7 @@ class Workshop:
     def play(self, run: Run, send: Send, control: Control) -> None:
         """One whole job. Sends everything but its Done; a failure is one Error message, never an exception."""
         try:
-            self._reconstruct(run, send, control)
+            (self._predict_only if run.settings.stage == "normals" else self._reconstruct)(run, send, control)
         except Cancelled:
             send(Status(run.id, "Cancelled."))
         except BrokenPipeError:
@@ -88,6 +89,19 @@ class Workshop:
             self.cache.put(name, stored)
         # also a fresh result goes through the stored form: the same mesh, cached or not
         inputs.maps = _restored(stored, cameras)
+
+    def _predict_only(self, run: Run, send: Send, control: Control) -> None:
+        output = Path(run.output)
+        claim_folder(output)
+        report = Reporter(run.id, send, control, PREDICT_ONLY)
+        report.begin("Reading photos")
+        inputs = read_inputs(Path(run.capture), report)
+        report.begin("Predicting normals")
+        self.predict(inputs, run.settings, report)
+        report.begin("Drawing")
+        path = normal_files.write(inputs, output, report.step)
+        report.end()
+        send(Result(run.id, str(path), str(path), str(output / normal_files.CONTACT)))
 
     def _reconstruct(self, run: Run, send: Send, control: Control) -> None:
         settings = run.settings
@@ -264,8 +278,10 @@ def _write(
                 "name": view.name,
                 "normal_error_deg": round(view.normal_error_deg, 3),
                 "mask_iou": round(view.mask_iou, 4),
+                "coverage_pct": round(view.coverage * 100, 2),
+                "confidence": round(sure, 4),
             }
-            for view in views
+            for view, sure in zip(views, quality.view_confidence(mesh, targets, views, seen.confidence))
         ],
     }
     results.write_json(output / "report.json", body)

@@ -18,6 +18,7 @@ MARGIN = 12
 LABEL = 150  # width of the column of captions
 BACKGROUND = (24, 25, 28)
 INK = (222, 224, 228)
+OUTLINE = (255, 150, 40)
 WORST_DEG = 30.0
 MOST_VIEWS = 10
 
@@ -44,6 +45,16 @@ def heat(error_deg: np.ndarray) -> np.ndarray:  # [h, w] degrees, NaN outside ->
     colours = cv2.applyColorMap(level, cv2.COLORMAP_TURBO)[..., ::-1].copy()
     colours[np.isnan(error_deg)] = BACKGROUND
     return colours
+
+
+def masked(photo: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """A photograph [h, w, 3] uint8 with its background dimmed and the matte's [h, w] outline drawn."""
+    inside = matte > 0.5
+    dimmed = np.where(inside[..., None], photo, photo // 4)
+    thick = max(1, round(max(matte.shape) / 150))
+    grown = cv2.dilate(inside.astype(np.uint8), np.ones((2 * thick + 1, 2 * thick + 1), np.uint8)) > 0
+    dimmed[grown & ~inside] = OUTLINE
+    return dimmed
 
 
 def sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Sequence[str], heading: str) -> Image.Image:
@@ -109,7 +120,7 @@ def normals_sheet(photos: Sequence[np.ndarray], maps: Sequence, heading: str) ->
         size = (found.camera.width, found.camera.height)
         rows[0][1].append((np.clip(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), 0, 1) * 255).astype(np.uint8))
         rows[1][1].append(normal_colours(found.normals))
-        rows[2][1].append(np.repeat((found.matte * 255).astype(np.uint8)[..., None], 3, axis=2))
+        rows[2][1].append(masked(rows[0][1][-1], found.matte))
     return sheet(rows, [found.camera.name for found in maps], heading)
 
 

@@ -36,6 +36,7 @@ PRESETS = ("draft", "standard", "fine")
 NORMAL_SOURCES = ("network", "david", "measured")
 DEVICES = ("auto", "cpu", "cuda")
 RASTERISERS = ("auto", "cpu", "cuda", "nvdiffrast")
+STAGES = ("mesh", "normals")
 MINIMUM_VIEWS = 3
 
 
@@ -56,6 +57,7 @@ class JobSettings:
     smoothness: float | None = None  # weight of the Laplacian term, Eq. 7 (the paper: 0.1)
     min_edge_mm: float | None = None  # shortest edge the remesher may aim for, in millimetres
     seed: int = 0
+    stage: str = "mesh"  # how far to go; "normals" ends after the prediction, with maps and masks for a look
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -63,6 +65,7 @@ class JobSettings:
             ("normals", NORMAL_SOURCES),
             ("device", DEVICES),
             ("raster", RASTERISERS),
+            ("stage", STAGES),
         ):
             if getattr(self, name) not in allowed:
                 raise ProtocolError(f"{name} is '{getattr(self, name)}'; choose one of {', '.join(allowed)}.")
@@ -151,7 +154,10 @@ class Result:
     path: .npz with vertices [V, 3] float64 in the capture's world, faces [F, 3] int32 (outward, counter-clockwise),
     view_count [V] int32, confidence [V] float32 0..1, normal_error [V] float32 degrees (NaN where no view sees), and
     color [V, 3] uint8 sRGB blended from the photographs (a dummy's result has none). The same mesh lies beside it under
-    the same name as PLY.
+    the same name as PLY. With stage "normals" path and report are both normals.json: {"provider": where they were
+    computed, "views": [{"name", "normals": file name of the 16 bit camera-space map, "mask": of the 8 bit matte,
+    "mask_given": bool, "head_pct": share of the image, "confidence": mean 0..1 or null}]}; the picture is the contact
+    sheet.
     """
 
     id: str

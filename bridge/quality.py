@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ class ViewQuality:
     error_deg: np.ndarray  # [H, W] float32 angle to the target's normals, NaN outside either
     normal_error_deg: float  # mean of it
     mask_iou: float  # intersection over union of the mesh's silhouette and the mask
+    coverage: float  # share of the mask that the mesh covers
 
 
 def measure(mesh: Mesh, targets: Sequence[Target], frame: HeadFrame, check: Check = unchecked) -> list[ViewQuality]:
@@ -50,21 +51,19 @@ def measure(mesh: Mesh, targets: Sequence[Target], frame: HeadFrame, check: Chec
                 error,
                 float(error[both].mean()) if both.any() else 180.0,
                 float((hit & head).sum() / union) if union else 0.0,
+                float((hit & head).sum() / max(head.sum(), 1)),
             )
         )
     return found
 
 
-def vertex_errors(
+def _seen(
     mesh: Mesh, targets: Sequence[Target], views: Sequence[ViewQuality], check: Check = unchecked
-) -> np.ndarray:  # [V] float32
-    """Mean angle in degrees between target and rendered normals at each vertex, NaN where unseen.
-
-    A view counts where the vertex faces it and its pixel shows an error.
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """For each view the vertices [n] that it sees, and its error in degrees at them [n]: a view counts where the vertex
+    faces it and its pixel shows an error.
     """
     normals = vertex_normals(mesh.vertices - mesh.vertices.mean(0), mesh.faces)
-    total = np.zeros(len(mesh.vertices), np.float64)
-    count = np.zeros(len(mesh.vertices), np.int32)
     for target, view in zip(targets, views):
         check()
         camera = target.camera
@@ -74,7 +73,24 @@ def vertex_errors(
         use = np.flatnonzero(facing & inside)
         x, y = pixels[use].astype(np.int64).T
         error = view.error_deg[y, x]
-        seen = np.isfinite(error)
-        total[use[seen]] += error[seen]
-        count[use[seen]] += 1
+        known = np.isfinite(error)
+        yield use[known], error[known]
+
+
+def vertex_errors(
+    mesh: Mesh, targets: Sequence[Target], views: Sequence[ViewQuality], check: Check = unchecked
+) -> np.ndarray:  # [V] float32
+    """Mean angle in degrees between target and rendered normals at each vertex, NaN where unseen."""
+    total = np.zeros(len(mesh.vertices), np.float64)
+    count = np.zeros(len(mesh.vertices), np.int32)
+    for vertices, error in _seen(mesh, targets, views, check):
+        total[vertices] += error
+        count[vertices] += 1
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
+
+
+def view_confidence(
+    mesh: Mesh, targets: Sequence[Target], views: Sequence[ViewQuality], confidence: np.ndarray
+) -> list[float]:
+    """Mean of the per-vertex confidence [V] over what each view sees; 0 where it sees nothing."""
+    return [float(confidence[vertices].mean()) if len(vertices) else 0.0 for vertices, _ in _seen(mesh, targets, views)]

@@ -26,6 +26,7 @@ class Job:
     output: Path
     settings: protocol.JobSettings
     worker: Worker
+    title: str = "Reconstruct Head"  # of the button that started it
     state: str = RUNNING
     stage: str = "Starting the bridge"
     status: str = ""
@@ -40,6 +41,11 @@ class Job:
     started: float = field(default_factory=time.monotonic)
     sent: bool = False
     _terminated: bool = False
+
+    @property
+    def can_finish(self) -> bool:
+        """Is a half of it worth anything?"""
+        return self.settings.stage == "mesh"
 
     @property
     def running(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import bpy
 from bpy.props import EnumProperty
 
@@ -18,6 +20,20 @@ def chosen(context: bpy.types.Context) -> bpy.types.Object | None:
     outcome = session.outcome
     last = context.view_layer.objects.get(outcome.object_name) if outcome and outcome.ok else None
     return last if scene_result.is_result(last) else active
+
+
+def stored(ob: bpy.types.Object, key: str) -> dict:
+    """A custom property with JSON; anyone may have changed it."""
+    try:
+        body = json.loads(ob.get(key, "{}"))
+    except (TypeError, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def picture_of(ob: bpy.types.Object | None) -> str:
+    """The report picture of the run that made a result; empty if there is none."""
+    return str(stored(ob, "skullptor_run").get("picture") or "") if ob is not None else ""
 
 
 class _OnResult:

@@ -1,4 +1,4 @@
-"""The smaller tools: check the cameras, import a capture, ask the doctor."""
+"""The smaller tools: ask the doctor."""
 
 from __future__ import annotations
 
@@ -7,56 +7,10 @@ import threading
 from pathlib import Path
 
 import bpy
-from bpy.props import StringProperty
 
-from . import preferences, reconstruct, scene_cameras, session, worker
-from .preflight import ERROR, WARNING
+from . import preferences, session, worker
 
 DOCTOR_SECONDS = 180
-
-
-class SKULLPTOR_OT_check_cameras(bpy.types.Operator):
-    """Read every camera and its photograph, and say in place what would go wrong"""
-
-    bl_idname = "skullptor.check_cameras"
-    bl_label = "Check Cameras"
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        settings = context.scene.skullptor
-        found = reconstruct.survey(context, {name: getattr(settings, name) for name in reconstruct.FOLDERS})
-        problems = [finding for finding in found.findings if finding.severity in (ERROR, WARNING)]
-        for finding in problems:
-            self.report({"WARNING"}, f"{finding.sentence} {finding.cure}")
-        if not problems:
-            self.report({"INFO"}, f"{len(found.usable)} cameras are ready")
-        return {"FINISHED"}
-
-
-class SKULLPTOR_OT_import_capture(bpy.types.Operator):
-    """Make the cameras of a capture folder, each with its photograph as background image"""
-
-    bl_idname = "skullptor.import_capture"
-    bl_label = "Import Capture"
-    bl_options = {"REGISTER", "UNDO"}
-
-    __annotations__ = {
-        "filepath": StringProperty(subtype="FILE_PATH", description="A capture.json, or the folder that holds it"),
-        "filter_glob": StringProperty(default="capture*.json", options={"HIDDEN"}),
-    }
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            made = scene_cameras.build(context, Path(bpy.path.abspath(self.filepath)))
-        except scene_cameras.ImportProblem as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        session.findings = None
-        self.report({"INFO"}, f"{len(made)} cameras imported")
-        return {"FINISHED"}
 
 
 def ask_doctor(interpreter: Path) -> str:
@@ -158,13 +112,7 @@ class SKULLPTOR_OT_copy_doctor(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def menu_entry(self: bpy.types.Menu, context: bpy.types.Context) -> None:
-    self.layout.operator(SKULLPTOR_OT_import_capture.bl_idname, text="Skullptor Capture (.json)")
-
-
 CLASSES = (
-    SKULLPTOR_OT_check_cameras,
-    SKULLPTOR_OT_import_capture,
     SKULLPTOR_OT_doctor,
     SKULLPTOR_OT_copy_doctor,
 )
@@ -173,10 +121,8 @@ CLASSES = (
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
-    bpy.types.TOPBAR_MT_file_import.append(menu_entry)
 
 
 def unregister() -> None:
-    bpy.types.TOPBAR_MT_file_import.remove(menu_entry)
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

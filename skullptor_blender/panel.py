@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,17 @@ import bpy
 
 from .. import __package__ as base_package
 from ..bridge.protocol import MINIMUM_VIEWS
-from . import heat_map, operators_result, reference_image, scene_capture, session
+from . import (
+    check_report,
+    heat_map,
+    operators_look,
+    operators_result,
+    pictures,
+    reference_image,
+    report_table,
+    scene_capture,
+    session,
+)
 from .preflight import ERROR, WARNING, plural
 from .preset_files import SKULLPTOR_PT_presets
 from .properties import HEAT_MAPS
@@ -21,6 +30,8 @@ from .text import activity, duration, remaining
 DISK_SECONDS = 2.0  # how long an answer of the disk is believed: a panel is drawn many times a second
 WRAP = 44  # letters, where the width of the sidebar is unknown; a label does not wrap by itself
 LABELS = {name: label for name, label, _ in HEAT_MAPS}
+VIEWS = 12  # rows of the table of a report
+THUMBNAIL = 4.5  # size of a picture in the sidebar, in rows
 PROBLEMS = 4  # cameras with a problem that are named in the main panel
 LETTER = 7.0  # pixels of a letter at normal interface scale, on average
 _disk: dict[str, tuple[float, object]] = {}
@@ -106,6 +117,17 @@ def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1].rstrip()}…"
 
 
+def select_button(layout: bpy.types.UILayout, camera: str, icon: str = "NONE") -> None:
+    """A camera's name; a click selects it."""
+    button = layout.row()
+    button.alignment = "LEFT"
+    button.operator("skullptor.select_camera", text=camera, icon=icon, emboss=False).camera = camera
+
+
+def show_picture(layout: bpy.types.UILayout, kind: str, text: str) -> None:
+    layout.operator("skullptor.show_picture", text=text, icon="IMAGE_DATA").kind = kind
+
+
 class _Sidebar:
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
@@ -133,7 +155,9 @@ class SKULLPTOR_PT_reconstruct(_Sidebar, bpy.types.Panel):
             self.draw_problems(column, problems, letters(context))
         if ready < MINIMUM_VIEWS:
             wrapped(column, f"A head needs at least {MINIMUM_VIEWS} cameras with photographs", "INFO")
-            column.operator("skullptor.import_capture", icon="IMPORT")
+            column.separator()
+            column.operator("skullptor.import_capture", text="Import Capture...", icon="IMPORT")
+            column.operator("skullptor.photos_to_cameras", text="Photos to Cameras...", icon="FILE_IMAGE")
         column = layout.column()
         column.row().prop(settings, "preset", expand=True)
         button = column.row()
@@ -157,7 +181,8 @@ class SKULLPTOR_PT_reconstruct(_Sidebar, bpy.types.Panel):
         left = remaining(job)
         column.label(text=left[:1].upper() + left[1:] if left else "", icon="TIME" if left else "NONE")
         row = column.row(align=True)
-        row.operator("skullptor.finish_now", icon="CHECKMARK")
+        if job.can_finish:
+            row.operator("skullptor.finish_now", icon="CHECKMARK")
         row.operator("skullptor.cancel", icon="X")
 
     def draw_outcome(self, layout: bpy.types.UILayout) -> None:
@@ -193,18 +218,36 @@ class SKULLPTOR_PT_cameras(_Sidebar, bpy.types.Panel):
         column.prop(context.scene.skullptor, "mask_folder")
         listing = layout.column(align=True)
         for row in rows(context):
-            line = listing.row()
+            line = listing.row(align=True)
             line.alert = row.severity == ERROR
             icon = "ERROR" if row.severity in (ERROR, WARNING) else "CAMERA_DATA"
             split = line.split(factor=0.4)
-            split.label(text=row.camera, icon=icon)
+            select_button(split, row.camera, icon)
             long = len(row.problem) >= 30
             split.label(text=row.image if long or not row.problem else row.problem)
-            if long:
-                told = listing.column(align=True)
-                told.alert = row.severity == ERROR
-                wrapped(told, row.problem, "BLANK1")
-        layout.operator("skullptor.check_cameras", icon="VIEWZOOM")
+        column = layout.column(align=True)
+        column.operator("skullptor.check_cameras", icon="VIEWZOOM")
+        column.operator("skullptor.import_capture", text="Import Capture...", icon="IMPORT")
+        column.operator("skullptor.photos_to_cameras", text="Photos to Cameras...", icon="FILE_IMAGE")
+        self.draw_findings(layout)
+
+    def draw_findings(self, layout: bpy.types.UILayout) -> None:
+        if session.findings is None:
+            return
+        problems = check_report.together(f for f in session.findings if f.severity in (ERROR, WARNING))
+        if not problems:
+            layout.label(text="Check Cameras found nothing wrong", icon="CHECKMARK")
+        for finding, cameras in problems:
+            box = layout.box().column(align=True)
+            said = box.column(align=True)
+            said.alert = finding.severity == ERROR
+            wrapped(said, finding.sentence, "ERROR")
+            if finding.cure:
+                wrapped(box, finding.cure, "BLANK1")
+            for camera in cameras:
+                select_button(box, camera, "OUTLINER_OB_CAMERA")
+        if session.check_picture:
+            show_picture(layout, "check", "Show Check")
 
 
 class SKULLPTOR_PT_quality(_Sidebar, bpy.types.Panel):
@@ -248,7 +291,7 @@ class SKULLPTOR_PT_result(_Sidebar, bpy.types.Panel):
         mesh = ob.data
         column = self.layout.column(align=True)
         column.label(text=ob.name, icon="OUTLINER_OB_MESH")
-        settings, run = (_stored(ob, key) for key in ("skullptor_settings", "skullptor_run"))
+        settings, run = (operators_result.stored(ob, key) for key in ("skullptor_settings", "skullptor_run"))
         made = f"{settings.get('preset', '?').title()}, {settings.get('normals', '?')} normals"
         column.label(text=made, icon="BLANK1")
         column.label(text=f"{len(mesh.vertices):,} vertices", icon="BLANK1")
@@ -265,21 +308,128 @@ class SKULLPTOR_PT_result(_Sidebar, bpy.types.Panel):
             wrapped(column, heat_map.LEGENDS[shown], "INFO")
         column = self.layout.column(align=True)
         column.operator("skullptor.run_again", icon="FILE_REFRESH")
-        for label, path in (("Open Report", ob.get("skullptor_report")), ("Open Picture", run.get("picture"))):
-            if path and _remembered(f"file {path}", Path(path).is_file):
-                column.operator("wm.path_open", text=label, icon="FILE_TICK").filepath = path
+        report = str(ob.get("skullptor_report") or "")
+        if report and _remembered(f"file {report}", Path(report).is_file):
+            if run.get("picture"):
+                show_picture(column, "report", "Show Report")
+            column.operator("wm.path_open", text="Open Report", icon="FILE_TICK").filepath = report
 
 
-def _stored(ob: bpy.types.Object, key: str) -> dict:
-    """A custom property with JSON; anyone may have changed it."""
-    try:
-        body = json.loads(ob.get(key, "{}"))
-    except (TypeError, ValueError):
-        return {}
-    return body if isinstance(body, dict) else {}
+class SKULLPTOR_PT_views(_Sidebar, bpy.types.Panel):
+    bl_label = "Views"
+    bl_parent_id = "SKULLPTOR_PT_result"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return bool(table(context))
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """The worst view first: how far head and photographs differ, how well outlines agree, how much is covered."""
+        found = table(context)
+        grid = self.layout.grid_flow(row_major=True, columns=5, align=True)
+        for title in ("Camera", "Error", "Outline", "Covered", "Sure"):
+            grid.label(text=title)
+        for row in found[:VIEWS]:
+            name = grid.row()
+            name.alert = row.poor
+            select_button(name, row.name)
+            for text in (
+                f"{row.error_deg:.1f}°",
+                f"{row.mask_iou:.1%}",
+                f"{row.coverage_pct:.0f} %",
+                f"{row.confidence:.0%}",
+            ):
+                grid.label(text="-" if "nan" in text else text)
+        if len(found) > VIEWS:
+            self.layout.label(text=f"... and {len(found) - VIEWS} better ones")
 
 
-CLASSES = (SKULLPTOR_PT_reconstruct, SKULLPTOR_PT_cameras, SKULLPTOR_PT_quality, SKULLPTOR_PT_result)
+def table(context: bpy.types.Context) -> list[report_table.ViewRow]:
+    """The views of the chosen head's run, as long as its report is on the disk."""
+    ob = operators_result.chosen(context)
+    path = str(ob.get("skullptor_report") or "") if ob is not None else ""
+    return _remembered(f"report {path}", lambda: report_table.rows(Path(path))) if path else []
+
+
+class SKULLPTOR_PT_look(_Sidebar, bpy.types.Panel):
+    bl_label = "Normals and Masks"
+    bl_parent_id = "SKULLPTOR_PT_reconstruct"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        settings = context.scene.skullptor
+        layout.operator("skullptor.predict_normals", icon="SHADING_RENDERED")
+        cameras = operators_look.predicted(context)
+        if cameras:
+            layout.row().prop(settings, "look", expand=True)
+            show_picture(layout, "contact", "Show Contact Sheet")
+        masks = settings.look == "masks"
+        if cameras:
+            grid = layout.grid_flow(row_major=True, columns=0, even_columns=True, even_rows=True, align=False)
+            for ob in cameras:
+                self.draw_view(grid.column(align=True), ob, masks)
+        else:
+            self.draw_masks(layout, context)
+
+    def draw_view(self, layout: bpy.types.UILayout, ob: bpy.types.Object, masks: bool) -> None:
+        ours = ob.data.skullptor
+        image = (ours.mask or ours.predicted_mask) if masks else ours.predicted_normals
+        there = image is not None and _remembered(f"picture {image.name_full}", lambda: pictures.is_there(image))
+        if there:
+            layout.template_icon(icon_value=pictures.icon(image), scale=THUMBNAIL)
+        else:
+            layout.label(text="Predict again", icon="IMAGE_DATA")
+        line = layout.row(align=True)
+        select_button(line, ob.name)
+        if there:
+            line.operator("skullptor.show_picture", text="", icon="FULLSCREEN_ENTER").camera = ob.name
+        if masks:
+            self.draw_mask(layout, ob)
+
+    def draw_masks(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        """Before the first prediction: own masks can be chosen all the same."""
+        column = layout.column(align=True)
+        for ob in scene_capture.cameras(context.view_layer):
+            if ob.data.skullptor.mask:
+                select_button(column, ob.name, "CAMERA_DATA")
+                self.draw_mask(column, ob)
+
+    def draw_mask(self, layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
+        line = layout.row(align=True)
+        line.prop(ob.data.skullptor, "mask", text="")
+        line.operator("skullptor.edit_mask", text="", icon="BRUSH_DATA").camera = ob.name
+
+
+class SKULLPTOR_PT_camera(bpy.types.Panel):
+    """In the properties of a camera, so that a mask can be given before anything was predicted."""
+
+    bl_label = "Skullptor"
+    bl_space_type = "PROPERTIES"
+    bl_region_type = "WINDOW"
+    bl_context = "data"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return context.camera is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.template_ID(context.camera.skullptor, "mask", open="image.open", text="Own Mask")
+
+
+CLASSES = (
+    SKULLPTOR_PT_reconstruct,
+    SKULLPTOR_PT_cameras,
+    SKULLPTOR_PT_look,
+    SKULLPTOR_PT_quality,
+    SKULLPTOR_PT_result,
+    SKULLPTOR_PT_views,
+    SKULLPTOR_PT_camera,
+)
 
 
 def register() -> None:

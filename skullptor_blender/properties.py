@@ -28,6 +28,10 @@ HEAT_MAPS = (
         "How far the surface's direction differs from what the photographs say, in degrees",
     ),
 )
+LOOKS = (
+    ("normals", "Normals", "The directions of the skin that the network sees: red is right, green is up"),
+    ("masks", "Masks", "What counts as head in each photograph: white is head"),
+)
 AXES = (
     ("opengl", "Y Up", "Green is up and blue is towards the camera: the usual blue-purple picture"),
     ("opencv", "Y Down", "Green is down and blue is away from the camera"),
@@ -130,6 +134,14 @@ class SKULLPTOR_PG_settings(bpy.types.PropertyGroup):
             default="confidence",
             description="What Show Confidence paints onto the head",
         ),
+        "look": EnumProperty(
+            name="Look At", items=LOOKS, default="normals", description="Which of the predicted pictures are listed"
+        ),
+        "contact_sheet": PointerProperty(
+            name="Contact Sheet",
+            type=bpy.types.Image,
+            description="Photographs, normals and masks of the last prediction in one picture",
+        ),
         "normals_axes": EnumProperty(
             name="Map Axes", items=AXES, default="opengl", description="How the normal maps store directions"
         ),
@@ -143,11 +155,37 @@ class SKULLPTOR_PG_settings(bpy.types.PropertyGroup):
     }
 
 
+class SKULLPTOR_PG_view(bpy.types.PropertyGroup):
+    """What belongs to one camera's photograph."""
+
+    __annotations__ = {
+        "mask": PointerProperty(
+            name="Own Mask",
+            type=bpy.types.Image,
+            description="A mask for this camera's photograph, of the same size: white is head. It replaces the folder's"
+            " mask, the photograph's transparency and the predicted mask",
+        ),
+        "predicted_normals": PointerProperty(
+            name="Predicted Normals", type=bpy.types.Image, description="What Predict Normals saw in the photograph"
+        ),
+        "predicted_mask": PointerProperty(
+            name="Predicted Mask", type=bpy.types.Image, description="What Predict Normals took for the head"
+        ),
+    }
+
+
+CLASSES = (SKULLPTOR_PG_settings, SKULLPTOR_PG_view)
+
+
 def register() -> None:
-    bpy.utils.register_class(SKULLPTOR_PG_settings)
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
     bpy.types.Scene.skullptor = PointerProperty(type=SKULLPTOR_PG_settings)
+    bpy.types.Camera.skullptor = PointerProperty(type=SKULLPTOR_PG_view)
 
 
 def unregister() -> None:
+    del bpy.types.Camera.skullptor
     del bpy.types.Scene.skullptor
-    bpy.utils.unregister_class(SKULLPTOR_PG_settings)
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -87,13 +87,17 @@ def _of_background(background: bpy.types.CameraBackgroundImage, frame: int) -> R
             return Reference(clip.name, problem="has a movie as its background")
         path = absolute(clip.filepath, clip.library)
         return Reference(clip.name, sequence_file(path, frame - clip.frame_start + clip.frame_offset))
-    image = background.image
-    if image is None:
+    if background.image is None:
         return None
+    return of_image(background.image, frame, background.image_user)
+
+
+def of_image(image: bpy.types.Image, frame: int, user: bpy.types.ImageUser | None = None) -> Reference:
+    """An image datablock at a frame; an image sequence needs the user that says how it runs."""
     if image.source in ("MOVIE", "TILED", "VIEWER"):
         return Reference(image.name, problem=f"has a background of the kind {image.source.lower()}")
     if image.source == "SEQUENCE":
-        number = sequence_number(background.image_user, frame)
+        number = sequence_number(user, frame) if user else frame
         if number is None:
             return Reference(image.name, problem=f"has no picture at frame {frame} in its image sequence")
         return Reference(image.name, sequence_file(absolute(image.filepath, image.library), None, number))

@@ -30,7 +30,7 @@ class SceneView:
     camera: str
     reference: Reference | None = None
     record: ViewRecord | None = None
-    mask: Path | None = None
+    mask: Reference | None = None
     normals: Path | None = None
     findings: list[Finding] = field(default_factory=list)
 
@@ -98,7 +98,8 @@ def survey(
         view = SceneView(ob.name)
         found.views.append(view)
         read_view(view, ob, scene, depsgraph, images)
-        view.mask, view.normals = masks.file_of(ob.name), normals.file_of(ob.name)
+        view.normals = normals.file_of(ob.name)
+        read_mask(view, ob, scene.frame_current, masks)
     records = [view.record for view in found.usable]
     for finding in preflight.check_rig(records):
         owner = next((view for view in found.views if view.camera == finding.view), None)
@@ -168,6 +169,18 @@ def read_view(
     return None
 
 
+def read_mask(view: SceneView, ob: bpy.types.Object, frame: int, masks: reference_image.FolderOfImages) -> None:
+    """The camera's own mask, else the file with the camera's name."""
+    if own := ob.data.skullptor.mask:
+        view.mask = reference_image.of_image(own, frame)
+        missing = view.mask.path is not None and not view.mask.path.is_file()
+        if trouble := view.mask.problem or ("has a mask whose file is missing" if missing else ""):
+            cure = "Choose another mask for this camera, or clear it to have the head found automatically."
+            view.findings.append(Finding("mask-missing", ERROR, ob.name, f"Camera '{ob.name}' {trouble}.", cure))
+    elif path := masks.file_of(ob.name):
+        view.mask = Reference(path.name, path)
+
+
 def write(
     folder: Path,
     views: Sequence[SceneView],
@@ -203,13 +216,12 @@ def _write_view(folder: Path, view: SceneView, used: set[str]) -> dict:
     (folder / "images").mkdir(exist_ok=True)
     image = reference_image.write(view.reference, folder / "images", stem)
     files = {}
-    for kind, source in (("mask", view.mask), ("normals", view.normals)):
+    for kind, source in (("mask", view.mask), ("normals", view.normals and Reference("", view.normals))):
         files[kind] = None
         if source is not None:
             sub = folder / ("masks" if kind == "mask" else "normals")
             sub.mkdir(exist_ok=True)
-            file = reference_image.place(source, sub / f"{stem}{source.suffix.lower()}")
-            files[kind] = file.relative_to(folder).as_posix()
+            files[kind] = reference_image.write(source, sub, stem).relative_to(folder).as_posix()
     return {
         "name": record.name,
         "image": image.relative_to(folder).as_posix(),

@@ -27,6 +27,7 @@ class Outcome:
 job: Job | None = None
 outcome: Outcome | None = None
 findings: list[Finding] | None = None  # of the last check, None when none was made
+check_picture = ""  # of the bridge's check of the cameras
 quiet = False  # the caller prints the outcome itself
 doctor_text = ""
 doctor_running = False
@@ -43,5 +44,6 @@ def setting_up() -> SetUp | None:
 
 def reset() -> None:
     """For a new file: what was said about the old one is no longer true."""
-    global job, outcome, findings
+    global job, outcome, findings, check_picture
     job = outcome = findings = None
+    check_picture = ""

@@ -31,4 +31,4 @@ def progress_line(job: Job) -> str:
 def status_line(job: Job) -> str:
     """For Blender's status bar."""
     left = remaining(job)
-    return f"Reconstruct Head: {activity(job)} {job.fraction:.0%}{', ' + left if left else ''}  |  Esc: Cancel"
+    return f"{job.title}: {activity(job)} {job.fraction:.0%}{', ' + left if left else ''}  |  Esc: Cancel"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from skullptor_extension.skullptor_blender import reference_image
+import pytest
+from skullptor_extension.skullptor_blender import reference_image, scene_capture
 
 
 def photo(path: Path, width: int, height: int, value: int = 128) -> Path:
@@ -60,3 +61,20 @@ def counts() -> dict[str, int]:
 
 def texts(log) -> list[str]:
     return [keywords["text"] for _, _, keywords in log if "text" in keywords]
+
+
+BRIDGE = Path(__file__).resolve().parents[2] / ".venv" / "bin" / "python"
+needs_bridge = pytest.mark.skipif(not BRIDGE.is_file(), reason="needs the bridge's own environment in .venv")
+
+
+def survey():
+    """The cameras of the scene as a run would read them."""
+    context = bpy.context
+    folders = (getattr(context.scene.skullptor, name) for name in ("image_folder", "mask_folder", "normals_folder"))
+    return scene_capture.survey(context.scene, context.view_layer, context.evaluated_depsgraph_get(), *folders)
+
+
+def project(record, points: np.ndarray) -> np.ndarray:
+    """World points [N, 3] to pixels [N, 2] of a ViewRecord."""
+    seen = (points @ record.R.T + record.t) @ record.K.T
+    return seen[:, :2] / seen[:, 2:]

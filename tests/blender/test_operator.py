@@ -386,7 +386,7 @@ def test_check_cameras_and_import(capture, tmp_path):
     assert len(bpy.data.cameras) == 4
     assert bpy.ops.skullptor.check_cameras() == {"FINISHED"}
     assert session.findings == []
-    with pytest.raises(RuntimeError, match="cannot be read"):
+    with pytest.raises(RuntimeError, match="There is no file"):
         bpy.ops.skullptor.import_capture(filepath=str(tmp_path / "no"))
     shutil.rmtree(capture / "images")
     before = counts()

@@ -45,4 +45,6 @@ def test_a_shipped_one_cannot_be_overwritten():
 def test_every_setting_of_the_run_is_in_a_preset_or_the_scenes_own():
     settings = bpy.context.scene.skullptor.bl_rna.properties
     names = {p.identifier for p in settings} - {"rna_type", "name"}
-    assert names - set(presets.VALUES) == {"seed", "heat_map", "image_folder", "mask_folder", "normals_folder"}
+    assert names - set(presets.VALUES) == {
+        "seed", "heat_map", "look", "contact_sheet", "image_folder", "mask_folder", "normals_folder",
+    }  # fmt: skip

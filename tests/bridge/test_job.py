@@ -85,6 +85,8 @@ def test_attributes_and_files(done):
     assert np.nanmedian(arrays["normal_error"]) < 4
     report = json.loads((output / "report.json").read_text())
     assert report["vertices"] == count and report["mask_iou"] > 0.97 and len(report["views"]) == 8
+    for view in report["views"]:
+        assert view["coverage_pct"] > 97 and 0.2 < view["confidence"] < 1 and view["normal_error_deg"] < 5
     assert {"Reading photos", "Carving the head"} <= set(report["seconds"])
     assert images.cv2.imread(str(output / "report.png")).shape[1] > 800
     assert not list(output.glob("*.tmp")) and not list(output.glob("preview*"))
@@ -130,6 +132,23 @@ def test_cancel_leaves_no_result(source, tmp_path):
     heard = play(source, tmp_path, control=control, on_message=stop)
     assert the(p.Result, heard) is None and the(p.Error, heard) is None
     assert not (tmp_path / "head.npz").exists()
+
+
+def test_the_prediction_alone_leaves_maps_masks_and_a_sheet(source, tmp_path):
+    settings = p.JobSettings(normals="measured", stage="normals")
+    heard = play(source, tmp_path / "out", settings)
+    result = the(p.Result, heard)
+    body = json.loads((tmp_path / "out" / "normals.json").read_text())
+    assert [view["name"] for view in body["views"]] == [f"cam{i:02d}" for i in range(8)]
+    assert result.path == str(tmp_path / "out" / "normals.json") and not list((tmp_path / "out").glob("head*"))
+    view = body["views"][0]
+    assert view["mask_given"] and 5 < view["head_pct"] < 90
+    mask = images.cv2.imread(str(tmp_path / "out" / view["mask"]), -1)
+    assert (mask > 127).mean() * 100 == pytest.approx(view["head_pct"], abs=0.01)
+    sheet = images.cv2.imread(result.picture)
+    assert sheet.shape[0] > 3 * 200 and sheet.std() > 20
+    fractions = [m.fraction for m in heard if isinstance(m, p.Progress)]
+    assert fractions == sorted(fractions) and fractions[-1] > 0.9
 
 
 def edit(folder, change):

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("cv2")
 
 from bridge import capture as captures  # noqa: E402
+from bridge import files  # noqa: E402
 from bridge.errors import BridgeError  # noqa: E402
 from tests.support import shared, synthetic  # noqa: E402
 
@@ -89,3 +90,9 @@ def test_no_capture_there(tmp_path):
 @pytest.mark.parametrize("name", ["valid_wf2", "marble_bust", "nefertiti", "buddha_real"])
 def test_the_shared_captures_load(name):
     assert len(captures.load(shared("data", "captures", name)).views) >= 10
+
+
+def test_file_names_differ_on_every_system():
+    assert files.file_names(["a/b", "a:b", "Cam", "cam", " . ", "normals"], ("normals",)) == [
+        "a_b", "a_b~2", "Cam", "cam~2", "view", "normals~2",
+    ]  # fmt: skip

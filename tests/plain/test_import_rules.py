@@ -53,7 +53,7 @@ def test_the_bridge_never_sees_blender(path):
 
 PURE = (
     "conventions", "preflight", "worker", "job", "text", "run_files", "image_header", "reference_names", "session",
-    "environment", "setup",
+    "environment", "setup", "errand", "report_table", "capture_formats", "upright",
 )  # fmt: skip
 
 

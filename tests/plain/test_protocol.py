@@ -45,6 +45,7 @@ def test_round_trip(message):
         ('{"type": "run", "id": "a", "capture": "c", "output": "o", "settings": {"preset": "huge"}}', "huge"),
         ('{"type": "run", "id": "a", "capture": "c", "output": "o", "settings": {"steps": 0}}', "steps"),
         ('{"type": "run", "id": "a", "capture": "c", "output": "o", "settings": {"speed": 1}}', "speed"),
+        ('{"type": "run", "id": "a", "capture": "c", "output": "o", "settings": {"stage": "tea"}}', "mesh, normals"),
     ],
 )
 def test_refusals_name_the_culprit(line, says):
@@ -64,6 +65,7 @@ def test_a_message_of_protocol_1_stays_readable():
     assert p.decode(line) == p.Progress("a", "s", 1, 2, 0.5, None)
     assert set(json.loads(p.encode(p.Run("a", "b", "c")))["settings"]) == {
         "preset", "normals", "device", "raster", "steps", "max_vertices", "smoothness", "min_edge_mm", "seed",
+        "stage",
     }  # fmt: skip
 
 
