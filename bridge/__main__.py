@@ -17,6 +17,7 @@ COMMANDS = {
     "undistort": ("bridge.straighten", "main", "a capture with straight photographs, as Blender's cameras need them"),
     "train": ("bridge.training.cli", "train_main", "train the normal network on rendered heads"),
     "export": ("bridge.training.cli", "export_main", "write trained weights as ONNX"),
+    "weights": ("bridge.weights", "main", "where weights are; fetch DAViD's on request"),
     "doctor": ("bridge.doctor", "main", "facts about this machine: devices, libraries, weights"),
     "warm": ("bridge.cli", "warm", "compile the solver once and keep it in the cache"),
     "serve": ("bridge.serve", "main", "answer the add-on on stdin and stdout"),

@@ -58,6 +58,7 @@ def make_predictor(name: str, device: str = "auto", weights: Path | None = None)
         return MultiViewPredictor(weights or WEIGHTS, device)
     if name == "david":
         from .david import DavidPredictor
+        from .sessions import weights_folder
 
-        return DavidPredictor(weights or WEIGHTS / "david", device)
+        return DavidPredictor(weights or weights_folder("david"), device)
     raise ValueError(f"There is no normal predictor '{name}'; choose network or david.")

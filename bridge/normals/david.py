@@ -1,12 +1,13 @@
 """DAViD's single-view normal and foreground models (Microsoft, MIT) through the same interface.
 
-Their ONNX files are not part of the product: the user fetches them into a folder. Interface of both: one input
-(1, 3, 512, 512), BGR in 0..1; normals (1, 3, 512, 512), foreground (1, 1, 512, 512).
+Their ONNX files are not part of the product: `python -m bridge weights david` fetches them on request. Interface of
+both: one input (1, 3, 512, 512), BGR in 0..1; normals (1, 3, 512, 512), foreground (1, 1, 512, 512).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,12 @@ from ..cameras import Camera
 from ..errors import Cancelled
 from . import NormalMap
 from .multiview import resized
-from .sessions import run, session, sha256
+from .sessions import checked, run, session, sha256
 from .warp import map_camera
 
 NORMAL_FILE, FOREGROUND_FILE = "normal-model-vitl16_384.onnx", "foreground-segmentation-model-vitl16_384.onnx"
 INPUT = 512  # pixels
-AXES = np.array([1.0, 1.0, 1.0], np.float32)  # the model's axes are ours: x right, y up, z to the camera
+RECORD = "david.json"  # written by the fetch; with it the checksums are checked
 
 
 class DavidPredictor:
@@ -29,7 +30,12 @@ class DavidPredictor:
     def __init__(self, folder: Path, device: str = "auto") -> None:
         file = folder / NORMAL_FILE
         if not file.is_file():
-            raise ValueError(f"DAViD's normal model {NORMAL_FILE} is not in {folder}; fetch it or choose the network.")
+            raise ValueError(
+                f"DAViD's {NORMAL_FILE} is not in {folder}; fetch it ('python -m bridge weights david') "
+                "or choose the network."
+            )
+        if (folder / RECORD).is_file():
+            checked(folder, RECORD)
         self.normal = session(file, device)
         foreground = folder / FOREGROUND_FILE
         self.foreground = session(foreground, device) if foreground.is_file() else None
@@ -57,12 +63,13 @@ class DavidPredictor:
                 raise Cancelled
             maps.append(self._one(image, map_camera(camera, size), mask, cancelled))
             progress(len(maps), len(images))
-        return maps
+        signs = axis_signs(maps)
+        return [replace(m, normals=m.normals * signs) for m in maps]
 
     def _one(self, image: np.ndarray, target: Camera, mask: np.ndarray | None, cancelled) -> NormalMap:
         square, box = padded(image, INPUT)
         feed = np.ascontiguousarray(square[None, :, :, ::-1].transpose(0, 3, 1, 2))
-        normals = _run(self.normal, feed, cancelled).transpose(1, 2, 0) * AXES
+        normals = _run(self.normal, feed, cancelled).transpose(1, 2, 0)
         matte = mask if mask is not None else unpadded(_run(self.foreground, feed, cancelled)[0], box, target)
         matte = resized(matte, target).clip(0, 1)
         normals = unpadded(normals, box, target)
@@ -70,6 +77,26 @@ class DavidPredictor:
         matte = np.where((matte > 0.02) & (length[..., 0] > 1e-3), matte, 0).astype(np.float32)
         normals = np.where(matte[..., None] > 0, normals / np.maximum(length, 1e-6), 0).astype(np.float32)
         return NormalMap(target, normals, matte, None)
+
+
+def axis_signs(maps: Sequence[NormalMap]) -> np.ndarray:
+    """Signs [3] that make the model's axes ours (x right, y up, z to the camera), from the pictures themselves.
+
+    Every surface turns away at its outline, so on the matte's rim normals lean outward; and all that is seen faces the
+    camera. A sign is changed only where the views agree that it is wrong.
+    """
+    import cv2
+
+    lean, strength, facing = np.zeros(2), 1e-9, 0.0
+    for m in maps:
+        soft = cv2.GaussianBlur(m.matte, (0, 0), max(1.0, 0.01 * m.matte.shape[1]))
+        outward = -np.stack([cv2.Sobel(soft, cv2.CV_32F, 1, 0), -cv2.Sobel(soft, cv2.CV_32F, 0, 1)], -1)
+        rim = (m.matte > 0.5)[..., None]
+        lean += (outward * m.normals[..., :2] * rim).sum((0, 1))
+        strength += float((np.abs(outward) * np.abs(m.normals[..., :2]) * rim).sum() / 2)
+        facing += float(m.normals[..., 2].sum())
+    wrong = np.array([lean[0] < -0.3 * strength, lean[1] < -0.3 * strength, facing < 0])
+    return np.where(wrong, -1, 1).astype(np.float32)
 
 
 def _run(model, feed: np.ndarray, cancelled: Callable[[], bool]) -> np.ndarray:  # [c, h, w]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -77,7 +79,8 @@ def run(model, feed: Mapping[str, np.ndarray], cancelled: Callable[[], bool]) ->
 
 
 def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def checked(folder: Path, record_name: str) -> dict:
@@ -99,3 +102,17 @@ def checked(folder: Path, record_name: str) -> dict:
                 "both from the release."
             )
     return record
+
+
+def weights_folder(name: str) -> Path:
+    """Where a fetched set lies: SKULLPTOR_WEIGHTS/NAME or the user's data folder."""
+    root = os.environ.get("SKULLPTOR_WEIGHTS")
+    if root:
+        return Path(root) / name
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library/Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local/share"))
+    return base / "skullptor" / "weights" / name

@@ -1,4 +1,4 @@
-"""DAViD's interface with a stand-in ONNX model of the same signature: it answers 2 * BGR - 1."""
+"""DAViD's interface with a stand-in ONNX model of the same signature: it answers 2 * BGR - 1, the foreground R."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def stand_in(path, channels: int) -> None:
     shape = [1, 3, 512, 512]
     scale = numpy_helper.from_array(np.float32(2 if channels == 3 else 1), "scale")
     shift = numpy_helper.from_array(np.float32(-1 if channels == 3 else 0), "shift")
-    starts, ends = (numpy_helper.from_array(np.array([v], np.int64), n) for v, n in ((0, "from"), (channels, "to")))
+    starts, ends = (numpy_helper.from_array(np.array([v], np.int64), n) for v, n in ((3 - channels, "from"), (3, "to")))
     axis = numpy_helper.from_array(np.array([1], np.int64), "axis")
     nodes = [
         helper.make_node("Mul", ["input", "scale"], ["scaled"]),
@@ -45,7 +45,7 @@ def camera(width: int, height: int) -> Camera:
 def picture(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     """An image whose BGR encodes a smooth field of unit normals."""
     u, v = np.meshgrid(np.linspace(-0.6, 0.6, width), np.linspace(-0.6, 0.6, height))
-    normals = np.stack([u, v, np.sqrt(1 - u**2 - v**2)], -1)
+    normals = np.stack([u, -v, np.sqrt(1 - u**2 - v**2)], -1)  # left leans left, above leans up
     return (0.5 + 0.5 * normals)[..., ::-1].astype(np.float32).copy(), normals.astype(np.float32)
 
 
