@@ -6,12 +6,18 @@ Both gaits of the operator, modal and blocking, drive the same steps.
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from ..bridge import protocol
+from . import result_file, run_files
 from . import worker as workers
+from .capture_draft import CaptureDraft
 from .worker import Worker, WorkerError
 
 RUNNING, FINISHED, FAILED, CANCELLED = "RUNNING", "FINISHED", "FAILED", "CANCELLED"
@@ -26,6 +32,7 @@ class Job:
     output: Path
     settings: protocol.JobSettings
     worker: Worker
+    draft: CaptureDraft | None = None  # what is to be written as the capture first
     title: str = "Reconstruct Head"  # of the button that started it
     state: str = RUNNING
     stage: str = "Starting the bridge"
@@ -34,6 +41,7 @@ class Job:
     eta_s: float | None = None
     preview: str = ""  # path of the newest, set anew for each
     result: protocol.Result | None = None
+    arrays: dict[str, np.ndarray] | None = None  # of a finished mesh
     warnings: list[protocol.Warning] = field(default_factory=list)
     error: WorkerError | None = None
     finishing: bool = False
@@ -41,6 +49,12 @@ class Job:
     started: float = field(default_factory=time.monotonic)
     sent: bool = False
     _terminated: bool = False
+    _errand: threading.Thread | None = None  # what the disk is asked for, so that the window never waits for it
+    _trouble: WorkerError | None = None
+
+    def __post_init__(self) -> None:
+        if self.draft is not None:
+            self._go(self._write_capture)
 
     @property
     def can_finish(self) -> bool:
@@ -61,16 +75,21 @@ class Job:
             return []
         try:
             messages = self.worker.poll()
-            if self.worker.greeted and not self.sent:
+            busy = self._errand is not None and self._errand.is_alive()
+            if self._trouble is not None and not busy:
+                raise self._trouble
+            if self.cancelled_at is not None and not self.sent and not busy:
+                self.state = CANCELLED  # the bridge never heard of it, and stays for the next one
+            elif self.worker.greeted and not self.sent and not busy:
                 self.sent = True
                 self.worker.send(protocol.Run(self.id, str(self.capture), str(self.output), self.settings))
-                if self.cancelled_at is not None:
-                    self.worker.send(protocol.Cancel(self.id))
         except WorkerError as error:
             self._end(error)
             return []
         for message in messages:
             self._take(message)
+        if self.arrays is not None:
+            self.state = CANCELLED if self.cancelled_at is not None else FINISHED
         self._escalate()
         return messages
 
@@ -98,14 +117,38 @@ class Job:
         if self.cancelled_at is not None:
             self.state, self.error = CANCELLED, None
         elif self.error is None and ok and self.result is not None:
-            self.state = FINISHED
+            if self.settings.stage == "mesh":
+                self.stage = "Reading the head"
+                self._go(self._read_result)  # step() sees its end
+            else:
+                self.state = FINISHED
         else:
             cure = f"The bridge's log is '{self.worker.log}'."
             self.error = self.error or WorkerError("no-result", "The bridge ended without a result.", cure)
             self.state = FAILED
 
+    def _go(self, what: Callable[[], None]) -> None:
+        self._errand = threading.Thread(target=what, daemon=True, name="skullptor-files")
+        self._errand.start()
+
+    def _write_capture(self) -> None:
+        try:
+            self.draft.write(self.capture)
+        except OSError as error:
+            self._trouble = run_files.unwritable(self.capture.parent, error)
+        except Exception as error:  # or the job would wait for ever
+            self._trouble = WorkerError("output", f"The capture cannot be written: {error}.", "Please report it.")
+
+    def _read_result(self) -> None:
+        try:
+            self.arrays = result_file.load(Path(self.result.path))
+        except Exception as error:  # or the job would wait for ever
+            sentence = f"The result '{self.result.path}' cannot be read: {error}."
+            self._trouble = WorkerError("no-result", sentence, "Run it again; is the disk full?")
+
     def _end(self, error: WorkerError) -> None:
-        workers.discard(self.worker)
+        if error is not self._trouble:  # a full disk is no fault of the bridge
+            workers.discard(self.worker)
         if self.cancelled_at is not None:
             self.state = CANCELLED
         else:
@@ -144,3 +187,5 @@ class Job:
         if self.running:
             self.state = CANCELLED
             workers.discard(self.worker)
+            if self._errand is not None:
+                self._errand.join(1.0)  # or it would write into a folder that is being removed

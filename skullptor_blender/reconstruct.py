@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from pathlib import Path
 
 import bpy
 
@@ -68,7 +67,7 @@ def survey(context: bpy.types.Context, values: dict) -> scene_capture.Survey:
 
 
 def begin(context: bpy.types.Context, values: dict, bridge_python: str = "") -> tuple[Job, list[Finding]]:
-    """Check, write the capture, start the bridge. Raises WorkerError; then nothing is left behind."""
+    """Check, read the scene, start the bridge. Raises WorkerError; then nothing is left behind."""
     found = survey(context, values)
     if found.errors:
         first = found.errors[0]
@@ -89,29 +88,20 @@ def begin(context: bpy.types.Context, values: dict, bridge_python: str = "") -> 
     folder = run_files.new_run(root)
     try:
         scene = context.scene.skullptor
-        try:
-            capture = scene_capture.write(
-                folder / "capture", found.usable, context.scene, scene.normals_axes, scene.normals_max
-            )
-        except OSError as error:
-            raise run_files.unwritable(folder, error) from None
+        draft = scene_capture.draft(found.usable, context.scene, scene.normals_axes, scene.normals_max)
         bridge = worker.warm_worker(interpreter, preferences.ROOT, root)
     except WorkerError:
         run_files.drop(folder)
         raise
-    job = Job(folder.name, capture, folder / "output", settings, bridge)
+    job = Job(folder.name, folder / "capture", folder / "output", settings, bridge, draft)
     return job, [finding for finding in found.findings if finding.severity == scene_capture.WARNING]
 
 
 def complete(context: bpy.types.Context, scene_name: str, job: Job, findings: list[Finding]) -> session.Outcome:
-    """The finished job's mesh into the scene. Raises WorkerError; then the scene is as it was."""
+    """The finished job's mesh into the scene. The scene is changed in one go."""
     scene = bpy.data.scenes.get(scene_name) or context.scene
     view_layer = context.view_layer if scene == context.scene else scene.view_layers[0]
-    try:
-        arrays = scene_result.load(Path(job.result.path))
-    except (OSError, ValueError) as error:
-        sentence = f"The result '{job.result.path}' cannot be read: {error}."
-        raise WorkerError("no-result", sentence, "Run it again; is the disk full?") from None
+    arrays = job.arrays
     run = {
         "date": time.strftime("%Y-%m-%dT%H:%M:%S"),
         "seconds": round(job.elapsed, 1),

@@ -1,16 +1,9 @@
-"""The photograph of a camera: which one it is, how big, where it is drawn, and its copy for the capture.
-
-Files are copied (or linked) as they are. What lives only in Blender is written out: packed files byte for byte,
-painted and generated pictures as PNG.
-"""
+"""The photograph of a camera: which one it is, how big, where it is drawn, and what of it goes into the capture."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import struct
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +11,7 @@ import bpy
 import numpy as np
 
 from . import image_header
+from .capture_draft import Picture
 from .conventions import Placement
 from .reference_names import SUFFIXES, sequence_file
 
@@ -146,29 +140,16 @@ def _size_by_loading(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def place(source: Path, target: Path) -> Path:
-    """A link where the disk can, else a copy: nobody writes into a capture's pictures."""
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copyfile(source, target)
-    return target
-
-
-def write(reference: Reference, folder: Path, stem: str) -> Path:
-    """The picture's file in the capture. Raises OSError."""
+def picture_of(reference: Reference) -> Picture:
+    """What the capture needs of it, without Blender."""
     if reference.path is not None:
-        return place(reference.path, folder / f"{stem}{reference.path.suffix.lower()}")
+        return Picture(reference.path.suffix.lower(), source=reference.path)
     if reference.packed is not None:
         suffix = Path(reference.image.filepath or reference.image.name).suffix.lower()
         if suffix not in SUFFIXES:
             suffix = ".png" if reference.packed.startswith(b"\x89PNG") else ".jpg"
-        target = folder / f"{stem}{suffix}"
-        target.write_bytes(reference.packed)
-        return target
-    target = folder / f"{stem}.png"
-    target.write_bytes(png_of(pixels_of(reference.image)))
-    return target
+        return Picture(suffix, data=reference.packed)
+    return Picture(".png", pixels=pixels_of(reference.image))
 
 
 def pixels_of(image: bpy.types.Image) -> np.ndarray:
@@ -186,17 +167,3 @@ def pixels_of(image: bpy.types.Image) -> np.ndarray:
         colour = np.clip(rgba[..., :3], 0, 1)
         rgba[..., :3] = np.where(colour <= 0.0031308, 12.92 * colour, 1.055 * colour ** (1 / 2.4) - 0.055)
     return (np.clip(rgba, 0, 1) * 255 + 0.5).astype(np.uint8)
-
-
-def png_of(rgba: np.ndarray) -> bytes:
-    """A PNG of bytes [H, W, 4]; without its alpha when that is 1 everywhere, because an alpha channel is a mask."""
-    channels = 3 if rgba[..., 3].min() == 255 else 4
-    rows = np.ascontiguousarray(rgba[..., :channels]).reshape(rgba.shape[0], -1)
-    raw = b"".join(b"\0" + row.tobytes() for row in rows)
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", rgba.shape[1], rgba.shape[0], 8, 2 if channels == 3 else 6, 0, 0, 0)
-    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(raw, 3)), chunk(b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)

@@ -6,9 +6,6 @@ them at the current frame: constraints, parents, scale, shift, any sensor fit, a
 
 from __future__ import annotations
 
-import json
-import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +13,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from . import conventions, preflight, reference_image, reference_names
+from . import conventions, preflight, reference_image
+from .capture_draft import CaptureDraft, DraftView, Picture
 from .preflight import ERROR, INFO, WARNING, Finding, ViewRecord
 from .reference_image import Reference
 
@@ -181,6 +179,27 @@ def read_mask(view: SceneView, ob: bpy.types.Object, frame: int, masks: referenc
         view.mask = Reference(path.name, path)
 
 
+def draft(
+    views: Sequence[SceneView], scene: bpy.types.Scene, normals_axes: str = "opengl", normals_max: int = 65535
+) -> CaptureDraft:
+    """All that the capture needs from Blender; it can be written without it."""
+
+    def picture(reference: Reference | None) -> Picture | None:
+        return None if reference is None else reference_image.picture_of(reference)
+
+    found = [
+        DraftView(
+            view.record,
+            picture(view.reference),
+            picture(view.mask),
+            view.normals and Picture(view.normals.suffix.lower(), source=view.normals),
+        )
+        for view in views
+    ]
+    unit_mm = 1000.0 * scene.unit_settings.scale_length
+    return CaptureDraft(scene.name, unit_mm, found, {"axes": normals_axes, "max": normals_max})
+
+
 def write(
     folder: Path,
     views: Sequence[SceneView],
@@ -189,50 +208,7 @@ def write(
     normals_max: int = 65535,
 ) -> Path:
     """Write the capture folder; it appears under its name only when it is whole. Raises OSError."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f"{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        temporary.mkdir()
-        used: set[str] = set()
-        body = {
-            "schema": 1,
-            "name": scene.name,
-            "unit_mm": 1000.0 * scene.unit_settings.scale_length,
-            "views": [_write_view(temporary, view, used) for view in views],
-            "normals_encoding": {"axes": normals_axes, "max": normals_max},
-        }
-        text = json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False)
-        (temporary / "capture.json").write_text(text, encoding="utf-8")
-        temporary.replace(folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    return folder
+    return draft(views, scene, normals_axes, normals_max).write(folder)
 
 
-def _write_view(folder: Path, view: SceneView, used: set[str]) -> dict:
-    record = view.record
-    stem = reference_names.file_stem(record.name, used)
-    (folder / "images").mkdir(exist_ok=True)
-    image = reference_image.write(view.reference, folder / "images", stem)
-    files = {}
-    for kind, source in (("mask", view.mask), ("normals", view.normals and Reference("", view.normals))):
-        files[kind] = None
-        if source is not None:
-            sub = folder / ("masks" if kind == "mask" else "normals")
-            sub.mkdir(exist_ok=True)
-            files[kind] = reference_image.write(source, sub, stem).relative_to(folder).as_posix()
-    return {
-        "name": record.name,
-        "image": image.relative_to(folder).as_posix(),
-        **files,
-        "width": record.width,
-        "height": record.height,
-        "K": record.K.tolist(),
-        "R": record.R.tolist(),
-        "t": record.t.tolist(),
-        "distortion": None,
-    }
-
-
-__all__ = ["ERROR", "INFO", "WARNING", "SceneView", "Survey", "cameras", "survey", "write"]
+__all__ = ["ERROR", "INFO", "WARNING", "SceneView", "Survey", "cameras", "draft", "survey", "write"]

@@ -1,31 +1,18 @@
-"""Result files -> object, collection, attributes: the only writer of meshes. All in one go, so it is one undo step."""
+"""Results -> object, collection, attributes: the only writer of meshes. All in one go, so it is one undo step."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import bpy
 import numpy as np
+
+from .result_file import edges_of
 
 COLLECTION = "Skullptor"
 MARK = "skullptor_version"  # custom property that tells our objects; names may be changed by anyone
 COLOR = "color"  # name of the colour attribute
 ATTRIBUTES = {"view_count": "INT", "confidence": "FLOAT", "normal_error": "FLOAT"}
-
-
-def load(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a result. Raises OSError or ValueError."""
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    vertices, faces = arrays.get("vertices"), arrays.get("faces")
-    if vertices is None or faces is None or vertices.ndim != 2 or faces.ndim != 2 or not len(faces):
-        raise ValueError("it holds no mesh")
-    if vertices.shape[1] != 3 or faces.shape[1] != 3 or not np.isfinite(vertices).all():
-        raise ValueError("its mesh is damaged")
-    if faces.min() < 0 or faces.max() >= len(vertices):
-        raise ValueError("its faces name vertices that are not there")
-    return arrays
 
 
 def is_result(ob: bpy.types.Object | None) -> bool:
@@ -56,23 +43,33 @@ def create(
 
 
 def make_mesh(name: str, arrays: Mapping[str, np.ndarray]) -> bpy.types.Mesh:
-    """A smooth shaded triangle mesh with the per-vertex attributes."""
+    """A smooth shaded triangle mesh with the per-vertex attributes.
+
+    Filled through the attributes that Blender keeps a mesh in, edges included: copies of memory, where the same
+    properties of vertices and loops go element by element (100,000 vertices: 10 ms instead of 60).
+    """
     vertices, faces = arrays["vertices"], arrays["faces"]
+    edges, corner_edges = (arrays[key] for key in ("edges", "corner_edges")) if "edges" in arrays else edges_of(faces)
     mesh = bpy.data.meshes.new(name)
     mesh.vertices.add(len(vertices))
-    mesh.vertices.foreach_set("co", np.ascontiguousarray(vertices, np.float32).ravel())
+    mesh.edges.add(len(edges))
     mesh.loops.add(3 * len(faces))
-    mesh.loops.foreach_set("vertex_index", np.ascontiguousarray(faces, np.int32).ravel())
     mesh.polygons.add(len(faces))
     mesh.polygons.foreach_set("loop_start", np.arange(0, 3 * len(faces), 3, dtype=np.int32))
-    mesh.polygons.foreach_set("use_smooth", np.ones(len(faces), bool))
-    mesh.update(calc_edges=True)
+
+    def fill(attribute: str, field: str, values: np.ndarray, dtype: type) -> None:
+        mesh.attributes[attribute].data.foreach_set(field, np.ascontiguousarray(values, dtype).ravel())
+
+    fill("position", "vector", vertices, np.float32)
+    fill(".edge_verts", "value", edges, np.int32)
+    fill(".corner_vert", "value", faces, np.int32)
+    fill(".corner_edge", "value", corner_edges, np.int32)
+    mesh.shade_smooth()
     for key, kind in ATTRIBUTES.items():
         values = arrays.get(key)
         if values is not None and values.shape == (len(vertices),):
-            attribute = mesh.attributes.new(key, kind, "POINT")
-            dtype = np.int32 if kind == "INT" else np.float32
-            attribute.data.foreach_set("value", np.ascontiguousarray(values, dtype))
+            mesh.attributes.new(key, kind, "POINT")
+            fill(key, "value", values, np.int32 if kind == "INT" else np.float32)
     colors = arrays.get("color")
     if colors is not None and colors.shape == (len(vertices), 3):
         paint(mesh, colors)

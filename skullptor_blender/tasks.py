@@ -10,10 +10,13 @@ import time
 
 import bpy
 
-from . import operators, session
+from . import redraw, session
 from .job import CANCELLED, FINISHED
 from .text import progress_line, status_line
 from .worker import WorkerError
+
+TICK = 0.1  # seconds between looks at the job
+BLOCKING_TICK = 0.02
 
 
 class Task:
@@ -21,6 +24,8 @@ class Task:
 
     job = None
     timer = None
+    shown = ""  # the words about the job that stand in the window
+    done_text = "{}"  # what is reported of the outcome's text
     browsed = False  # the file browser, not a script, calls execute
 
     @classmethod
@@ -53,9 +58,9 @@ class Task:
         if self.job is None:
             return self.end(context)
         manager = context.window_manager
-        self.timer = manager.event_timer_add(operators.TICK, window=context.window)
+        self.timer = manager.event_timer_add(TICK, window=context.window)
         manager.modal_handler_add(self)
-        operators.redraw_panels(context)
+        redraw.panels(context)
         return {"RUNNING_MODAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -73,7 +78,7 @@ class Task:
                 if bpy.app.background and line != said:
                     said = line
                     print(line, flush=True)
-                time.sleep(operators.BLOCKING_TICK)
+                time.sleep(BLOCKING_TICK)
             except KeyboardInterrupt:
                 if self.job.cancelled_at is not None:
                     self.job.abandon()
@@ -83,7 +88,7 @@ class Task:
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type == "ESC" and event.value == "PRESS":
             self.job.cancel()
-            operators.redraw_panels(context)
+            redraw.panels(context)
             return {"RUNNING_MODAL"}
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
@@ -91,10 +96,18 @@ class Task:
         if not self.job.running:
             self.close(context)
             return self.end(context)
-        if messages or self.job.cancelled_at is not None:
-            operators.redraw_panels(context)
-            context.workspace.status_text_set(status_line(self.job))
+        if messages:
+            self.follow_up(context, messages)
+        line = status_line(self.job)
+        if line != self.shown:  # a redraw costs, so there is one only for other words
+            self.shown = line
+            redraw.panels(context)
+            if context.workspace is not None:
+                context.workspace.status_text_set(line)
         return {"PASS_THROUGH"}
+
+    def follow_up(self, context: bpy.types.Context, messages: list) -> None:
+        """In a window: what else is to be shown of the news."""
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender loads another file or quits: no time to wait, no scene to change."""
@@ -126,7 +139,7 @@ class Task:
             if not session.quiet:
                 for warning in session.outcome.warnings:
                     self.report({"WARNING"}, warning)
-                self.report({"INFO"}, session.outcome.text)
+                self.report({"INFO"}, self.done_text.format(session.outcome.text))
             return {"FINISHED"}
         if job.state != CANCELLED and (outcome := self.rescue(context, job.error)):
             session.outcome = outcome
@@ -155,4 +168,4 @@ class Task:
             self.timer = None
         if context.workspace is not None:
             context.workspace.status_text_set(None)
-        operators.redraw_panels(context)
+        redraw.panels(context)

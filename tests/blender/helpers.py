@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from skullptor_extension.skullptor_blender import reference_image, scene_capture
+from skullptor_extension.skullptor_blender import capture_draft, scene_capture
 
 
 def photo(path: Path, width: int, height: int, value: int = 128) -> Path:
@@ -17,7 +17,7 @@ def photo(path: Path, width: int, height: int, value: int = 128) -> Path:
     rgba[..., 3] = 255
     rgba[0, 0, :3] = 255
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(reference_image.png_of(rgba))
+    path.write_bytes(capture_draft.png_of(rgba))
     return path
 
 

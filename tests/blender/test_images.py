@@ -7,7 +7,7 @@ import json
 import bpy
 import numpy as np
 import pytest
-from skullptor_extension.skullptor_blender import reference_image, scene_cameras, scene_capture
+from skullptor_extension.skullptor_blender import capture_draft, reference_image, scene_cameras, scene_capture
 
 from .helpers import photo, write_capture
 
@@ -167,7 +167,7 @@ def test_a_png_of_our_own_is_read_back_by_blender(tmp_path):
     rng = np.random.default_rng(0)
     rgba = rng.integers(0, 256, (7, 5, 4), np.uint8)
     path = tmp_path / "x.png"
-    path.write_bytes(reference_image.png_of(rgba))
+    path.write_bytes(capture_draft.png_of(rgba))
     image = bpy.data.images.load(str(path))
     image.alpha_mode = "CHANNEL_PACKED"
     np.testing.assert_array_equal(reference_image.pixels_of(image), rgba)

@@ -14,10 +14,10 @@ import pytest
 import skullptor_extension
 from skullptor_extension.bridge import protocol
 from skullptor_extension.skullptor_blender import (
+    capture_draft,
     conventions,
     operators,
-    preview,
-    reference_image,
+    result_file,
     run_files,
     scene_result,
     session,
@@ -240,7 +240,7 @@ def test_a_damaged_result(rig, monkeypatch, unchanged):
     def damaged(path):
         raise ValueError("its mesh is damaged")
 
-    monkeypatch.setattr(scene_result, "load", damaged)
+    monkeypatch.setattr(result_file, "load", damaged)
     unchanged()
     assert "cannot be read" in refused()
 
@@ -258,12 +258,12 @@ def test_a_full_disk(rig, monkeypatch, tmp_path, unchanged):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(reference_image, "place", full)
+    monkeypatch.setattr(capture_draft, "place", full)
     unchanged()
     said = refused()
     assert "No space left" in said
     assert session.outcome.code == "output"
-    assert list((tmp_path / "runs").iterdir()) == []
+    assert [path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()] == []
 
 
 def test_measured_normals_that_are_not_there(rig, unchanged):
@@ -292,9 +292,24 @@ class Modal:
     def __init__(self, **keywords):
         cls = operators.SKULLPTOR_OT_reconstruct_head
         self.reports = []
-        for name in ("begin", "end", "fail", "close", "modal", "cancel", "execute"):
+        names = [
+            "begin",
+            "start",
+            "end",
+            "take",
+            "rescue",
+            "drop",
+            "fail",
+            "close",
+            "modal",
+            "follow_up",
+            "cancel",
+            "execute",
+        ]
+        for name in names.split():
             setattr(self, name, getattr(cls, name).__get__(self))
         self.job = self.timer = None
+        self.shown, self.done_text = "", cls.done_text
         self.bridge_python = self.stored = ""
         self.properties = type("P", (), {"is_property_set": lambda self, name: False})()
 
@@ -403,17 +418,6 @@ def test_old_runs_go(tmp_path, monkeypatch):
         monkeypatch.setattr(run_files.time, "strftime", lambda _, s=second: f"20260101-00000{s}")
         made.append(run_files.new_run(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["mine", made[2].name, made[3].name])
-
-
-def test_the_preview_is_absent_in_background_and_its_shading_is_right():
-    assert not preview.show("/nowhere.npz")
-    corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, -1]], np.float32)
-    colours = preview.shade(corners, np.array([[0, 1, 2], [0, 2, 3]]))
-    assert colours.shape == (4, 4)
-    assert np.isfinite(colours).all()
-    up = preview.shade(corners, np.array([[0, 1, 2]]))[0, :3].sum()
-    down = preview.shade(corners, np.array([[0, 2, 1]]))[0, :3].sum()
-    assert up > down
 
 
 def test_register_twice():

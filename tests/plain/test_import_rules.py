@@ -52,6 +52,7 @@ def test_the_bridge_never_sees_blender(path):
 
 
 PURE = (
+    "capture_draft", "preview_reader", "result_file",
     "conventions", "preflight", "worker", "job", "text", "run_files", "image_header", "reference_names", "session",
     "environment", "setup", "errand", "report_table", "capture_formats", "upright",
 )  # fmt: skip
