@@ -292,20 +292,7 @@ class Modal:
     def __init__(self, **keywords):
         cls = operators.SKULLPTOR_OT_reconstruct_head
         self.reports = []
-        names = [
-            "begin",
-            "start",
-            "end",
-            "take",
-            "rescue",
-            "drop",
-            "fail",
-            "close",
-            "modal",
-            "follow_up",
-            "cancel",
-            "execute",
-        ]
+        names = "begin start end take rescue drop fail close modal follow_up cancel execute"
         for name in names.split():
             setattr(self, name, getattr(cls, name).__get__(self))
         self.job = self.timer = None
