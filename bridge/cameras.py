@@ -95,3 +95,27 @@ class Camera:
         """The camera after the world is mapped by x' = scale * rotation @ x + offset (depths scale too)."""
         R = self.R @ rotation.T
         return replace(self, R=R, t=scale * self.t - R @ offset)
+
+
+@dataclass(frozen=True, eq=False)
+class Similarity:
+    """A map between two worlds: x' = scale * rotation @ x + offset."""
+
+    scale: float
+    rotation: np.ndarray  # [3, 3]
+    offset: np.ndarray  # [3]
+
+    def points(self, points: np.ndarray) -> np.ndarray:  # [N, 3]
+        return self.scale * points @ self.rotation.T + self.offset
+
+    def camera(self, camera: Camera) -> Camera:
+        """The camera of the mapped world; its pictures stay the same."""
+        return camera.transformed(self.scale, self.rotation, self.offset)
+
+    def after(self, first: Similarity) -> Similarity:
+        """The similarity that does first, then this."""
+        return Similarity(
+            self.scale * first.scale,
+            self.rotation @ first.rotation,
+            self.scale * self.rotation @ first.offset + self.offset,
+        )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .cameras import Camera, Distortion
+from .cameras import Camera, Distortion, Similarity
 from .errors import BridgeError
 from .files import atomic
 
@@ -65,13 +65,18 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Capture:
-    """Photographs of one head with the cameras that took them. unit_mm: millimetres per world unit, None if unknown."""
+    """Photographs of one head with the cameras that took them. unit_mm: millimetres per world unit, None if unknown.
+
+    upright: how the rig's own world was mapped to this one, whose +Z is up and whose -Y is where the face looks
+    (upright.py); None where the world is the rig's own.
+    """
 
     name: str
     views: tuple[View, ...]
     unit_mm: float | None = None
     normals_encoding: NormalsEncoding = field(default_factory=NormalsEncoding)
     evaluation: Evaluation | None = None
+    upright: Similarity | None = None
     license: object = None
     attribution: object = None
     notes: object = None
@@ -125,6 +130,12 @@ def save(capture: Capture, folder: Path | str, file_name: str = "capture.json") 
                 for view in truth.views
             ],
         }
+    if capture.upright is not None:
+        body["upright"] = {
+            "scale": float(capture.upright.scale),
+            "rotation": capture.upright.rotation.tolist(),
+            "offset": capture.upright.offset.tolist(),
+        }
     body |= {key: getattr(capture, key) for key in _CARRIED if getattr(capture, key) is not None}
     target = folder / file_name
     with atomic(target) as temporary:
@@ -173,7 +184,7 @@ class _Reader:
         return body
 
     def capture(self, body: object) -> Capture:
-        keys = ("schema", "name", "unit_mm", "views", "normals_encoding", "evaluation", *_CARRIED)
+        keys = ("schema", "name", "unit_mm", "views", "normals_encoding", "evaluation", "upright", *_CARRIED)
         body = self.known(body, "the capture", keys)
         if body.get("schema") != SCHEMA:
             raise self.fail("the capture", f"has schema {body.get('schema')!r}, this version reads {SCHEMA}")
@@ -194,6 +205,7 @@ class _Reader:
             unit_mm=None if unit is None else float(unit),
             normals_encoding=self.encoding(body.get("normals_encoding"), "normals_encoding"),
             evaluation=None if truth is None else self.evaluation(truth),
+            upright=self.upright(body.get("upright")),
             **{key: body.get(key) for key in _CARRIED},
         )
 
@@ -229,6 +241,25 @@ class _Reader:
             mask_values=body.get("mask_values"),
         )
 
+    def upright(self, body: object) -> Similarity | None:
+        if body is None:
+            return None
+        body = self.known(body, "upright", ("scale", "rotation", "offset"))
+        scale = float(self.numbers(body, "scale", "upright", ()))
+        if scale <= 0:
+            raise self.fail("upright", "must give scale as a positive number")
+        rotation = self.rotation(body, "rotation", "upright")
+        return Similarity(scale, rotation, self.numbers(body, "offset", "upright", (3,)))
+
+    def rotation(self, body: dict, key: str, where: str) -> np.ndarray:  # [3, 3]
+        R = self.numbers(body, key, where, (3, 3))
+        if np.abs(R @ R.T - np.eye(3)).max() > ROTATION_TOLERANCE:
+            raise self.fail(where, f"must give {key} as a rotation (its rows are not orthonormal)")
+        if np.linalg.det(R) < 0:
+            raise self.fail(where, f"has a mirrored {key} (determinant -1): the camera's axes are flipped")
+        left, _, right = np.linalg.svd(R)  # the nearest rotation
+        return left @ right
+
     def encoding(self, body: object, where: str) -> NormalsEncoding:
         if body is None:
             return NormalsEncoding()
@@ -263,7 +294,8 @@ class _Reader:
             array = np.array(np.nan)
         if array.shape != shape or not np.isfinite(array).all():
             size = " x ".join(map(str, shape))
-            raise self.fail(where, f"must give {key} as {size} finite numbers")
+            what = f"{size} finite numbers" if shape else "a finite number"
+            raise self.fail(where, f"must give {key} as {what}")
         return array
 
     def camera(self, body: dict, name: str, where: str) -> Camera:
@@ -277,14 +309,9 @@ class _Reader:
             raise self.fail(where, "must give K as an upper triangular matrix with K[2][2] = 1")
         if K[0, 0] <= 0 or K[1, 1] <= 0:
             raise self.fail(where, "must give K with positive focal lengths")
-        R = self.numbers(body, "R", where, (3, 3))
-        if np.abs(R @ R.T - np.eye(3)).max() > ROTATION_TOLERANCE:
-            raise self.fail(where, "must give R as a rotation (its rows are not orthonormal)")
-        if np.linalg.det(R) < 0:
-            raise self.fail(where, "has a mirrored R (determinant -1): the camera's axes are flipped")
-        left, _, right = np.linalg.svd(R)  # the nearest rotation
+        R = self.rotation(body, "R", where)
         t = self.numbers(body, "t", where, (3,))
-        return Camera(name, K, left @ right, t, size[0], size[1], self.distortion(body.get("distortion"), where))
+        return Camera(name, K, R, t, size[0], size[1], self.distortion(body.get("distortion"), where))
 
     def distortion(self, body: object, where: str) -> Distortion | None:
         if body is None:

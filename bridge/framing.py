@@ -38,15 +38,53 @@ def nearest_point(origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
     return np.linalg.solve(A, np.einsum("nij,nj->i", projectors, origins))
 
 
+# what speaks against a direction being up, in shares of a full contradiction: pictures that lie on their side or stand
+# on their head in it, and cameras that look along it (people walk around a head more than they climb over it)
+ON_ITS_SIDE, ON_ITS_HEAD, LOOKS_ALONG = 0.3, 0.45, 0.5
+LEVEL_DEG = 10.0  # a picture this far off level counts as a full contradiction
+MOST_PAIRS = 40  # cameras that propose directions
+
+
 def rig_up(cameras: Sequence[Camera]) -> np.ndarray:  # [3]
-    """The direction most images call up; a few cameras on their side do not change it (geometric median)."""
-    ups = np.stack([camera.up for camera in cameras])
-    up = np.median(ups, axis=0)
-    for _ in range(20):
-        weights = 1.0 / np.maximum(np.linalg.norm(ups - up, axis=1), 1e-3)
-        up = (weights[:, None] * ups).sum(0) / weights.sum()
-    length = np.linalg.norm(up)
-    return up / length if length > 1e-3 else ups[0]
+    """The direction that stands for up: the horizons of the pictures lie across it, in landscape or in portrait.
+
+    A camera that looks down steeply has an image up far from the world's, but a level horizon still. So every two
+    cameras propose the normal of two of their image axes; the one that most pictures are level in wins, pictures on
+    their side or head and cameras that look along it speak against it. Cameras that are rolled freely are outvoted.
+    """
+    R = np.stack([camera.R for camera in cameras])
+    chosen = R[np.linspace(0, len(R) - 1, min(len(R), MOST_PAIRS)).round().astype(int)]
+    axes = chosen[:, :2].reshape(-1, 3)
+    first, second = np.triu_indices(len(axes), 1)
+    proposals = np.cross(axes[first], axes[second])
+    proposals = np.concatenate([proposals, -R[:, 1].mean(0, keepdims=True)])
+    length = np.linalg.norm(proposals, axis=1)
+    proposals = proposals[length > 0.05] / length[length > 0.05, None]
+    if not len(proposals):
+        return -R[0, 1]
+    proposals = np.concatenate([proposals, -proposals])
+    across, along = proposals @ R[:, 0].T, proposals @ -R[:, 1].T  # [P, n]: to the image's right, to its top
+    turns = np.arctan2(across, along)
+    quarters = np.round(turns / (np.pi / 2))
+    off_level = np.minimum(np.abs(turns - quarters * np.pi / 2) / np.radians(LEVEL_DEG), 1.0)
+    rolled = np.choose(np.abs(quarters).astype(int), (0.0, ON_ITS_SIDE, ON_ITS_HEAD))
+    # seen from straight above a picture says nothing about up
+    against = np.hypot(across, along) * (off_level + rolled) + LOOKS_ALONG * (proposals @ R[:, 2].T) ** 2
+    best = int(np.argmin(against.mean(1)))
+    return _levelled(proposals[best], R, quarters[best], off_level[best])
+
+
+def _levelled(up: np.ndarray, R: np.ndarray, quarters: np.ndarray, off_level: np.ndarray) -> np.ndarray:  # [3]
+    """The direction near up that the horizons of all level pictures are most perpendicular to (least squares)."""
+    level = off_level < 1
+    if not level.any():
+        return up
+    sideways = quarters[level].astype(int) % 2 == 1
+    horizons = np.where(sideways[:, None], R[level, 1], R[level, 0])
+    # few cameras side by side leave the tilt towards them open: a small pull keeps it where the vote put it
+    system = horizons.T @ horizons / len(horizons) + 0.01 * (np.eye(3) - np.outer(up, up))
+    found = np.linalg.eigh(system)[1][:, 0]
+    return found if found @ up > 0 else -found
 
 
 def head_frame(cameras: Sequence[Camera], boxes: np.ndarray | None = None) -> HeadFrame:

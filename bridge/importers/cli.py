@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from .. import capture as captures
+from .. import upright
 from ..errors import BridgeError
 from . import FORMATS, read
 from .export import WRITERS
@@ -37,12 +39,18 @@ def import_main(argv: list[str]) -> int:
         help="where the calibration puts the centre of the first pixel, if not where the format does (0.5); "
         "0 for numbers that come straight from OpenCV",
     )
+    add_upright(parser, default=False)
     parser.add_argument("--replace", action="store_true", help="write over an earlier import")
     options = parser.parse_args(argv)
 
     def run() -> None:
         rig = half_pixel(read(options.format, options.source, options.images, options.masks), 0.5 - options.first_pixel)
-        capture = write(rig, options.output, options.unit_mm, options.replace)
+        unit_mm = options.unit_mm if options.unit_mm is not None else rig.unit_mm
+        turn = None
+        if options.upright:
+            cameras = [view.camera for view in rig.views]
+            turn = partial(upright.apply, turn=upright.similarity(cameras, options.front, unit_mm))
+        capture = write(rig, options.output, unit_mm, options.replace, turn)
         unit = "of unknown size" if capture.unit_mm is None else f"= {capture.unit_mm:g} mm"
         masks = sum(view.mask is not None for view in capture.views)
         with_masks = f", {masks} with masks" if masks else ""
@@ -53,6 +61,17 @@ def import_main(argv: list[str]) -> int:
             print(f"Note: {len(capture.views) - masks} views have no mask in '{options.masks}'.", file=sys.stderr)
 
     return _guarded(run)
+
+
+def add_upright(parser: argparse.ArgumentParser, default: bool) -> None:
+    parser.add_argument(
+        "--upright",
+        action=argparse.BooleanOptionalAction,
+        default=default,
+        help="stand the rig upright: +Z up, the face towards -Y (Blender's front view), the head at the origin, in metres "
+        f"where the scale is known (default: {'yes' if default else 'no, the world stays as it is'})",
+    )
+    parser.add_argument("--front", metavar="NAME", help="with --upright: the view that shows the face from the front")
 
 
 def export_main(argv: list[str]) -> int:

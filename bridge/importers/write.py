@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import os
 import re
 import shutil
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from .. import capture as captures
 from ..capture import Capture, View
 from ..errors import BridgeError
-from ..files import atomic, claim_folder
+from ..files import atomic, claim_folder, unwritable
 from .records import Rig
 
 FORBIDDEN = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 
 
-def write(rig: Rig, folder: Path, unit_mm: float | None = None, replace_capture: bool = False) -> Capture:
-    """The capture as it is read back from the folder. Raises BridgeError."""
+def write(
+    rig: Rig,
+    folder: Path,
+    unit_mm: float | None = None,
+    replace_capture: bool = False,
+    turn: Callable[[Capture], Capture] | None = None,
+    more: Callable[[Path], None] | None = None,
+) -> Capture:
+    """The capture as it is read back from the folder. Raises BridgeError.
+
+    turn: a last change of the capture before it is saved, such as upright.apply. more: writes further files into the
+    folder. A new folder appears whole or not at all.
+    """
     if not rig.views:
         raise BridgeError("import", "No camera with a pose was found.", *rig.notes[:1])
     _same_image_twice(rig.views)
@@ -30,16 +43,39 @@ def write(rig: Rig, folder: Path, unit_mm: float | None = None, replace_capture:
             f"'{folder}' holds a capture already.",
             "Choose another folder, or add --replace to write it anew.",
         )
-    claim_folder(folder)
-    views = []
-    for view, name in zip(rig.views, _names(rig.views)):
-        image = _place(view.image, folder / "images" / f"{name}{view.image.suffix.lower()}")
-        mask = view.mask and _place(view.mask, folder / "masks" / f"{name}{view.mask.suffix.lower()}")
-        views.append(View(replace(view.camera, name=name), image, mask))
-    unit = unit_mm if unit_mm is not None else rig.unit_mm
-    notes = list(rig.notes) or None
-    captures.save(Capture(folder.resolve().name, tuple(views), unit, notes=notes), folder)
+    with _whole(folder) as place:
+        views = []
+        for view, name in zip(rig.views, _names(rig.views)):
+            image = _place(view.image, place / "images" / f"{name}{view.image.suffix.lower()}")
+            mask = view.mask and _place(view.mask, place / "masks" / f"{name}{view.mask.suffix.lower()}")
+            views.append(View(replace(view.camera, name=name), image, mask))
+        unit = unit_mm if unit_mm is not None else rig.unit_mm
+        capture = Capture(folder.resolve().name, tuple(views), unit, notes=list(rig.notes) or None)
+        if more is not None:
+            more(place)
+        captures.save(capture if turn is None else turn(capture), place)
     return captures.load(folder)
+
+
+@contextlib.contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """A folder to write to that takes its name when the block ends well; one that holds files is written in place."""
+    if folder.is_dir() and any(folder.iterdir()):
+        claim_folder(folder)
+        yield folder
+        return
+    partial = folder.resolve().with_name(f".{folder.resolve().name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed
+    claim_folder(partial)
+    try:
+        yield partial
+        if folder.is_dir():
+            folder.rmdir()
+        partial.rename(folder.resolve())
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _same_image_twice(views: tuple[View, ...]) -> None:

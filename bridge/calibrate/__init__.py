@@ -1,0 +1,9 @@
+"""Photographs -> capture: structure from motion through COLMAP's own library, pycolmap (BSD licence).
+
+photographs.py  which files, their EXIF, turned the way they were taken
+database.py     cameras, images, features and matches in COLMAP's database
+motion.py       poses and points from them, and who failed and why
+metric.py       the scale from a known length
+report.py       what is told to the user
+cli.py          python -m bridge calibrate | scale
+"""

@@ -1,0 +1,259 @@
+"""Structure from motion: poses of the photographs and points they share, with an account of who failed and why.
+
+COLMAP's incremental mapper (Schoenberger and Frahm 2016) on exhaustive matches. Photographs that did not join are
+matched again, harder (guided along epipolar lines), and the mapping repeated: wide baselines between 13 photographs
+join so, and easy sets do not pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+
+from ..cameras import Camera
+from ..importers.colmap_models import Lens, model
+from ..reporter import Reporter
+from .database import MIN_INLIERS, Matching, Pair, Session, best_partners, find_features, inliers, match, register
+from .photographs import Photograph
+
+HARDER = Matching(guided=True, ratio=0.85)
+FEW_FEATURES = 300  # a sharp photograph of a head has thousands
+MIN_POINTS = 12  # a photograph held by fewer points is not believed
+MAX_ERROR_PX = 4.0  # nor one whose points lie further off on average
+# the principal point is solved for only where this many photographs share it: with fewer it drifts with the pose
+PRINCIPAL_POINT_FROM = 10
+
+SHARES = {
+    "Reading photographs": 0.01,
+    "Finding features": 0.42,
+    "Matching": 0.27,
+    "Solving the cameras": 0.06,
+    "Matching again": 0.18,
+    "Solving again": 0.04,
+    "Writing": 0.02,
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user may choose. shared: one lens for photographs of one kind (EXIF, size), or one for each."""
+
+    lens: str = "simple"  # a key of database.MODELS
+    shared: bool = True
+    focal_px: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """A photograph with its camera. points: how many it sees; error_px: their mean distance from where they project."""
+
+    photograph: Photograph
+    camera: Camera
+    group: int  # photographs of one number share their lens
+    features: int
+    points: int
+    error_px: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    photograph: Photograph
+    features: int
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """The rig in COLMAP's own world: arbitrary origin, turn and scale."""
+
+    joined: tuple[Joined, ...]
+    failed: tuple[Failed, ...]
+    points: np.ndarray  # [N, 3]
+    colors: np.ndarray  # [N, 3] uint8 sRGB
+    error_px: float  # mean over all observations
+
+
+def solve(
+    photographs: Sequence[Photograph], settings: Settings, masks: Path | None, work: Path, report: Reporter
+) -> Motion:
+    """Cameras of as many photographs as join one model; joined is empty where no two of them do.
+
+    All photographs lie in one folder. work: a folder for COLMAP's files.
+    """
+    pycolmap.logging.minloglevel = int(pycolmap.logging.Level.ERROR.value)
+    pycolmap.set_random_seed(settings.seed)
+    session = Session(work / "database.db", photographs[0].path.parent, masks, settings.seed)
+    groups = lens_groups(photographs, settings.shared)
+    register(session, photographs, groups, settings.lens, settings.focal_px)
+    names = [photograph.name for photograph in photographs]
+    report.begin("Finding features")
+    features = find_features(session, photographs, report)
+    report.begin("Matching")
+    match(session, list(combinations(names, 2)), Matching(), report)
+    report.begin("Solving the cameras")
+    models = _map(session, work / "first", len(names), report)
+    best = _largest(models)
+    missing = sorted(set(names) - _registered(best))
+    if missing and len(missing) < len(names):
+        report.begin("Matching again")
+        again = sorted({(a, b) for a, b in combinations(names, 2) if a in missing or b in missing})
+        match(session, again, HARDER, report)
+        report.begin("Solving again")
+        more = _map(session, work / "second", len(names), report)
+        if len(_registered(_largest(more))) > len(_registered(best)):
+            models, best = more, _largest(more)
+    if best is None:
+        return Motion((), _failures(photographs, features, inliers(session), [], set()), *_no_points(), 0.0)
+    _polish(best, groups, settings)
+    return _account(best, models, photographs, groups, features, inliers(session))
+
+
+def lens_groups(photographs: Sequence[Photograph], shared: bool) -> list[int]:
+    """A number for every photograph; equal numbers share their intrinsics."""
+    if not shared:
+        return list(range(len(photographs)))
+    numbers: dict[tuple[str, ...], int] = {}
+    return [numbers.setdefault(photograph.lens, len(numbers)) for photograph in photographs]
+
+
+def _map(session: Session, folder: Path, count: int, report: Reporter) -> list[pycolmap.Reconstruction]:
+    folder.mkdir()
+    options = pycolmap.IncrementalPipelineOptions()
+    options.random_seed = session.seed
+    options.mapper.random_seed = session.seed
+    options.triangulation.random_seed = session.seed
+    options.num_threads = 1  # sums in another order would give other last digits
+    options.extract_colors = True
+    options.min_model_size = 3
+    options.min_num_matches = MIN_INLIERS
+    options.mapper.init_min_num_inliers = 50
+    options.mapper.abs_pose_min_num_inliers = MIN_INLIERS
+    options.mapper.abs_pose_min_inlier_ratio = 0.15
+    done = 2
+
+    def joined() -> None:  # an exception from here ends the mapping
+        nonlocal done
+        done = min(done + 1, count)
+        report.step(done, count)
+
+    models = pycolmap.incremental_mapping(
+        str(session.database), str(session.images), str(folder), options=options, next_image_callback=joined
+    )
+    return [models[key] for key in sorted(models)]
+
+
+def _polish(reconstruction: pycolmap.Reconstruction, groups: Sequence[int], settings: Settings) -> None:
+    """A last adjustment of everything, with the principal point where enough photographs share it."""
+    options = pycolmap.BundleAdjustmentOptions()
+    options.print_summary = False
+    options.refine_principal_point = (
+        settings.shared and reconstruction.num_reg_images() / max(len(set(groups)), 1) >= PRINCIPAL_POINT_FROM
+    )
+    options.ceres.solver_options.num_threads = 1
+    options.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1
+    pycolmap.bundle_adjustment(reconstruction, options)
+    reconstruction.update_point_3d_errors()
+
+
+def _largest(models: Sequence[pycolmap.Reconstruction]) -> pycolmap.Reconstruction | None:
+    return max(models, key=lambda found: (found.num_reg_images(), found.num_points3D()), default=None)
+
+
+def _registered(reconstruction: pycolmap.Reconstruction | None) -> set[str]:
+    if reconstruction is None:
+        return set()
+    return {image.name for image in reconstruction.images.values() if image.has_pose}
+
+
+def _no_points() -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros((0, 3)), np.zeros((0, 3), np.uint8)
+
+
+def _account(
+    best: pycolmap.Reconstruction,
+    models: Sequence[pycolmap.Reconstruction],
+    photographs: Sequence[Photograph],
+    groups: Sequence[int],
+    features: Mapping[str, int],
+    common: Mapping[Pair, int],
+) -> Motion:
+    by_name = {image.name: image for image in best.images.values() if image.has_pose}
+    joined, weak, errors = [], set(), []
+    for photograph, group in zip(photographs, groups):
+        image = by_name.get(photograph.name)
+        if image is None:
+            continue
+        distances = _distances(best, image)
+        if len(distances) < MIN_POINTS or not distances.mean() <= MAX_ERROR_PX:
+            weak.add(photograph.name)
+            continue
+        lens = Lens(image.camera.model.name, photograph.width, photograph.height, np.array(image.camera.params))
+        K, distortion = model(lens, f"The lens of '{photograph.name}'")
+        pose = image.cam_from_world().matrix()
+        size = (photograph.width, photograph.height)
+        camera = Camera(photograph.path.stem, K, pose[:, :3].copy(), pose[:, 3].copy(), *size, distortion)
+        joined.append(Joined(photograph, camera, group, features[photograph.name], len(distances), float(distances.mean())))
+        errors.append(distances)
+    absent = [photograph for photograph in photographs if photograph.name not in {j.photograph.name for j in joined}]
+    others = [_registered(found) for found in models if found is not best]
+    points = [best.points3D[key] for key in sorted(best.points3D)]
+    return Motion(
+        tuple(joined),
+        _failures(absent, features, common, others, weak),
+        np.array([point.xyz for point in points]).reshape(-1, 3),
+        np.array([point.color for point in points], np.uint8).reshape(-1, 3),
+        float(np.concatenate(errors).mean()) if errors else 0.0,
+    )
+
+
+def _distances(best: pycolmap.Reconstruction, image: pycolmap.Image) -> np.ndarray:
+    """Pixels between each point that a photograph sees and where its camera projects it."""
+    seen = [point for point in image.points2D if point.has_point3D()]
+    if not seen:
+        return np.zeros(0)
+    world = np.array([best.points3D[point.point3D_id].xyz for point in seen])
+    projected = image.camera.img_from_cam(image.cam_from_world() * world)
+    return np.linalg.norm(np.asarray(projected) - np.array([point.xy for point in seen]), axis=1)
+
+
+def _failures(
+    absent: Sequence[Photograph],
+    features: Mapping[str, int],
+    common: Mapping[Pair, int],
+    others: Sequence[set[str]],
+    weak: set[str],
+) -> tuple[Failed, ...]:
+    return tuple(
+        Failed(photograph, features[photograph.name], _why(photograph.name, features, common, others, weak))
+        for photograph in absent
+    )
+
+
+def _why(
+    name: str,
+    features: Mapping[str, int],
+    common: Mapping[Pair, int],
+    others: Sequence[set[str]],
+    weak: set[str],
+) -> str:
+    if features[name] < FEW_FEATURES:
+        return f"only {features[name]} features: blurred, too dark, or its mask hides everything"
+    partners = best_partners(common, name)
+    if not partners:
+        return "it shares nothing with any other photograph: too far from its neighbours, or of something else"
+    count, best = partners[0]
+    if name in weak:
+        return f"too few of its points fit (it shares {count} with '{best}'): its pose would be a guess"
+    group = next((group for group in others if name in group), None)
+    if group is not None:
+        rest = ", ".join(f"'{other}'" for other in sorted(group - {name})[:3])
+        return f"it joined only {rest}{' ...' if len(group) > 4 else ''}: nothing links them to the others"
+    return f"it shares only {count} points with '{best}'" + (
+        " and less with every other photograph" if len(partners) > 1 else " and nothing with the others"
+    )

@@ -1,0 +1,152 @@
+"""The photographs of a calibration: which files they are, what their EXIF says, and turned the way they were taken.
+
+A capture's cameras describe the stored pixels (images.py ignores the EXIF orientation). A telephone stores portraits
+lying on their side with a tag; here they are turned once, so that Blender, the network and the user see a head upright.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, ImageOps, UnidentifiedImageError
+from PIL import Image as PillowImage
+
+from ..errors import BridgeError
+
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp"}
+FOREIGN = {".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".exr"}
+FULL_FRAME_DIAGONAL = float(np.hypot(36.0, 24.0))  # mm; "35 mm equivalent" compares diagonals (CIPA DCG-001)
+FEWEST, MOST = 3, 200
+JPEG_QUALITY = 97
+UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0}  # EXIF FocalPlaneResolutionUnit
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One file. focal_px is None where nothing is known; lens tells which photographs may share their intrinsics."""
+
+    path: Path
+    width: int
+    height: int
+    focal_px: float | None = None
+    lens: tuple[str, ...] = ()
+    turned: bool = False  # its EXIF orientation says that the stored pixels lie on their side
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def focal_mm35(self) -> float | None:
+        return None if self.focal_px is None else mm35_of(self.focal_px, self.width, self.height)
+
+
+def mm35_of(focal_px: float, width: int, height: int) -> float:
+    return focal_px * FULL_FRAME_DIAGONAL / float(np.hypot(width, height))
+
+
+def focal_of(mm35: float, width: int, height: int) -> float:
+    return mm35 * float(np.hypot(width, height)) / FULL_FRAME_DIAGONAL
+
+
+def gather(folder: Path) -> tuple[list[Photograph], list[str]]:
+    """The photographs directly in a folder, by name, and notes for the user. Raises BridgeError."""
+    if not folder.is_dir():
+        raise BridgeError("photos", f"'{folder}' is no folder of photographs.", "Give the folder that holds them.")
+    files = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda path: path.name)
+    foreign = [path for path in files if path.suffix.lower() in FOREIGN]
+    notes = []
+    if foreign:
+        names = ", ".join(path.name for path in foreign[:3]) + (" ..." if len(foreign) > 3 else "")
+        notes.append(f"Left out {len(foreign)} files that must be exported as JPEG, PNG or TIFF first: {names}.")
+    files = [path for path in files if path.suffix.lower() in SUFFIXES and path.is_file()]
+    if len(files) < FEWEST:
+        raise BridgeError(
+            "photos",
+            f"'{folder}' holds {len(files)} photograph{'' if len(files) == 1 else 's'} that can be read; a calibration "
+            f"needs at least {FEWEST}, and works well from 20 on.",
+            notes[0] if notes else "Give the folder that holds the photographs themselves (JPEG, PNG, TIFF).",
+        )
+    if len(files) > MOST:
+        raise BridgeError(
+            "photos",
+            f"'{folder}' holds {len(files)} photographs; every pair of them is compared, so {MOST} is the most.",
+            "Take every second or third photograph: 20 to 60 show a head well.",
+        )
+    stems: dict[str, Path] = {}
+    for path in files:
+        other = stems.setdefault(path.stem.casefold(), path)
+        if other != path:
+            raise BridgeError(
+                "photos",
+                f"'{other.name}' and '{path.name}' would become one view of the same name.",
+                "Keep one file of every photograph in the folder.",
+            )
+    return [read(path) for path in files], notes
+
+
+def read(path: Path) -> Photograph:
+    """What the header of a file says. Raises BridgeError image-unreadable."""
+    try:
+        with PillowImage.open(path) as image:
+            width, height = image.size
+            exif = image.getexif()
+            values = dict(exif) | dict(exif.get_ifd(ExifTags.IFD.Exif))
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        raise BridgeError(
+            "image-unreadable", f"The photograph '{path.name}' cannot be read: {error}.", "Copy it again, or remove it."
+        ) from None
+    turn = values.get(ExifTags.Base.Orientation, 1)
+    found = Photograph(path, width, height, _focal(values, width, height), _lens(values, width, height), turn in range(2, 9))
+    if turn in (5, 6, 7, 8):
+        found = replace(found, width=height, height=width, lens=_lens(values, height, width))
+    return found
+
+
+def upright(photographs: Sequence[Photograph], folder: Path) -> list[Photograph]:
+    """Photographs whose EXIF turns them, written anew into the folder with turned pixels; all others as they are."""
+    found = []
+    for photograph in photographs:
+        if photograph.turned:
+            target = folder / photograph.name
+            folder.mkdir(parents=True, exist_ok=True)
+            with PillowImage.open(photograph.path) as image:
+                turned = ImageOps.exif_transpose(image)  # takes the tag away too
+                lossy = {"quality": JPEG_QUALITY, "subsampling": 0} if image.format in ("JPEG", "MPO", "WEBP") else {}
+                if lossy and image.format == "MPO":
+                    lossy["format"] = "JPEG"
+                turned.save(target, icc_profile=image.info.get("icc_profile"), **lossy)
+            photograph = replace(photograph, path=target, turned=False)
+        found.append(photograph)
+    return found
+
+
+def _focal(values: dict, width: int, height: int) -> float | None:
+    """Focal length in pixels from EXIF: the sensor's own resolution first, then the 35 mm equivalent."""
+    focal = _positive(values.get(ExifTags.Base.FocalLength))
+    density = _positive(values.get(ExifTags.Base.FocalPlaneXResolution))
+    unit = UNIT_MM.get(values.get(ExifTags.Base.FocalPlaneResolutionUnit, 2))
+    stored = _positive(values.get(ExifTags.Base.ExifImageWidth))
+    if focal and density and unit and stored:
+        found = focal * density / unit * max(width, height) / max(stored, _positive(values.get(0xA003)) or stored)
+        if 0.3 * max(width, height) < found < 20 * max(width, height):  # some cameras write nonsense here
+            return found
+    mm35 = _positive(values.get(ExifTags.Base.FocalLengthIn35mmFilm))
+    return focal_of(mm35, width, height) if mm35 else None
+
+
+def _lens(values: dict, width: int, height: int) -> tuple[str, ...]:
+    keys = (ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.BodySerialNumber, ExifTags.Base.LensModel)
+    focal = (ExifTags.Base.FocalLength, ExifTags.Base.FocalLengthIn35mmFilm, ExifTags.Base.DigitalZoomRatio)
+    return (*(str(values.get(key, "")).strip("\0 ") for key in (*keys, *focal)), str(width), str(height))
+
+
+def _positive(value: object) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return number if 0 < number < 1e9 else None
