@@ -13,6 +13,8 @@ COMMANDS = {
     "normals": ("bridge.cli", "normals", "camera-space normal maps, masks and a contact sheet"),
     "evaluate": ("bridge.evaluate", "main", "the paper's metrics of a mesh against a capture's ground truth"),
     "import": ("bridge.importers.cli", "import_main", "a capture from COLMAP, Metashape, RealityCapture and others"),
+    "calibrate": ("bridge.calibrate.cli", "calibrate_main", "a capture from nothing but photographs"),
+    "scale": ("bridge.calibrate.cli", "scale_main", "tell a capture its scale from a known length"),
     "export-cameras": ("bridge.importers.cli", "export_main", "a capture's cameras for COLMAP or as transforms.json"),
     "undistort": ("bridge.straighten", "main", "a capture with straight photographs, as Blender's cameras need them"),
     "train": ("bridge.training.cli", "train_main", "train the normal network on rendered heads"),

@@ -106,14 +106,14 @@ def reconstruct(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if options.output.suffix.lower() not in (".ply", ".npz"):
         parser.error("the output must end in .ply or .npz")
-    with _clear_errors() as failed, tempfile.TemporaryDirectory(prefix="skullptor-") as folder:
+    with clear_errors() as failed, tempfile.TemporaryDirectory(prefix="skullptor-") as folder:
         settings = job_settings(options)
         from .cache import Cache
         from .job import Workshop
 
         work = Path(folder)
         cache = Cache(work / "cache") if options.no_cache else Cache()
-        with Terminal() as terminal, _stoppable() as control:
+        with Terminal() as terminal, stoppable() as control:
             run = protocol.Run("cli", str(options.capture), str(work / "job"), settings)
             Workshop(cache).play(run, terminal.show, control)
         if terminal.result is None or not terminal.ok:
@@ -136,14 +136,14 @@ def normals(argv: list[str]) -> int:
     parser.add_argument("--device", choices=protocol.DEVICES, default="auto")
     parser.add_argument("--size", type=int, default=512, help="longer side of the maps in pixels")
     options = parser.parse_args(argv)
-    with _clear_errors() as failed:
+    with clear_errors() as failed:
         from . import normal_files
         from .inputs import read_inputs
         from .job import PREDICT_ONLY, Workshop
         from .reporter import Reporter
 
         claim_folder(options.output)
-        with Terminal() as terminal, _stoppable() as control:
+        with Terminal() as terminal, stoppable() as control:
             report = Reporter("cli", terminal.show, control, PREDICT_ONLY)
             report.begin("Reading photos")
             inputs = read_inputs(options.capture, report)
@@ -171,7 +171,7 @@ class _Failure:
 
 
 @contextlib.contextmanager
-def _clear_errors() -> Iterator[_Failure]:
+def clear_errors() -> Iterator[_Failure]:
     """Print a problem as one sentence and remember exit code 1."""
     failure = _Failure()
     try:
@@ -188,7 +188,7 @@ def _clear_errors() -> Iterator[_Failure]:
 
 
 @contextlib.contextmanager
-def _stoppable() -> Iterator[Control]:
+def stoppable() -> Iterator[Control]:
     """Ctrl-C asks the job to stop; a second one ends the program at once."""
     control = Control()
 

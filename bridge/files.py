@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -25,6 +27,15 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same file under another name; a copy on another disk, or where the system has no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        with atomic(target) as temporary:
+            shutil.copyfile(source, temporary)
 
 
 def claim_folder(folder: Path) -> None:

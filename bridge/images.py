@@ -53,20 +53,24 @@ def read_photo(view: View) -> Photo:
 
 def read_mask(path: Path, camera: Camera) -> np.ndarray:  # [H, W] float32 0..1
     """A matte from a file of the camera's size (undistorted like its photo). Raises BridgeError."""
-    where = f"view '{camera.name}'"
-    mask = _decode(path, f"the mask of {where}", cv2.IMREAD_UNCHANGED)
+    mask = read_matte(path, camera.name, camera.width, camera.height)
+    return mask if camera.distortion is None else undistort(mask, camera)
+
+
+def read_matte(path: Path, view: str, width: int, height: int) -> np.ndarray:  # [H, W] float32 0..1
+    """A matte as it is stored. Raises BridgeError: image-unreadable, mask-size."""
+    mask = _decode(path, f"the mask of view '{view}'", cv2.IMREAD_UNCHANGED)
     scale = np.iinfo(mask.dtype).max if mask.dtype.kind == "u" else 1.0
     if mask.ndim == 3:
         mask = mask[..., 3] if mask.shape[2] == 4 and (mask[..., 3] < scale).any() else mask[..., :3].max(-1)
-    if mask.shape != (camera.height, camera.width):
+    if mask.shape != (height, width):
         raise BridgeError(
             "mask-size",
-            f"View '{camera.name}': the mask '{path.name}' has {mask.shape[1]} x {mask.shape[0]} pixels, its image "
-            f"{camera.width} x {camera.height}.",
+            f"View '{view}': the mask '{path.name}' has {mask.shape[1]} x {mask.shape[0]} pixels, its image "
+            f"{width} x {height}.",
             "Export the mask at the size of the image.",
         )
-    mask = (mask / scale).astype(np.float32)
-    return mask if camera.distortion is None else undistort(mask, camera)
+    return (mask / scale).astype(np.float32)
 
 
 def read_normals(path: Path, encoding: NormalsEncoding, where: str) -> np.ndarray:  # [h, w, 3] float32
@@ -118,6 +122,18 @@ def undistort(pixels: np.ndarray, camera: Camera) -> np.ndarray:
     )
     map_x += np.float32(K[0, 1] / K[1, 1]) * (map_y - np.float32(K[1, 2]))  # OpenCV's own K has no skew
     return cv2.remap(pixels, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+
+
+def straight_pixels(pixels: np.ndarray, camera: Camera) -> np.ndarray:  # [N, 2]
+    """Where pixels [N, 2] of the photograph as it is stored lie in the undistorted one."""
+    if camera.distortion is None:
+        return np.asarray(pixels, dtype=np.float64)
+    plane = np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(camera.K).T
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
+    straight = cv2.undistortPoints(
+        plane[:, None, :2], np.eye(3), camera.distortion.coefficients(), criteria=criteria
+    ).reshape(-1, 2)
+    return straight @ camera.K[:2, :2].T + camera.K[:2, 2]
 
 
 def resize_map(values: np.ndarray, width: int, height: int) -> np.ndarray:

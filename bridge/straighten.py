@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +16,7 @@ from . import images
 from .cameras import Camera
 from .capture import Capture, View
 from .errors import BridgeError
-from .files import atomic, claim_folder, file_names
+from .files import atomic, claim_folder, file_names, link_or_copy
 
 JPEG_QUALITY = 97
 DEEP_SUFFIXES = (".exr", ".hdr", ".tif", ".tiff")  # may hold more than 8 bits
@@ -100,16 +98,8 @@ def _same_view(view: View, name: str, folder: Path) -> View:
         if source is not None:
             files[key] = folder / (key if key == "normals" else f"{key}s") / f"{name}{source.suffix.lower()}"
             files[key].parent.mkdir(exist_ok=True)
-            _place(source, files[key])
+            link_or_copy(source, files[key])
     return View(replace(view.camera, distortion=None), **files)
-
-
-def _place(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another disk, or a system without links
-        with atomic(target) as temporary:
-            shutil.copyfile(source, temporary)
 
 
 def main(argv: list[str]) -> int:

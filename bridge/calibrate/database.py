@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pycolmap
 
-from ..errors import BridgeError
 from ..reporter import Reporter
+from .patience import patiently
 from .photographs import Photograph
 
 FEATURES = 8192  # most of one photograph
@@ -69,16 +69,14 @@ def opened(session: Session) -> Iterator[pycolmap.Database]:
         database.close()
 
 
-def register(
-    session: Session, photographs: Sequence[Photograph], groups: Sequence[int], lens: str, focal_px: float | None
-) -> None:
-    """Write cameras and images. groups[i]: number of the camera of photograph i; focal_px: the user's, else EXIF's."""
+def register(session: Session, photographs: Sequence[Photograph], groups: Sequence[int], lens: str) -> None:
+    """Write cameras and images. groups[i]: number of the camera of photograph i."""
     with opened(session) as database:
         cameras: dict[int, tuple[pycolmap.Camera, int]] = {}
         for photograph, group in zip(photographs, groups, strict=True):
             if group not in cameras:
                 focals = [p.focal_px for p, g in zip(photographs, groups) if g == group and p.focal_px]
-                known = focal_px or (sum(focals) / len(focals) if focals else None)
+                known = sum(focals) / len(focals) if focals else None
                 camera = first_camera(photograph, lens, known)
                 camera.camera_id = database.write_camera(camera)
                 rig = pycolmap.Rig()
@@ -118,17 +116,25 @@ def find_features(session: Session, photographs: Sequence[Photograph], report: R
         reader.mask_path = str(session.masks)
     for start in range(0, len(photographs), session.workers):
         names = [photograph.name for photograph in photographs[start : start + session.workers]]
-        with _pycolmaps_errors():
+
+        def extract(token: pycolmap.CancellationToken, names: list[str] = names) -> None:
             pycolmap.extract_features(
-                str(session.database), str(session.images), names, reader_options=reader, extraction_options=options
+                str(session.database),
+                str(session.images),
+                names,
+                reader_options=reader,
+                extraction_options=options,
+                cancellation_token=token,
             )
+
+        patiently(extract, report.check)
         report.step(start + len(names), len(photographs))
     with opened(session) as database:
         return {image.name: database.num_keypoints_for_image(image.image_id) for image in database.read_all_images()}
 
 
 def match(session: Session, pairs: Sequence[Pair], how: Matching, report: Reporter) -> None:
-    """Match pairs of photographs and keep what agrees with a two-view geometry. Known matches of a pair are replaced."""
+    """Match pairs of photographs and keep what agrees with a two-view geometry, in place of what was known of them."""
     options = pycolmap.FeatureMatchingOptions()
     options.use_gpu = False
     options.num_threads = session.workers
@@ -140,14 +146,21 @@ def match(session: Session, pairs: Sequence[Pair], how: Matching, report: Report
     listed = pycolmap.ImportedPairingOptions()
     file = session.database.with_name("pairs.txt")
     listed.match_list_path = str(file)
+
+    def compare(token: pycolmap.CancellationToken) -> None:
+        pycolmap.match_image_pairs(
+            str(session.database),
+            matching_options=options,
+            pairing_options=listed,
+            verification_options=geometry,
+            cancellation_token=token,
+        )
+
     _forget(session, pairs)
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
         some = pairs[start : start + PAIRS_AT_ONCE]
         file.write_text("".join(f"{a} {b}\n" for a, b in some), encoding="utf-8")
-        with _pycolmaps_errors():
-            pycolmap.match_image_pairs(
-                str(session.database), matching_options=options, pairing_options=listed, verification_options=geometry
-            )
+        patiently(compare, report.check)
         report.step(start + len(some), len(pairs))
 
 
@@ -182,12 +195,3 @@ def _forget(session: Session, pairs: Sequence[Pair]) -> None:
 
 def _ordered(a: str, b: str) -> Pair:
     return (a, b) if a < b else (b, a)
-
-
-@contextlib.contextmanager
-def _pycolmaps_errors() -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, ValueError, OSError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise BridgeError("calibrate", f"COLMAP stopped: {first}.", "Check that all photographs can be opened.") from None

@@ -13,7 +13,9 @@ from ..errors import BridgeError
 from ..framing import nearest_point
 from ..images import straight_pixels
 
-INTERPUPILLARY_MM = 63.0  # mean of adults; most lie within 54 to 74 mm (Dodgson 2004), so the scale is 10 % off at worst
+INTERPUPILLARY_MM = (
+    63.0  # mean of adults; most lie within 54 to 74 mm (Dodgson 2004), so the scale is 10 % off at worst
+)
 FARTHEST_PX = 0.01  # of the image's longer side: a pick further than this from where the others put the place is wrong
 LEAST_DEG = 2.0  # between the rays of a place, or its depth is a guess
 
@@ -37,7 +39,9 @@ class Pick:
 def unit_mm(cameras: Sequence[Camera], ends: Sequence[Sequence[Pick]], length_mm: float) -> float:
     """Millimetres of one world unit. Raises BridgeError "scale"."""
     if len(ends) != 2:
-        raise BridgeError("scale", f"A length has two ends, not {len(ends)}.", "Give --between twice, once for each end.")
+        raise BridgeError(
+            "scale", f"A length has two ends, not {len(ends)}.", "Give --between twice, once for each end."
+        )
     first, second = (_place(cameras, picks, number) for number, picks in enumerate(ends, 1))
     distance = float(np.linalg.norm(first - second))
     if not distance > 0:

@@ -7,6 +7,7 @@ join so, and easy sets do not pay for it.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,9 +17,11 @@ import numpy as np
 import pycolmap
 
 from ..cameras import Camera
+from ..errors import Cancelled
 from ..importers.colmap_models import Lens, model
 from ..reporter import Reporter
 from .database import MIN_INLIERS, Matching, Pair, Session, best_partners, find_features, inliers, match, register
+from .patience import patiently
 from .photographs import Photograph
 
 HARDER = Matching(guided=True, ratio=0.85)
@@ -45,7 +48,6 @@ class Settings:
 
     lens: str = "simple"  # a key of database.MODELS
     shared: bool = True
-    focal_px: float | None = None
     seed: int = 0
 
 
@@ -86,11 +88,11 @@ def solve(
 
     All photographs lie in one folder. work: a folder for COLMAP's files.
     """
-    pycolmap.logging.minloglevel = int(pycolmap.logging.Level.ERROR.value)
+    pycolmap.logging.minloglevel = int(pycolmap.logging.ERROR)
     pycolmap.set_random_seed(settings.seed)
     session = Session(work / "database.db", photographs[0].path.parent, masks, settings.seed)
     groups = lens_groups(photographs, settings.shared)
-    register(session, photographs, groups, settings.lens, settings.focal_px)
+    register(session, photographs, groups, settings.lens)
     names = [photograph.name for photograph in photographs]
     report.begin("Finding features")
     features = find_features(session, photographs, report)
@@ -137,14 +139,23 @@ def _map(session: Session, folder: Path, count: int, report: Reporter) -> list[p
     options.mapper.abs_pose_min_inlier_ratio = 0.15
     done = 2
 
-    def joined() -> None:  # an exception from here ends the mapping
+    def joined() -> None:
         nonlocal done
         done = min(done + 1, count)
-        report.step(done, count)
+        with contextlib.suppress(Cancelled):  # the main thread looks for it, too
+            report.step(done, count)
 
-    models = pycolmap.incremental_mapping(
-        str(session.database), str(session.images), str(folder), options=options, next_image_callback=joined
-    )
+    def assemble(token: pycolmap.CancellationToken) -> dict[int, pycolmap.Reconstruction]:
+        return pycolmap.incremental_mapping(
+            str(session.database),
+            str(session.images),
+            str(folder),
+            options=options,
+            next_image_callback=joined,
+            cancellation_token=token,
+        )
+
+    models = patiently(assemble, report.check)
     return [models[key] for key in sorted(models)]
 
 
@@ -157,7 +168,12 @@ def _polish(reconstruction: pycolmap.Reconstruction, groups: Sequence[int], sett
     )
     options.ceres.solver_options.num_threads = 1
     options.ceres.loss_function_type = pycolmap.LossFunctionType.SOFT_L1
-    pycolmap.bundle_adjustment(reconstruction, options)
+    config = pycolmap.BundleAdjustmentConfig()
+    for image in reconstruction.images.values():
+        if image.has_pose:
+            config.add_image(image.image_id)
+    config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    pycolmap.create_default_bundle_adjuster(options, config, reconstruction).solve()
     reconstruction.update_point_3d_errors()
 
 
@@ -198,7 +214,9 @@ def _account(
         pose = image.cam_from_world().matrix()
         size = (photograph.width, photograph.height)
         camera = Camera(photograph.path.stem, K, pose[:, :3].copy(), pose[:, 3].copy(), *size, distortion)
-        joined.append(Joined(photograph, camera, group, features[photograph.name], len(distances), float(distances.mean())))
+        joined.append(
+            Joined(photograph, camera, group, features[photograph.name], len(distances), float(distances.mean()))
+        )
         errors.append(distances)
     absent = [photograph for photograph in photographs if photograph.name not in {j.photograph.name for j in joined}]
     others = [_registered(found) for found in models if found is not best]

@@ -100,7 +100,9 @@ def read(path: Path) -> Photograph:
             "image-unreadable", f"The photograph '{path.name}' cannot be read: {error}.", "Copy it again, or remove it."
         ) from None
     turn = values.get(ExifTags.Base.Orientation, 1)
-    found = Photograph(path, width, height, _focal(values, width, height), _lens(values, width, height), turn in range(2, 9))
+    found = Photograph(
+        path, width, height, _focal(values, width, height), _lens(values, width, height), turn in range(2, 9)
+    )
     if turn in (5, 6, 7, 8):
         found = replace(found, width=height, height=width, lens=_lens(values, height, width))
     return found

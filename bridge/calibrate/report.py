@@ -68,14 +68,14 @@ def advice(motion: Motion) -> list[str]:
             found.append("If the camera moved and the head did not, leave out --masks: the background helps then.")
     if motion.joined and motion.error_px > GOOD_PX:
         found.append(
-            f"The points lie {motion.error_px:.1f} pixels off on average: did the person or the background move? If the "
-            "person turned before a still background, give --masks."
+            f"The points lie {motion.error_px:.1f} pixels off on average: did the person or the background move? If "
+            "the person turned before a still background, give --masks."
         )
     found += [
-        f"The lens of {lens['photographs']} photographs came out as {lens['focal_mm35']:.0f} mm (35 mm equivalent), but "
-        f"their EXIF says {lens['exif_mm35']:.0f} mm: check the result, or give --focal-mm35."
+        f"The lens of {lens['photographs']} photographs came out as {lens['focal_mm35']:.0f} mm (35 mm equivalent), "
+        f"but expected were {lens['known_mm35']:.0f} mm: check the result, or give --focal-mm35."
         for lens in _lenses(motion.joined)
-        if lens["exif_mm35"] and abs(lens["focal_mm35"] / lens["exif_mm35"] - 1) > FOCAL_OFF
+        if lens["known_mm35"] and abs(lens["focal_mm35"] / lens["known_mm35"] - 1) > FOCAL_OFF
     ]
     gap = _widest_gap(motion.joined)
     if gap is not None:
@@ -91,13 +91,13 @@ def _lenses(joined: Sequence[Joined]) -> list[dict]:
     lenses = []
     for group in sorted({item.group for item in joined}):
         members = [item for item in joined if item.group == group]
-        camera, exif = members[0].camera, members[0].photograph.focal_mm35
+        camera, known = members[0].camera, members[0].photograph.focal_mm35
         lenses.append(
             {
                 "photographs": len(members),
                 "focal_px": round(float(camera.K[0, 0]), 3),
                 "focal_mm35": round(mm35_of(float(camera.K[0, 0]), camera.width, camera.height), 2),
-                "exif_mm35": None if exif is None else round(exif, 2),
+                "known_mm35": None if known is None else round(known, 2),
             }
         )
     return lenses

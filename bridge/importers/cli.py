@@ -30,7 +30,7 @@ def import_main(argv: list[str]) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CAPTURE", help="folder of the new capture")
     parser.add_argument("--images", type=Path, metavar="DIR", help="where the images are (default: around SOURCE)")
     parser.add_argument("--masks", type=Path, metavar="DIR", help="masks, named or numbered like the images")
-    parser.add_argument("--unit-mm", type=_positive, metavar="X", help="millimetres of one unit of the calibration")
+    parser.add_argument("--unit-mm", type=positive, metavar="X", help="millimetres of one unit of the calibration")
     parser.add_argument(
         "--first-pixel",
         type=float,
@@ -68,8 +68,8 @@ def add_upright(parser: argparse.ArgumentParser, default: bool) -> None:
         "--upright",
         action=argparse.BooleanOptionalAction,
         default=default,
-        help="stand the rig upright: +Z up, the face towards -Y (Blender's front view), the head at the origin, in metres "
-        f"where the scale is known (default: {'yes' if default else 'no, the world stays as it is'})",
+        help="stand the rig upright: +Z up, the face towards -Y (Blender's front view), the head at the origin, in "
+        f"metres where the scale is known (default: {'yes' if default else 'no, the world stays as it is'})",
     )
     parser.add_argument("--front", metavar="NAME", help="with --upright: the view that shows the face from the front")
 
@@ -102,7 +102,7 @@ def half_pixel(rig: Rig, shift: float) -> Rig:
     return replace(rig, views=tuple(views))
 
 
-def _positive(text: str) -> float:
+def positive(text: str) -> float:
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("must be a positive number")

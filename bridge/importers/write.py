@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
-import os
 import re
 import shutil
 from collections import Counter
@@ -15,7 +14,7 @@ from pathlib import Path
 from .. import capture as captures
 from ..capture import Capture, View
 from ..errors import BridgeError
-from ..files import atomic, claim_folder, unwritable
+from ..files import claim_folder, link_or_copy, unwritable
 from .records import Rig
 
 FORBIDDEN = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
@@ -119,9 +118,5 @@ def _place(source: Path, target: Path) -> Path:
             f"'{target}' exists already and is another file than '{source.name}'.",
             "Choose an empty folder for the capture.",
         )
-    try:
-        os.link(source, target)
-    except OSError:  # another disk, or a system without links
-        with atomic(target) as temporary:
-            shutil.copyfile(source, temporary)
+    link_or_copy(source, target)
     return target
