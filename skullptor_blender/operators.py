@@ -7,7 +7,7 @@ from bpy.app.handlers import persistent
 from bpy.props import StringProperty
 
 from ..bridge import protocol
-from . import preview, preview_reader, reconstruct, redraw, run_files, session, worker
+from . import preview, preview_reader, reconstruct, redraw, run_files, scene_result, session, worker
 from .job import Job
 from .properties import setting_properties
 from .tasks import Task
@@ -39,6 +39,7 @@ class SKULLPTOR_OT_reconstruct_head(Task, bpy.types.Operator):
     # no annotations beside __annotations__: Blender reads them as properties
     done_text = "Head reconstructed: {}"
     reader = None
+    put_away = ()  # names of earlier heads that would stand in the growing one
 
     def start(self, context: bpy.types.Context) -> Job:
         self.scene_name = context.scene.name
@@ -49,6 +50,8 @@ class SKULLPTOR_OT_reconstruct_head(Task, bpy.types.Operator):
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type == "TIMER" and (mesh := self.reader.take()):
+            if not self.put_away:
+                self.put_away = scene_result.hide_all(context.view_layer)
             preview.show(mesh)
             redraw.views(context)
         return Task.modal(self, context, event)
@@ -65,6 +68,8 @@ class SKULLPTOR_OT_reconstruct_head(Task, bpy.types.Operator):
 
     def close(self, context: bpy.types.Context) -> None:
         preview.hide()
+        scene_result.show_again(context.view_layer, self.put_away)
+        self.put_away = ()
         redraw.views(context)
         Task.close(self, context)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import bpy
 import numpy as np
@@ -40,6 +40,21 @@ def create(
         if other.name in view_layer.objects:
             other.hide_set(True, view_layer=view_layer)
     return ob
+
+
+def hide_all(view_layer: bpy.types.ViewLayer) -> tuple[str, ...]:
+    """Hide the heads that show in the viewport; their names, for show_again."""
+    shown = [ob for ob in view_layer.objects if is_result(ob) and not ob.hide_get(view_layer=view_layer)]
+    for ob in shown:
+        ob.hide_set(True, view_layer=view_layer)
+    return tuple(ob.name for ob in shown)
+
+
+def show_again(view_layer: bpy.types.ViewLayer, names: Iterable[str]) -> None:
+    """Names, because an undo in mid-run makes objects anew."""
+    for name in names:
+        if (ob := view_layer.objects.get(name)) is not None:
+            ob.hide_set(False, view_layer=view_layer)
 
 
 def make_mesh(name: str, arrays: Mapping[str, np.ndarray]) -> bpy.types.Mesh:

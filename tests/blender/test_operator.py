@@ -17,6 +17,7 @@ from skullptor_extension.skullptor_blender import (
     capture_draft,
     conventions,
     operators,
+    preview_reader,
     result_file,
     run_files,
     scene_result,
@@ -298,6 +299,7 @@ class Modal:
         self.job = self.timer = None
         self.shown, self.done_text = "", cls.done_text
         self.bridge_python = self.stored = ""
+        self.put_away, self.reader = (), None
         self.properties = type("P", (), {"is_property_set": lambda self, name: False})()
 
     def report(self, kind, text):
@@ -324,6 +326,20 @@ def test_the_modal_gait_gives_the_same_head(rig):
     assert modal.until_done() == {"FINISHED"}
     assert "Head" in bpy.data.objects
     assert bpy.ops.skullptor.reconstruct_head.poll()
+
+
+def test_earlier_heads_make_room_for_the_growing_one_and_come_back(rig, monkeypatch):
+    reconstruct()
+    first = bpy.data.objects["Head"]
+    monkeypatch.setenv(worker.COMMAND_VARIABLE, "dummy --seconds 20")
+    modal = Modal()
+    modal.begin(bpy.context)
+    modal.reader.take = lambda: preview_reader.Shaded(*[None] * 3)
+    assert modal.modal(bpy.context, Event("TIMER")) == {"PASS_THROUGH"}
+    assert first.hide_get()
+    bpy.ops.skullptor.cancel()
+    assert modal.until_done() == {"CANCELLED"}
+    assert first.visible_get()
 
 
 def test_escape_and_the_buttons(rig, monkeypatch, unchanged):

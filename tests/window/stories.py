@@ -1,0 +1,323 @@
+"""What an artist does in a window, told for driver.Window. Each story fails by raising."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import time
+from pathlib import Path
+
+import bpy
+from driver import Steps, Watch, Window, log
+
+BUTTON = "skullptor.reconstruct_head"
+MOST_CLICKS = 6
+
+
+def heads() -> list[bpy.types.Object]:
+    return [ob for ob in bpy.data.objects if "skullptor_version" in ob and ob.type == "MESH"]
+
+
+def state() -> dict:
+    """The scene as far as a run may touch it."""
+    return {
+        "objects": sorted(ob.name for ob in bpy.data.objects),
+        "meshes": sum(mesh.users > 0 for mesh in bpy.data.meshes),
+        "cameras": {ob.name: [round(x, 6) for row in ob.matrix_world for x in row] for ob in cameras()},
+        "collections": sorted(collection.name for collection in bpy.data.collections),
+    }
+
+
+def cameras() -> list[bpy.types.Object]:
+    return [ob for ob in bpy.data.objects if ob.type == "CAMERA"]
+
+
+def middle(window: Window):
+    """The point that the cameras look at, as the add-on finds it."""
+    capture, preflight = window.module("scene_capture"), window.module("preflight")
+    context = bpy.context
+    found = capture.survey(window.scene, window.scene.view_layers[0], context.evaluated_depsgraph_get())
+    return preflight.common_point([view.record for view in found.usable])[0]
+
+
+def import_by_hand(window: Window, capture: Path) -> Steps:
+    """Clicks 1 to 4: tab, Import Capture, path, Import."""
+    yield from window.open_tab()
+    yield from window.click("skullptor.import_capture")
+    yield from window.wait(lambda: len(bpy.context.window_manager.windows) > 1 or has_browser(), "the file browser", 20)
+    yield 1.0
+    yield from window.click("directory", "FILE_BROWSER", "UI", columns=(0.4,))
+    yield from window.key("ctrl+a")
+    yield from window.type(str(capture))
+    yield from window.key("Return")
+    yield 0.7
+    yield from window.click("file.execute", "FILE_BROWSER", "EXECUTE", columns=(0.9, 0.95, 0.85))
+    yield from window.wait(lambda: len(cameras()) > 2, "the cameras", 30)
+    yield 0.7
+
+
+def has_browser() -> bool:
+    manager = bpy.context.window_manager
+    return any(area.type == "FILE_BROWSER" for window in manager.windows for area in window.screen.areas)
+
+
+def import_quickly(window: Window, capture: str) -> Steps:
+    for ob in list(bpy.data.objects):
+        bpy.data.objects.remove(ob)
+    with window.override():
+        bpy.ops.skullptor.import_capture(filepath=capture)
+    bpy.ops.ed.undo_push(message="Import Capture")
+    yield 0.3
+    window.frame_head(middle(window))
+    yield 0.3
+
+
+def begin(window: Window) -> Steps:
+    """A run by script, for the stories that are about its end."""
+    with window.override():
+        bpy.ops.skullptor.reconstruct_head("INVOKE_DEFAULT")
+    session = window.module("session")
+    if session.job is None:
+        raise RuntimeError(session.outcome.text)
+    yield 0.05
+
+
+def succeed(session) -> None:
+    if not session.outcome.ok:
+        raise RuntimeError(f"{session.outcome.text} {session.outcome.cure}")
+
+
+def head(window: Window, capture: str, preset: str = "draft") -> Steps:
+    """From a fresh Blender with a capture folder to a head, by mouse; then undo, redo, Cancel, save and reopen."""
+    session = window.module("session")
+    watch = Watch(window)
+    view, _, region = window.area()
+    yield from window.hover(*window.screen(view, region.width * 0.3, region.height * 0.5))
+    yield from window.key("a")  # the cube of a new file would hide the head
+    yield from window.key("Delete")
+    yield 0.5
+    yield from import_by_hand(window, Path(capture))
+    window.frame_head(middle(window))
+    window.scene.skullptor.preset = preset
+    window.area()[1].spaces.active.overlay.show_relationship_lines = False
+    yield 0.7
+    window.shot("1-ready")
+    yield from window.find(BUTTON)
+    # what the window itself costs here: nothing happening, and its redraws at the pace of a run
+    yield 0.5
+    watch.clear()
+    yield 3.0
+    window.numbers["idle"] = watch.read()
+    redraw = window.module("redraw")
+    watch.clear()
+    for _ in range(8):
+        redraw.views(bpy.context)
+        redraw.panels(bpy.context)
+        yield 0.4
+    window.numbers["redraws without a job"] = watch.read()
+    watch.addon()
+    before = state()
+
+    # the first run: measured, nothing else happens
+    grown = grow(window)
+    watch.clear()
+    began = time.monotonic()
+    yield from window.press(*window.found, BUTTON)
+    if session.job is None:
+        raise RuntimeError(session.outcome.text if session.outcome else "the button did not start a run")
+    yield from window.wait(lambda: session.job is None, "the head", 900, look=0.2)
+    window.numbers["seconds to the head"] = round(time.monotonic() - began, 2)
+    window.numbers["while a job ran"] = watch.read()
+    succeed(session)
+    if len(window.clicks) > MOST_CLICKS:
+        raise AssertionError(f"{len(window.clicks)} clicks: {window.clicks}")
+    window.numbers["clicks to the head"] = list(window.clicks)
+    carving = [(when, count) for when, count in grown if count]
+    if len(carving) < 3 or carving[-1][1] <= carving[0][1]:
+        raise AssertionError(f"the mesh did not grow in the viewport: {carving}")
+    spans = [b[0] - a[0] for a, b in zip(carving, carving[1:])]
+    window.numbers["previews"] = {
+        "count": len(carving),
+        "per_second": round((len(carving) - 1) / sum(spans), 2),
+        "longest_gap_s": round(max(spans), 2),
+        "vertices": [carving[0][1], carving[-1][1]],
+    }
+    yield 1.0
+    after = state()
+    (made,) = heads()
+    vertices = len(made.data.vertices)
+    yield from window.hover(*window.screen(*by_view(window, 0.3, 0.4)))
+    yield from window.key("ctrl+z")
+    yield 0.5
+    if state() != before:
+        raise AssertionError(f"one undo left {state()} instead of {before}")
+    yield from window.key("ctrl+shift+z")
+    yield 0.5
+    if state() != after or len(heads()[0].data.vertices) != vertices:
+        raise AssertionError("redo did not bring the head back")
+
+    # the second run: photographed. The bridge is warm and knows the normals
+    yield from window.click(BUTTON)
+    for share in (0.25, 0.5, 0.75):
+        yield from window.wait(
+            lambda share=share: session.job is None or session.job.fraction >= share, f"{share:.0%}", 600
+        )
+        if session.job is not None:
+            window.shot(f"2-running-{share:.0%}".rstrip("%"))
+    yield from window.wait(lambda: session.job is None, "the second head", 900)
+    succeed(session)
+    with window.override():
+        space = window.area()[1].spaces.active
+        space.shading.type, space.shading.color_type = "SOLID", "VERTEX"
+    yield 2.0
+    window.shot("3-done")
+
+    # the third: cancelled by mouse
+    before = state()
+    yield from window.click(BUTTON)
+    yield from window.wait(lambda: session.job is None or session.job.fraction > 0.4, "the middle of a third run", 600)
+    yield from window.find("skullptor.cancel", columns=(0.75, 0.3))
+    if session.job is not None:
+        began = time.monotonic()
+        yield from window.press(*window.found, "skullptor.cancel")
+        yield from window.wait(lambda: session.job is None, "Cancel", 30, look=0.01)
+        window.numbers["cancel by mouse, s"] = round(time.monotonic() - began, 3)
+        if state() != before:
+            raise AssertionError("a cancelled run left something in the scene")
+    yield 0.5
+    window.shot("4-cancelled")
+
+    # save, reopen: all there
+    path = window.out / "saved.blend"
+    after = state()
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    yield 1.0
+    if state() != after:
+        raise AssertionError(f"reopened, the file has {state()} instead of {after}")
+    for ob in heads():
+        for name in ("view_count", "confidence", "normal_error", "color"):
+            if len(ob.data.attributes[name].data) != len(ob.data.vertices):
+                raise AssertionError(f"{name} was not saved")
+        json.loads(ob["skullptor_settings"])
+
+
+def by_view(window: Window, x: float, y: float):
+    view, _, region = window.area()
+    return view, region.x + region.width * x, region.y + region.height * y
+
+
+def grow(window: Window) -> list[tuple[float, int]]:
+    """(when, vertices) of each mesh that is drawn in the viewport from now on."""
+    preview, seen = window.module("preview"), []
+    show = preview.show
+
+    def seeing(mesh) -> None:
+        show(mesh)
+        seen.append((time.monotonic(), len(mesh.vertices)))
+
+    preview.show = seeing
+    return seen
+
+
+def cancels(window: Window, capture: str, preset: str = "draft", points: str = "20") -> Steps:
+    """Cancel at random moments of runs that predict anew each time; the seconds until the window is free again."""
+    session, dice = window.module("session"), random.Random(1)
+    yield from import_quickly(window, capture)
+    window.scene.skullptor.preset = preset
+    began = time.monotonic()
+    yield from begin(window)
+    yield from window.wait(lambda: session.job is None, "the whole run", 900)
+    succeed(session)
+    whole, rows = time.monotonic() - began, []
+    for i in range(int(points)):
+        shutil.rmtree(Path(os.environ["SKULLPTOR_CACHE"]), ignore_errors=True)
+        yield from begin(window)
+        end = time.monotonic() + whole * (i + dice.random()) / int(points)
+        while session.job is not None and time.monotonic() < end:
+            yield 0.02
+        if session.job is None:
+            continue  # it was faster than the first
+        stage, began = session.job.stage, time.monotonic()
+        with window.override():
+            bpy.ops.skullptor.cancel()
+        yield from window.wait(lambda: session.job is None, "Cancel", 30, look=0.01)
+        rows.append({"stage": stage, "latency_s": round(time.monotonic() - began, 3)})
+        log(rows[-1])
+    times = sorted(row["latency_s"] for row in rows)
+    window.numbers["cancel"] = {"median_s": times[len(times) // 2], "longest_s": times[-1], "points": rows}
+
+
+def ends(window: Window, capture: str) -> Steps:
+    """Deleted cameras, undo and another file in mid-run: each ends cleanly."""
+    session, worker = window.module("session"), window.module("worker")
+    yield from import_quickly(window, capture)
+    window.scene.skullptor.preset = "draft"
+    path = window.out / "rig.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+
+    yield from begin(window)
+    yield from window.wait(lambda: session.job is None or session.job.fraction > 0.2, "a run", 300)
+    for ob in cameras():
+        bpy.data.objects.remove(ob)
+    yield from window.wait(lambda: session.job is None, "a head without cameras", 600)
+    succeed(session)
+    log("cameras deleted: the head came all the same")
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    yield 1.0
+
+    # an artist works on while it runs, and undoes that
+    yield from begin(window)
+    yield from window.wait(lambda: session.job is None or session.job.fraction > 0.5, "a run", 300)
+    with window.override():
+        bpy.ops.mesh.primitive_cube_add()
+        bpy.ops.ed.undo_push(message="Cube")
+        yield 0.3
+        bpy.ops.ed.undo()
+    yield from window.wait(lambda: session.job is None, "a head after an undo", 600)
+    succeed(session)
+    if len(heads()) != 1:
+        raise AssertionError(f"{len(heads())} heads after an undo in mid-run")
+    with window.override():
+        bpy.ops.ed.undo()
+    yield 0.3
+    if heads():
+        raise AssertionError("the undo in mid-run broke the head's own step")
+    log("undo in mid-run: one head, one step")
+
+    yield from begin(window)
+    yield from window.wait(lambda: session.job is None or session.job.fraction > 0.1, "a third run", 300)
+    pid = session.job.worker.pid
+    began = time.monotonic()
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    window.numbers["other file, s"] = round(time.monotonic() - began, 2)
+    yield 0.5
+    if Path(f"/proc/{pid}").exists() or worker._alive or session.running():
+        raise AssertionError("the bridge outlived its file")
+    with window.override():
+        if window.area()[0].modal_operators:
+            raise AssertionError("an operator is still running in the new file")
+    log("another file in mid-run: nobody left")
+
+
+def leave(window: Window, capture: str) -> Steps:
+    """Blender is closed in mid-run; whether the bridge is gone is looked up from outside."""
+    session = window.module("session")
+    yield from import_quickly(window, capture)
+    yield from begin(window)
+    yield from window.wait(lambda: session.job is None or session.job.fraction > 0.1, "a run", 300)
+    window.numbers["pid"] = session.job.worker.pid
+    window.numbers["run"] = str(session.job.output.parent)
+
+
+def use(window: Window, capture: str) -> Steps:
+    """The bridge is found by itself, in the environment that another Blender version has set up."""
+    session = window.module("session")
+    yield from import_quickly(window, capture)
+    window.scene.skullptor.preset = "draft"
+    yield from begin(window)
+    window.numbers["interpreter"] = str(session.job.worker.interpreter)
+    yield from window.wait(lambda: session.job is None, "the head", 900)
+    succeed(session)

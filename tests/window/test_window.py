@@ -1,0 +1,117 @@
+"""The built zip in a real Blender window, driven by mouse:  make test-window BLENDER=/path/to/blender
+
+BLENDER may be a wrapper that brings its own screen (chroot-blender). A plain Blender needs an X server (or xvfb-run),
+xdotool and ImageMagick. Pictures and numbers.json of every story stay in runs/window-VERSION.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.window
+
+ROOT = Path(__file__).resolve().parents[2]
+CAPTURE = ROOT / "demo" / "capture"
+BRIDGE = ROOT / ".venv" / "bin" / "python"
+SECONDS = 1500  # of one story, on a slow machine
+PRESET = os.environ.get("WINDOW_PRESET", "draft")
+
+
+def inside(path: Path) -> list[str]:
+    """A folder and what its links lead to: a wrapper has to show them all to Blender."""
+    return [str(path), *(str(link.resolve()) for link in path.iterdir() if link.is_symlink())]
+
+
+class Blender:
+    """One version with a profile of its own and the zip installed in it."""
+
+    def __init__(self, command: str) -> None:
+        self.command = str(Path(command).resolve()) if os.sep in command else command
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        said = self._run("--version").stdout
+        self.version = re.search(r"Blender (\d+\.\d+\.\d+)", said)[1]
+        self.place = ROOT / "runs" / f"window-{self.version}"
+        shutil.rmtree(self.place, ignore_errors=True)
+        self.place.mkdir(parents=True)
+        base = subprocess.run([BRIDGE, "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True)
+        self.environment |= {
+            "BLENDER_BINDS": " ".join([*inside(ROOT), base.stdout.strip()]),
+            "BLENDER_USER_RESOURCES": str(self.place / "profile"),
+            "SKULLPTOR_BRIDGE_PYTHON": str(BRIDGE),
+            "SKULLPTOR_CACHE": str(self.place / "cache"),
+            "SKULLPTOR_RUNS": str(self.place / "runs"),
+        }
+        (package,) = sorted((ROOT / "dist").glob("skullptor_blender-*.zip"))[-1:]
+        done = self._run("--command", "extension", "install-file", "-r", "user_default", "--enable", str(package))
+        assert "Installed" in done.stdout, done.stdout + done.stderr
+
+    def _run(self, *arguments: str, seconds: float = 120) -> subprocess.CompletedProcess:
+        command = [self.command, *arguments]
+        background = {"--version", "--command"} & set(arguments)
+        bare = not self.environment.get("DISPLAY") and not self.environment.get("BLENDER_ROOT")
+        if not background and bare and (screen := shutil.which("xvfb-run")):
+            command = [screen, "-a", "-s", "-screen 0 1100x720x24", *command]
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=seconds)
+
+    def tell(self, story: str, *values: str) -> dict:
+        """A story to its end; what it measured."""
+        out = self.place / story
+        size = [] if self.environment.get("BLENDER_ROOT") else ["-p", "0", "0", "1100", "720"]
+        arguments = [*size, "--python", str(ROOT / "tests" / "window" / "drive.py"), "--", story, str(out), *values]
+        done = self._run(*arguments, seconds=SECONDS)
+        verdict = out / "verdict"
+        assert verdict.is_file() and verdict.read_text() == "0", (done.stdout + done.stderr)[-6000:]
+        numbers = json.loads((out / "numbers.json").read_text())
+        print(f"\n{story} in Blender {self.version}:", json.dumps(numbers, indent=1))
+        return numbers
+
+
+@pytest.fixture(scope="session")
+def blender() -> Blender:
+    if not os.environ.get("BLENDER"):
+        pytest.skip("name a Blender: make test-window BLENDER=/path/to/blender")
+    return Blender(os.environ["BLENDER"])
+
+
+def gone(pid: int, seconds: float = 5) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not Path(f"/proc/{pid}").exists():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_from_a_capture_folder_to_a_head_and_back(blender):
+    numbers = blender.tell("head", str(CAPTURE), PRESET)
+    assert len(numbers["clicks to the head"]) <= 6
+    pictures = {path.stem for path in (blender.place / "head").glob("*.png")}
+    assert {"1-ready", "2-running-25", "2-running-50", "3-done", "4-cancelled"} <= pictures
+
+
+def test_deleted_cameras_undo_and_another_file_in_mid_run(blender):
+    blender.tell("ends", str(CAPTURE))
+
+
+def test_closing_blender_in_mid_run_leaves_nobody(blender):
+    numbers = blender.tell("leave", str(CAPTURE))
+    assert gone(numbers["pid"])
+    assert not Path(numbers["run"]).exists()
+
+
+def test_cancel_at_any_moment(blender):
+    numbers = blender.tell("cancels", str(CAPTURE), PRESET, os.environ.get("WINDOW_POINTS", "6"))
+    assert len(numbers["cancel"]["points"]) >= 3
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__, "-s", "-m", "window"]))
