@@ -15,7 +15,7 @@ from skullptor_extension.skullptor_blender import batch, scene_cameras
 
 from tests.support import ROOT
 
-from .helpers import write_capture
+from .helpers import photo, write_capture
 
 BATCH = ROOT / "skullptor_blender" / "batch.py"
 
@@ -166,3 +166,138 @@ def test_another_scene_of_the_file(tmp_path, capture):
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "o.blend"))
     assert "Head" in bpy.data.scenes["Take"].objects
     assert "Head" not in bpy.data.scenes["Empty"].objects
+
+
+# --- frames ---
+
+
+def test_frames_are_understood_or_refused(capsys):
+    assert batch.parse_frames("1-4,20, 3") == [1, 2, 3, 4, 20]
+    assert batch.parse_frames("10-30x10") == [10, 20, 30]
+    assert batch.parse_frames("-3--1") == [-3, -2, -1]
+    for wrong in ("", "a", "5-1", "1-2x0", "1;2", "1-999999999"):
+        assert batch.run(["--frames", wrong]) == 2, wrong
+    capsys.readouterr()
+    numbered = batch.numbered
+    assert numbered(Path("a/head.ply"), 7) == Path("a/head_0007.ply")
+    assert numbered(Path("a/h_######_x.ply"), 12) == Path("a/h_000012_x.ply")
+    assert numbered(Path("a/head.ply"), None) == Path("a/head.ply")
+
+
+@pytest.fixture
+def moving_file(tmp_path, capture) -> Path:
+    """Image sequences as references; one camera moves, and at frame 3 another has lost its photograph."""
+    cameras = scene_cameras.build(bpy.context, capture)
+    for number in (1, 2, 3, 4):
+        for index, ob in enumerate(cameras):
+            if (number, index) != (3, 2):
+                photo(tmp_path / "plates" / f"{ob.name}_{number:04d}.png", 64, 48, value=20 * number)
+    for ob in cameras:
+        background = ob.data.background_images[0]
+        image = bpy.data.images.load(str(tmp_path / "plates" / f"{ob.name}_0001.png"))
+        image.source = "SEQUENCE"
+        background.image = image
+        background.image_user.frame_start, background.image_user.frame_duration = 1, 4
+    cameras[0].keyframe_insert("location", frame=1)
+    cameras[0].location.z += 0.2
+    cameras[0].keyframe_insert("location", frame=4)
+    path = tmp_path / "moving.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True)
+    return path
+
+
+def test_a_head_for_each_frame(moving_file, tmp_path):
+    """Heads by frame, each shown in its turn; a frame that fails is named and the others go on."""
+    out = tmp_path / "out"
+    code, said, complaint = run(
+        moving_file, "--frames", "1-4", "--output", out / "heads.blend", "--ply", out / "head.ply",
+        "--report", out / "r_##.json",
+    )  # fmt: skip
+    assert code == 1
+    lines = complaint.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("Error: frame 3: ") and "cam02" in lines[0]
+    assert lines[1] == "Error: 1 of 4 frames failed: 3."
+    assert "Done: 3 of 4 frames" in said
+    assert sorted(path.name for path in out.iterdir()) == [
+        "head_0001.ply", "head_0002.ply", "head_0004.ply", "heads.blend", "r_01.json", "r_02.json", "r_04.json",
+    ]  # fmt: skip
+    bpy.ops.wm.open_mainfile(filepath=str(out / "heads.blend"))
+    heads = {name: bpy.data.objects[name] for name in ("Head_0001", "Head_0002", "Head_0004")}
+    assert heads["Head_0002"].data.name == "Head_0002.mesh"
+    for frame, expected in ((1, "Head_0001"), (2, "Head_0002"), (3, "Head_0002"), (4, "Head_0004"), (9, "Head_0004")):
+        bpy.context.scene.frame_set(frame)
+        assert [name for name, ob in heads.items() if not ob.hide_render] == [expected]
+        assert [name for name, ob in heads.items() if not ob.hide_viewport and not ob.hide_get()] == [expected]
+    captures = [json.loads(ob["skullptor_run"])["capture"] for ob in heads.values()]
+    centres = []
+    for capture in captures:
+        view = json.loads((Path(capture) / "capture.json").read_text())["views"][0]
+        centres.append(-np.array(view["R"]).T @ view["t"])
+    np.testing.assert_allclose(centres[2] - centres[0], [0, 0, 0.2], atol=1e-5)
+
+
+def test_stop_on_error_ends_at_the_first(moving_file, tmp_path):
+    code, said, complaint = run(
+        moving_file, "--frame-start", 2, "--frame-end", 4, "--ply", tmp_path / "h.ply", "--stop-on-error"
+    )
+    assert code == 1
+    assert "frame 3" in complaint
+    assert not (tmp_path / "h_0004.ply").exists()
+    assert (tmp_path / "h_0002.ply").is_file()
+    assert "Done: 1 of 3 frames" in said
+
+
+# --- what else the panel does ---
+
+
+def test_normals_only(moving_file, tmp_path):
+    code, said, complaint = run(
+        moving_file,
+        "--task",
+        "normals",
+        "--frames",
+        "1,2",
+        "--maps",
+        tmp_path / "maps",
+        "--picture",
+        tmp_path / "c.png",
+    )
+    assert (code, complaint) == (0, "")
+    for frame in ("0001", "0002"):
+        names = {path.name for path in (tmp_path / "maps" / frame).iterdir()}
+        assert {"normals.json", "cam00.png", "cam00_mask.png", "contact.png"} <= names
+        assert (tmp_path / f"c_{frame}.png").is_file()
+    assert said.splitlines()[-1] == "Done: 2 of 2 frames"
+
+
+def test_check_only(tmp_path, capture):
+    cameras = scene_cameras.build(bpy.context, capture)
+    cameras[1].scale.x = -1
+    bpy.context.view_layer.update()
+    path = tmp_path / "bad.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True)
+    code, said, complaint = run(path, "--task", "check", "--report", tmp_path / "c.json")
+    assert code == 1
+    assert complaint == "Error: The check found 1 error in the cameras.\n"
+    assert "mirrored" in said
+    (finding,) = json.loads((tmp_path / "c.json").read_text())["findings"]
+    assert (finding["view"], finding["severity"]) == ("cam01", "ERROR")
+
+
+def test_import_and_reconstruct_in_one_go(tmp_path, capture):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "empty.blend"), copy=True)
+    code, said, complaint = run(
+        tmp_path / "empty.blend", "--import", capture, "--keep-world", "--output", tmp_path / "o.blend"
+    )
+    assert (code, complaint) == (0, "")
+    assert "4 cameras imported" in said
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "o.blend"))
+    assert "Head" in bpy.data.objects
+    assert "Rig" not in bpy.data.objects
+    code, _, complaint = run(tmp_path / "empty.blend", "--import", tmp_path / "none.xml", "--task", "cameras")
+    assert code == 1
+    assert "There is no file" in complaint
+    code, _, complaint = run(tmp_path / "empty.blend", "--import", capture, "--format", "tea", "--task", "cameras")
+    assert code == 1
+    assert "colmap" in complaint and "Traceback" not in complaint
