@@ -45,9 +45,10 @@ class Errand:
         log: Path,
         follow: Follow = lambda: None,
         stage: str = "Starting the bridge",
+        prepare: Callable[[], object] | None = None,
     ) -> None:
         """title: of the button. follow: asked after each command that went well for the arguments of one
-        more. stage: shown until a command names one.
+        more. stage: shown until a command names one. prepare: what is to be written first, in a thread.
 
         Raises WorkerError "no-bridge" or "output".
         """
@@ -61,7 +62,39 @@ class Errand:
         self.cancelled_at: float | None = None
         self.started = time.monotonic()
         self._lines: queue.Queue[tuple[str, str]] = queue.Queue()
-        self._begin(arguments)
+        self._child: subprocess.Popen | None = None
+        self._preparing: threading.Thread | None = None
+        self._arguments = arguments
+        if prepare is None:
+            self._begin(arguments)
+        else:
+            self._preparing = threading.Thread(target=self._prepare, args=(prepare,), daemon=True)
+            self._preparing.start()
+
+    def _prepare(self, prepare: Callable[[], object]) -> None:
+        try:
+            prepare()
+        except OSError as error:
+            sentence = f"'{error.filename or self.log.parent}' cannot be written: {error.strerror or error}."
+            self.error = WorkerError("output", sentence, "Choose another cache folder in the preferences.")
+
+    def _prepared(self) -> bool:
+        """Once the thread is through: start the command. False while there is no child to look at."""
+        if self._child is not None:
+            return True
+        if self._preparing.is_alive():
+            return False
+        if self.cancelled_at is not None:
+            self.state, self.error = CANCELLED, None
+            return False
+        try:
+            if self.error is None:
+                self._begin(self._arguments)
+        except WorkerError as error:
+            self.error = error
+        if self.error is not None:
+            self.state = FAILED
+        return self.running
 
     @property
     def running(self) -> bool:
@@ -104,7 +137,7 @@ class Errand:
 
     def step(self) -> list[str]:
         """Read what came; the lines are returned for whoever wants to know that something moved."""
-        if not self.running:
+        if not self.running or not self._prepared():
             return []
         ended = self._child.poll() is not None and not any(reader.is_alive() for reader in self._readers)
         lines = []
@@ -185,10 +218,11 @@ class Errand:
         """The end of the file or of Blender: no time to wait."""
         if self.running:
             self.state = CANCELLED
-            self._signal(getattr(signal, "SIGKILL", None))
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._child.wait(1.0)
-            self._close()
+            if self._child is not None:
+                self._signal(getattr(signal, "SIGKILL", None))
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._child.wait(1.0)
+                self._close()
         _alive.discard(self)
 
     def _close(self) -> None:
@@ -198,6 +232,8 @@ class Errand:
 
     def _signal(self, number: int | None) -> None:
         """To the whole group: a library may have started helpers."""
+        if self._child is None:
+            return
         with contextlib.suppress(OSError):
             if WINDOWS or number is None:
                 self._child.kill()

@@ -102,7 +102,8 @@ class _MakesCameras(Task):
             raise WorkerError("capture", reason) from None
         self.drop()
         session.findings = None
-        warnings = list(self.job.warnings) if self.job else []
+        # what is said to users of the command line has its own words here
+        warnings = [text for text in (self.job.warnings if self.job else ()) if "python -m bridge" not in text]
         if made[0].parent and (note := made[0].parent.get("skullptor_notes")):
             warnings.append(note)
         return session.Outcome(True, f"{plural(len(made), 'camera')} imported", warnings=warnings)
@@ -245,6 +246,7 @@ class SKULLPTOR_OT_import_capture(_MakesCameras, bpy.types.Operator):
                 arguments += [option, bpy.path.abspath(folder)]
         if self.unit_mm > 0:
             arguments += ["--unit-mm", f"{self.unit_mm:g}"]
+        arguments.append("--upright" if self.turn_upright else "--no-upright")
         if self.first_pixel != "0.5":
             arguments += ["--first-pixel", self.first_pixel]
         return self.errand(context, name_of(path), *arguments)
@@ -309,6 +311,7 @@ class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
         arguments = ["calibrate", str(folder)]
         if self.masks:
             arguments += ["--masks", bpy.path.abspath(self.masks)]
+        arguments.append("--upright" if self.turn_upright else "--no-upright")
         if self.separate:
             arguments += ["--separate"]
         return self.errand(context, name_of(folder), *arguments)

@@ -53,16 +53,19 @@ class SKULLPTOR_OT_check_cameras(Task, bpy.types.Operator):
         self.folder = run_files.new_run(preferences.cache_folder(context))
         try:
             scene = context.scene.skullptor
-            capture = scene_capture.write(
-                self.folder / "capture", self.found.usable, context.scene, scene.normals_axes, scene.normals_max
-            )
+            draft = scene_capture.draft(self.found.usable, context.scene, scene.normals_axes, scene.normals_max)
+            capture = self.folder / "capture"
             self.report_file, self.picture = self.folder / "check.json", self.folder / "check.png"
             arguments = ["check", str(capture), "--json", str(self.report_file), "--picture", str(self.picture)]
-            log = preferences.cache_folder(context) / "check.log"
-            return Errand(self.bl_label, interpreter, preferences.ROOT, arguments, log, stage="Reading photos")
-        except OSError as error:
-            self.drop()
-            raise run_files.unwritable(self.folder, error) from None
+            return Errand(
+                self.bl_label,
+                interpreter,
+                preferences.ROOT,
+                arguments,
+                preferences.cache_folder(context) / "check.log",
+                stage="Reading photos",
+                prepare=lambda: draft.write(capture),
+            )
         except WorkerError as error:
             self.drop()
             if error.code != "no-bridge":
@@ -97,7 +100,9 @@ class SKULLPTOR_OT_check_cameras(Task, bpy.types.Operator):
         findings += [finding for finding in new if (finding.code, finding.view) not in seen]
 
     def rescue(self, context: bpy.types.Context, error: WorkerError) -> session.Outcome | None:
-        """Without a working bridge the numbers have still been checked."""
+        """Errors among the findings end the command with 1; without a working bridge the numbers were still checked."""
+        if self.report_file.is_file():
+            return self.take(context)
         if error.code != "no-bridge":
             return None
         self.drop()

@@ -90,7 +90,9 @@ def build(
     scene.collection.children.link(collection)
     rig, scale = None, 1.0
     if turn_upright:
-        rig = _rig([record(view) for view in chosen], body, folder, scene, collection)
+        matrix, notes = _standing(body, chosen)
+        chosen = [_in_rig(view, body.get("upright")) for view in chosen]
+        rig = _rig(matrix, notes, folder, scene, collection)
         scale = rig.scale.x
     elif body.get("unit_mm"):
         scene.unit_settings.scale_length = body["unit_mm"] / 1000.0
@@ -107,19 +109,39 @@ def build(
     return made
 
 
+def _standing(body: dict, views: list[dict]) -> tuple[np.ndarray, str]:
+    """The rig's own world -> the upright one in metres [4, 4], and what was guessed: as the bridge has turned it, else
+    as we turn it.
+    """
+    if turned := body.get("upright"):
+        matrix = np.eye(4)
+        matrix[:3, :3] = turned["scale"] * np.array(turned["rotation"])
+        matrix[:3, 3] = turned["offset"]
+        unit = body.get("unit_mm")  # of the turned world
+        notes = "" if unit else upright.SIZE_GUESSED
+        return np.diag([(unit or 1000.0) / 1000.0] * 3 + [1.0]) @ matrix, notes
+    placed = upright.place([record(view) for view in views], body.get("unit_mm"))
+    return placed.matrix, " ".join(placed.said)
+
+
+def _in_rig(view: dict, turned: dict | None) -> dict:
+    """A view of an upright capture in the rig's own world again: x_capture = scale rotation x + offset."""
+    if not turned:
+        return view
+    R, t, rotation, offset = (np.array(a) for a in (view["R"], view["t"], turned["rotation"], turned["offset"]))
+    return view | {"R": (R @ rotation).tolist(), "t": ((t + R @ offset) / turned["scale"]).tolist()}
+
+
 def _rig(
-    views: list[ViewRecord], body: dict, folder: Path, scene: bpy.types.Scene, collection: bpy.types.Collection
+    matrix: np.ndarray, notes: str, folder: Path, scene: bpy.types.Scene, collection: bpy.types.Collection
 ) -> bpy.types.Object:
     """The empty that takes the capture's world to the scene's."""
-    placed = upright.place(views, body.get("unit_mm"))
     rig = bpy.data.objects.new(RIG, None)
-    matrix = Matrix(placed.matrix.tolist())
-    unit = scene.unit_settings.scale_length
-    rig.matrix_world = Matrix.Scale(1.0 / unit, 4) @ matrix
+    rig.matrix_world = Matrix.Scale(1.0 / scene.unit_settings.scale_length, 4) @ Matrix(matrix.tolist())
     rig.empty_display_type = "ARROWS"
-    rig.empty_display_size = 0.1 / placed.scale
+    rig.empty_display_size = 0.1 / float(np.cbrt(np.linalg.det(matrix[:3, :3])))  # 10 cm
     rig[SOURCE_KEY] = str(folder)
-    rig["skullptor_notes"] = " ".join(placed.said)
+    rig["skullptor_notes"] = notes
     collection.objects.link(rig)
     return rig
 

@@ -20,6 +20,9 @@ ONE_SIDE = 0.15  # length of the mean direction to the cameras (0: an even ring)
 LEVEL = 0.1  # mean squared share of up in the image rows above which the photographs were not taken level
 SPREAD = 0.03  # and the spread of the rows below which they say nothing about up
 HEAD_METRES = 0.25
+SIZE_GUESSED = (
+    "The size of the rig is not known and was guessed from the pictures: scale the empty 'Rig' if it matters."
+)
 HEAD_SHARE = 0.6  # of the smaller side of a photograph of a head
 
 
@@ -53,7 +56,7 @@ def place(views: Sequence[ViewRecord], unit_mm: float | None) -> Upright:
         scale = unit_mm / 1000.0
     else:
         scale = HEAD_METRES / head_size(views, point)
-        said.append("The size of the rig is not known: it was guessed from the pictures; scale the rig if it matters.")
+        said.append(SIZE_GUESSED)
     matrix = np.eye(4)
     matrix[:3, :3] = scale * rotation
     if not unit_mm or np.abs(rotation - np.eye(3)).max() > 1e-12:

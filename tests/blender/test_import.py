@@ -201,7 +201,7 @@ def test_an_unknown_file_and_a_missing_bridge(tmp_path, monkeypatch, unchanged):
 
 CALIBRATE = """
 import json, pathlib, shutil, sys
-photos, out = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[4])
+photos, out = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[sys.argv.index("-o") + 1])
 print(" 50%  Matching photographs  about 3 s left", flush=True)
 if "fail" in photos.name:
     sys.exit("Error: Only 2 of 9 photographs match. Take more between them.")
@@ -241,6 +241,8 @@ out.write_text(json.dumps({"findings": [
      "cure": "Exchange them."},
     {"code": "gap", "severity": "warning", "views": [], "sentence": "Nobody looks from the left.", "cure": "Add one."},
 ]}))
+print("Error: " + sentence)
+sys.exit(1)  # because of the error among the findings
 """
 
 
