@@ -10,6 +10,7 @@ import threading
 # command -> (module, function, what it does)
 COMMANDS = {
     "reconstruct": ("bridge.cli", "reconstruct", "photographs and cameras in, a head mesh out"),
+    "check": ("bridge.check.cli", "main", "name the camera, photograph or mask that cannot be right"),
     "normals": ("bridge.cli", "normals", "camera-space normal maps, masks and a contact sheet"),
     "evaluate": ("bridge.evaluate", "main", "the paper's metrics of a mesh against a capture's ground truth"),
     "import": ("bridge.importers.cli", "import_main", "a capture from COLMAP, Metashape, RealityCapture and others"),

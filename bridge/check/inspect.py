@@ -1,0 +1,118 @@
+"""All checks of a capture with its photographs, in order: the files, the cameras against each other, the pictures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..cameras import Camera
+from . import photographs, rig, suspects
+from .findings import ERROR, WARNING, Finding, by_severity, names
+from .hull import Hull, carve
+from .matches import PhotoMatches
+from .scene import Scene
+from .silhouettes import Ball, Silhouette
+
+LEAST_VIEWS = 3
+MOST_MATCHED = 32  # views beyond which features are not compared: silhouettes alone tell enough
+
+
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What was found, and what it was found with (None where the capture did not get so far)."""
+
+    findings: list[Finding]
+    names: list[str]  # of the views
+    misfit: np.ndarray  # [views] mean misfit of each outline as given, in head radii; NaN without a silhouette
+    seconds: float
+    outlines: np.ndarray | None = None  # [views with a silhouette, points] misfit along each outline as given
+    scene: Scene | None = None
+    hull: Hull | None = None
+
+    @property
+    def ok(self) -> bool:
+        return all(finding.severity != ERROR for finding in self.findings)
+
+
+def inspect(
+    cameras: Sequence[Camera],
+    photos: Sequence[np.ndarray],
+    mattes: Sequence[np.ndarray],
+    given: Sequence[bool],
+    unit_mm: float | None = None,
+    findings: Sequence[Finding] = (),
+) -> Inspection:
+    """photos [H, W, 3] sRGB 0..1, mattes [h, w] 0..1 of any size; given: which mattes are the user's.
+
+    findings: what is known already (files that could not be read).
+    """
+    began = time.perf_counter()
+    found = list(findings)
+    silhouettes = [Silhouette.of(camera, matte) for camera, matte in zip(cameras, mattes, strict=True)]
+    used = [i for i, silhouette in enumerate(silhouettes) if not silhouette.empty]
+    names_ = [camera.name for camera in cameras]
+    misfit, along = np.full(len(cameras), np.nan), None
+    for i in sorted(set(range(len(cameras))) - set(used)):
+        sentence = f"No head was found in the photograph of '{cameras[i].name}'."
+        found.append(
+            Finding("mask-empty", ERROR, (cameras[i].name,), sentence, "Give the view a mask, or leave it out.")
+        )
+
+    def done(scene: Scene | None = None, hull: Hull | None = None) -> Inspection:
+        return Inspection(by_severity(found), names_, misfit, time.perf_counter() - began, along, scene, hull)
+
+    if len(used) < LEAST_VIEWS:
+        sentence = f"{len(used)} views show a head; a head needs at least {LEAST_VIEWS}."
+        found.append(Finding("too-few-views", ERROR, (), sentence, "Add photographs from other sides."))
+        return done()
+    cameras, photos, mattes, given, silhouettes = (
+        [values[i] for i in used] for values in (cameras, photos, mattes, given, silhouettes)
+    )
+    try:
+        ball = Ball.around(silhouettes)
+    except ValueError:
+        cure = "Check the cameras' rotations and their axes."
+        found.append(Finding("cameras-apart", ERROR, (), "All cameras look in parallel: no head can be placed.", cure))
+        return done()
+    matches = PhotoMatches(photos, mattes, cameras, ball) if len(used) <= MOST_MATCHED else None
+    scene = Scene.of(cameras, silhouettes, ball, matches)
+    along = scene.agreement.misfits(range(len(used)))
+    misfit[used] = along.mean(1)
+    whole = suspects.whole_rig(scene)
+    if whole is not None:
+        finding, scene = whole
+        found.append(finding)
+    faults, scene = suspects.examine(scene, given)
+    found += faults
+    found += _looking_elsewhere(cameras, ball, {view for finding in found for view in finding.views})
+    wrong = {view for finding in faults if finding.severity != "info" for view in finding.views}
+    trusted = [camera.name not in wrong for camera in cameras]
+    outlines = scene.agreement.silhouettes
+    hull = carve(outlines, ball, trusted if sum(trusted) >= 2 else [True] * len(cameras))
+    if len(hull.points):
+        found += rig.check(scene.cameras, ball, hull, unit_mm)
+        shown = [[_as_taken(scene, i, values) for i in range(len(cameras))] for values in (photos, mattes)]
+        found += photographs.check([c.name for c in cameras], *shown, outlines, hull)
+    return done(scene, hull)
+
+
+def _as_taken(scene: Scene, i: int, images: Sequence[np.ndarray]) -> np.ndarray:
+    """The image that camera i took, found faults undone."""
+    image = images[scene.photographs[i]]
+    return image[:, ::-1] if i in scene.flipped else image
+
+
+def _looking_elsewhere(cameras: Sequence[Camera], ball: Ball, known: set[str]) -> list[Finding]:
+    """Cameras that do not have the head in their image at all, if nothing better is known about them."""
+    found = []
+    for camera in cameras:
+        pixels, z = camera.project(ball.center[None])
+        inside = z[0] > 0 and (pixels[0] >= 0).all() and (pixels[0] <= [camera.width, camera.height]).all()
+        if not inside and camera.name not in known:
+            sentence = f"Camera {names([camera.name])} looks away from the point that the others look at."
+            cure = "Check its rotation and axes: OpenCV looks along +Z, Blender along -Z."
+            found.append(Finding("camera-away", WARNING, (camera.name,), sentence, cure))
+    return found

@@ -1,0 +1,130 @@
+"""The photographs themselves: one too dark, one out of focus, one used twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import cv2
+import numpy as np
+
+from .findings import WARNING, Finding, names
+from .hull import Hull
+from .silhouettes import Silhouette
+
+SIDE = 400  # pixels: the head's longer side when its sharpness is told
+BLURRED, BLURRIER = 0.62, 0.16  # blur of a photograph that is soft, and how far above the others' median
+STOPS = 0.8  # exposure that differs by more from the others (factor of 2 each)
+SHARED = 60  # surface points two views must share before their brightness is compared
+SAME = 0.004  # mean difference of two photographs that are one
+
+
+def check(
+    names_: Sequence[str],
+    photos: Sequence[np.ndarray],
+    mattes: Sequence[np.ndarray],
+    silhouettes: Sequence[Silhouette],
+    hull: Hull,
+) -> list[Finding]:
+    return [
+        *_twins(names_, photos),
+        *_exposure(names_, photos, silhouettes, hull),
+        *_sharpness(names_, [blur(photo, matte) for photo, matte in zip(photos, mattes, strict=True)]),
+    ]
+
+
+def blur(photo: np.ndarray, matte: np.ndarray) -> float:
+    """0 (crisp) to 1 inside the matte: how little one more blur changes (Crete et al. 2007)."""
+    rows, columns = np.flatnonzero((matte > 0.5).any(1)), np.flatnonzero((matte > 0.5).any(0))
+    if len(rows) < 8 or len(columns) < 8:
+        return 0.0
+    sy, sx = photo.shape[0] / matte.shape[0], photo.shape[1] / matte.shape[1]
+    y, x = slice(int(rows[0] * sy), int(rows[-1] * sy)), slice(int(columns[0] * sx), int(columns[-1] * sx))
+    part = photo[y, x] @ np.array([0.299, 0.587, 0.114], np.float32)
+    scale = min(1.0, SIDE / max(part.shape))
+    size = max(8, round(part.shape[1] * scale)), max(8, round(part.shape[0] * scale))
+    grey = cv2.resize(np.ascontiguousarray(part), size, interpolation=cv2.INTER_AREA)
+    inside = cv2.resize(np.ascontiguousarray(matte[rows[0] : rows[-1], columns[0] : columns[-1]], np.float32), size)
+    inside = cv2.erode((inside > 0.5).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    results = []
+    for axis in (0, 1):
+        window = (1, 9) if axis == 0 else (9, 1)  # cv2: width, height
+        change = np.abs(np.diff(grey, axis=axis))
+        left = np.abs(np.diff(cv2.blur(grey, window), axis=axis))
+        kept = inside[1:] if axis == 0 else inside[:, 1:]
+        lost = np.maximum(change - left, 0)[kept].sum()
+        results.append(1 - lost / max(float(change[kept].sum()), 1e-6))
+    return float(max(results))
+
+
+def _sharpness(view_names: Sequence[str], blurs: Sequence[float]) -> list[Finding]:
+    usual = float(np.median(blurs))
+    found = []
+    for name, value in zip(view_names, blurs, strict=True):
+        if value > BLURRED and value > usual + BLURRIER:
+            sentence = f"The photograph of '{name}' is blurred compared with the others."
+            cure = "Take it again with a shorter exposure or better focus, or leave it out."
+            found.append(Finding("photo-blurred", WARNING, (name,), sentence, cure))
+    return found
+
+
+def exposures(photos: Sequence[np.ndarray], silhouettes: Sequence[Silhouette], hull: Hull) -> np.ndarray:  # [m]
+    """Stops of each photograph against their common middle, from surface that views share; NaN where none is shared."""
+    views = len(photos)
+    light = np.full((views, len(hull.points)), np.nan)
+    for i, (photo, silhouette) in enumerate(zip(photos, silhouettes, strict=True)):
+        camera = silhouette.camera
+        small = cv2.resize(photo, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+        grey = np.clip(small @ np.array([0.2126, 0.7152, 0.0722], np.float32), 0, 1) ** 2.2
+        weight = cv2.blur(silhouette.mask.astype(np.float32), (9, 9))
+        grey = cv2.blur(grey * silhouette.mask, (9, 9)) / np.maximum(weight, 1e-3)  # the hull is coarse, so is this
+        pixels, _ = camera.project(hull.points)
+        within = ((pixels > 0) & (pixels < [camera.width, camera.height])).all(1)
+        seen = hull.seen[i] & within
+        column, row = np.floor(pixels[seen].T).astype(int)
+        values = np.where(silhouette.mask[row, column], grey[row, column], np.nan)
+        light[i, seen] = np.log2(np.maximum(values, 1e-3))
+    rows, right = [], []
+    for a, b in combinations(range(views), 2):
+        apart = light[a] - light[b]
+        apart = apart[np.isfinite(apart)]
+        if len(apart) >= SHARED:
+            row = np.zeros(views)
+            row[a], row[b] = 1, -1
+            rows.append(row)
+            right.append(np.median(apart))
+    if not rows:
+        return np.full(views, np.nan)
+    A, y = np.stack(rows), np.array(right)
+    gains, weights = np.zeros(views), np.ones(len(y))
+    for _ in range(15):  # least absolute differences: one odd photograph must not make the others odd
+        W = np.sqrt(weights)[:, None]
+        gains = np.linalg.lstsq(A * W, y * W[:, 0], rcond=None)[0]
+        weights = 1 / np.maximum(np.abs(A @ gains - y), 0.05)
+    gains[~np.abs(A).any(0)] = np.nan
+    return gains - np.nanmedian(gains)
+
+
+def _exposure(
+    view_names: Sequence[str], photos: Sequence[np.ndarray], silhouettes: Sequence[Silhouette], hull: Hull
+) -> list[Finding]:
+    found = []
+    for name, stops in zip(view_names, exposures(photos, silhouettes, hull), strict=True):
+        if abs(stops) > STOPS:
+            side = "brighter" if stops > 0 else "darker"
+            sentence = f"The photograph of '{name}' is about {abs(stops):.1f} stops {side} than the others."
+            cure = "Lock exposure and white balance, or develop the photographs alike."
+            found.append(Finding("photo-exposure", WARNING, (name,), sentence, cure))
+    return found
+
+
+def _twins(view_names: Sequence[str], photos: Sequence[np.ndarray]) -> list[Finding]:
+    small = [cv2.resize(photo, (48, 48), interpolation=cv2.INTER_AREA) for photo in photos]
+    found = []
+    for a, b in combinations(range(len(photos)), 2):
+        if np.abs(small[a] - small[b]).mean() < SAME:
+            views = (view_names[a], view_names[b])
+            sentence = f"{names(views)} show the same photograph."
+            cure = "Give each camera its own photograph, or leave one out."
+            found.append(Finding("photo-twin", WARNING, views, sentence, cure))
+    return found

@@ -1,0 +1,76 @@
+"""The cameras among themselves: two at one place, a side of the head that none sees, a head of giants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from ..cameras import Camera
+from ..framing import rig_up
+from .findings import INFO, WARNING, Finding, names
+from .hull import Hull
+from .silhouettes import Ball
+
+SAME_PLACE = 1e-3  # of the distance to the head
+UNSEEN = 0.12  # share of the surface (its underside aside) that no camera sees, from which on it is told
+UNDERSIDE = 0.5  # a normal that points down by more than this belongs to the neck's cut
+HEAD_MM = (120.0, 1200.0)  # a head, or a head with shoulders, is within this
+
+
+def check(cameras: Sequence[Camera], ball: Ball, hull: Hull, unit_mm: float | None) -> list[Finding]:
+    return [*_twins(cameras, ball), *_gap(cameras, hull), *_size(ball, unit_mm)]
+
+
+def _twins(cameras: Sequence[Camera], ball: Ball) -> list[Finding]:
+    found = []
+    for a, b in combinations(cameras, 2):
+        apart = np.linalg.norm(a.center - b.center)
+        if apart < SAME_PLACE * np.linalg.norm(a.center - ball.center):
+            views = (a.name, b.name)
+            sentence = f"Cameras {names(views)} stand at the same place."
+            cure = "Move one to where its photograph was taken, or leave it out: it adds nothing."
+            found.append(Finding("camera-twin", WARNING, views, sentence, cure))
+    return found
+
+
+def _gap(cameras: Sequence[Camera], hull: Hull) -> list[Finding]:
+    """The largest side of the head that no camera sees, named by the cameras beside it."""
+    up = rig_up(cameras)
+    counted = hull.normals @ up > -UNDERSIDE
+    unseen = counted & (hull.counts == 0)
+    share = unseen.sum() / max(counted.sum(), 1)
+    if share < UNSEEN:
+        return []
+    side = hull.normals[unseen].mean(0)
+    side /= max(np.linalg.norm(side), 1e-9)
+    if side @ up > 0.75:
+        where = "from above"
+    else:
+        middle = hull.points.mean(0)
+        flat = np.stack([camera.center - middle for camera in cameras])
+        flat -= np.outer(flat @ up, up)
+        ahead = side - (side @ up) * up
+        ahead /= max(np.linalg.norm(ahead), 1e-9)
+        across = np.cross(up, ahead)
+        angle = np.arctan2(flat @ across, flat @ ahead)
+        left, right = np.where(angle >= 0, angle, np.inf), np.where(angle < 0, -angle, np.inf)
+        beside = tuple(cameras[int(np.argmin(a))].name for a in (left, right) if np.isfinite(a).any())
+        where = f"between {names(beside)}" if len(beside) == 2 else f"beyond {names(beside)}"
+    sentence = f"No camera sees the head {where}: {share:.0%} of its surface is guessed there."
+    cure = "Add a photograph from that side if it matters."
+    return [Finding("coverage-gap", INFO, (), sentence, cure)]
+
+
+def _size(ball: Ball, unit_mm: float | None) -> list[Finding]:
+    if unit_mm is None:
+        return []
+    size = 2 * ball.radius * unit_mm
+    if HEAD_MM[0] <= size <= HEAD_MM[1]:
+        return []
+    factor = 10.0 ** np.round(np.log10(size / 300.0))
+    by = f"{factor:g} times too large" if factor > 1 else f"{1 / factor:g} times too small"
+    sentence = f"The head would be {size / 10:.3g} cm across in these units" + (f": {by}." if factor != 1 else ".")
+    cure = f"Set unit_mm to {unit_mm / factor:g} (the scene's unit scale), unless the subject is a statue."
+    return [Finding("scale", WARNING, (), sentence, cure)]

@@ -1,0 +1,102 @@
+"""Everything the views claim together, and how badly it fits: silhouettes and matches under one cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..cameras import Camera
+from .matches import ENOUGH, KEPT, Pair, PhotoMatches, near_pairs
+from .silhouettes import Agreement, Ball, Silhouette
+
+LIMIT = 8e-4  # mean misfit of the silhouettes that good masks of a good rig stay below (measured: 0 to 5e-4)
+CONTRADICTION = 3.0  # cost of a pair of views whose matches the cameras do not explain at all, in units of LIMIT
+SILENCE = 0.35  # cost of a pair without matches
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that may have gone wrong with one view, undone: another camera, or the photograph mirrored."""
+
+    camera: Camera
+    flipped: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Cameras and photographs as they are claimed to belong together. silhouettes[i] is of photographs[i]."""
+
+    cameras: tuple[Camera, ...]
+    silhouettes: tuple[Silhouette, ...]  # by photograph, in their own camera
+    photographs: tuple[int, ...]  # which one camera i took
+    flipped: frozenset[int]  # cameras whose photograph is turned left to right
+    agreement: Agreement
+    matches: PhotoMatches | None
+    pairs: tuple[tuple[int, int], ...]  # of near cameras
+
+    @classmethod
+    def of(
+        cls,
+        cameras: Sequence[Camera],
+        silhouettes: Sequence[Silhouette],
+        ball: Ball,
+        matches: PhotoMatches | None = None,
+    ) -> Scene:
+        count = range(len(cameras))
+        pairs = near_pairs(cameras, ball) if matches else []
+        agreement = Agreement(silhouettes, ball)
+        return cls(tuple(cameras), tuple(silhouettes), tuple(count), frozenset(), agreement, matches, tuple(pairs))
+
+    @property
+    def ball(self) -> Ball:
+        return self.agreement.ball
+
+    def changed(self, changes: dict[int, Change]) -> Scene:
+        """With other cameras, or photographs mirrored."""
+        cameras = [changes[i].camera if i in changes else camera for i, camera in enumerate(self.cameras)]
+        flips = self.flipped ^ {i for i, change in changes.items() if change.flipped}
+        return self._rebuilt(cameras, self.photographs, flips, set(changes))
+
+    def exchanged(self, a: int, b: int) -> Scene:
+        photographs = list(self.photographs)
+        photographs[a], photographs[b] = photographs[b], photographs[a]
+        return self._rebuilt(self.cameras, photographs, self.flipped, {a, b})
+
+    def _rebuilt(self, cameras, photographs, flips, touched) -> Scene:
+        fresh = {}
+        for i in touched:
+            silhouette = self.silhouettes[photographs[i]].seen_by(cameras[i])
+            fresh[i] = silhouette.mirrored() if i in flips else silhouette
+        agreement = self.agreement.replaced(fresh)
+        return replace(
+            self,
+            cameras=tuple(cameras),
+            photographs=tuple(photographs),
+            flipped=frozenset(flips),
+            agreement=agreement,
+        )
+
+    def misfit(self, without: Sequence[int] = ()) -> float:
+        return self.agreement.misfit([i for i in range(len(self.cameras)) if i not in without])
+
+    def compared(self, without: Sequence[int] = (), touching: int | None = None) -> list[Pair]:
+        if self.matches is None:
+            return []
+        return [
+            self.matches.compare(a, b, self.cameras, self.photographs, sorted(self.flipped))
+            for a, b in self.pairs
+            if a not in without and b not in without and (touching is None or touching in (a, b))
+        ]
+
+    def cost(self, without: Sequence[int] = ()) -> float:
+        """How badly all fits, in units of what a good rig stays below; about 0 to 1 for one without fault."""
+        total = self.misfit(without) / LIMIT + self.silence(without)
+        for pair in self.compared(without):
+            if pair.fitted >= ENOUGH:
+                wrong = 1 - pair.given / pair.fitted
+                total += CONTRADICTION * max(0.0, wrong - (1 - KEPT)) / KEPT
+        return total
+
+    def silence(self, without: Sequence[int] = ()) -> float:
+        """The part of the cost that pairs without matches have: bald or smooth heads have many."""
+        return SILENCE * sum(pair.fitted < ENOUGH for pair in self.compared(without))

@@ -1,0 +1,326 @@
+"""Which views are wrong, and what is wrong with them: the explanation is sought that makes all views agree again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.spatial.transform import Rotation
+
+from ..cameras import OPENGL, Camera
+from .findings import ERROR, WARNING, Finding, names
+from .scene import LIMIT, Change, Scene
+from .silhouettes import Agreement, Ball
+
+ALARM = 0.9  # cost above that of the best explanation from which on there is a fault
+RESTORED = 0.4  # an explanation leaves at most this share of the cost
+ROUNDS = 3  # independent faults looked for, one after another
+SUSPECTS = 4  # views looked at closely in a round
+SIMPLE = 0.25  # cost of each number an explanation may choose: the plainer one wins a tie
+TURN_NOT_SHIFT = 3.0  # degrees: a smaller turn cannot be told from a shifted principal point
+MOST_FOCAL = np.log(3.0)
+LARGEST_SHIFT = 5.0  # degrees: the head this far off its place is no matter of the principal point
+LEAST_FOCAL, LEAST_ROLL, LEAST_TURN = 0.02, 1.0, 0.4  # share, degrees, degrees: less is no fault to speak of
+HOPELESS = 0.02  # mean misfit from which on all cameras are suspected together
+SENSIBLE = 0.25  # what is left of it, at most, if their common error was found
+EVALUATIONS = 36  # of either half of a fit
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """One possible fault, undone."""
+
+    code: str
+    views: tuple[int, ...]
+    scene: Scene  # with the fault undone
+    cost: float  # of that scene, and of the explanation's own freedom
+    what: str  # "its photograph is mirrored"
+    cure: str
+
+    def restores(self, before: float, gone: set[int]) -> bool:
+        return _restores(self.cost, self.scene.silence(gone), before)
+
+
+def examine(scene: Scene, given_masks: Sequence[bool]) -> tuple[list[Finding], Scene]:
+    """Faults of single cameras, photographs and masks, and the scene with those undone that could be explained.
+
+    given_masks: which masks the user made.
+    """
+    findings: list[Finding] = []
+    gone: set[int] = set()
+    for _ in range(ROUNDS):
+        present = [i for i in range(len(scene.cameras)) if i not in gone]
+        if len(present) < 3:
+            break
+        before = scene.cost(gone)
+        best, left = _best(scene, gone, before)
+        if best is not None:
+            findings.append(_finding(scene, best))
+            scene = best.scene
+            continue
+        if left is None:
+            break
+        findings.append(_unexplained(scene, left, gone, given_masks))
+        gone.add(left)
+    return findings, scene
+
+
+def whole_rig(scene: Scene) -> tuple[Finding, Scene] | None:
+    """One error that all cameras share, where the rig as it is makes no sense at all."""
+    before = scene.misfit()
+    if before < HOPELESS:
+        return None
+    cure_axes = "Convert all cameras: OpenCV looks along +Z with Y down, OpenGL and Blender along -Z with Y up."
+    tries: list[tuple[str, str, str, Callable[[Camera], Camera]]] = [
+        ("rig-axes", "The y and z axes of all cameras point the wrong way.", cure_axes,
+         lambda c: replace(c, R=OPENGL[:, None] * c.R, t=OPENGL * c.t)),
+        ("rig-inverted", "The poses of all cameras are inverted: they map from camera to world.",
+         "Give the rotation and translation from world to camera.",
+         lambda c: replace(c, R=c.R.T, t=-c.R.T @ c.t)),
+    ]  # fmt: skip
+    for percent in (-45, -35, -25, -15, 15, 25, 35, 45, 60, 80):
+        sentence = (
+            f"The focal lengths of all cameras look about {abs(percent)}% too {'long' if percent > 0 else 'short'}."
+        )
+        cure = "Check the sensor size, and that the photographs were not cropped or resized after the calibration."
+        by = 1 / (1 + percent / 100)
+        tries.append(("rig-focal", sentence, cure, lambda c, by=by: _zoomed(c, by)))
+    found = []
+    for code, sentence, cure, change in tries:
+        cameras = [change(camera) for camera in scene.cameras]
+        outlines = [s.seen_by(camera) for s, camera in zip(scene.agreement.silhouettes, cameras, strict=True)]
+        try:
+            ball = Ball.around(outlines)
+        except ValueError:
+            continue
+        other = replace(scene, cameras=tuple(cameras), agreement=Agreement(outlines, ball))
+        found.append((other.misfit(), Finding(code, ERROR, (), sentence, cure), other))
+    best = min(found, key=lambda entry: entry[0], default=None)
+    return (best[1], best[2]) if best is not None and best[0] < SENSIBLE * before else None
+
+
+def _best(scene: Scene, gone: set[int], before: float) -> tuple[Explanation | None, int | None]:
+    """The best explanation, or the one view without which the others agree, or neither."""
+    present = [i for i in range(len(scene.cameras)) if i not in gone]
+    silence = scene.silence(gone)
+
+    def without(*views: int) -> float:
+        """The cost then. That pairs without matches go too is no evidence against a view."""
+        less = gone | set(views)
+        return scene.cost(less) + silence - scene.silence(less)
+
+    fair = {i: without(i) for i in present}
+    suspects = sorted(present, key=fair.__getitem__)[:SUSPECTS]
+    first = suspects[0]
+    lonely = [i for i in present if _lonely(scene, i)]
+    pair = _best_pair(scene, gone, present)
+    alarm = before - fair[first] >= ALARM or (pair is not None and before - without(*pair) >= ALARM)
+    if not alarm and not lonely:
+        return None, None
+    if pair is not None and before - fair[first] < ALARM:
+        suspects = [*pair, *(i for i in suspects if i not in pair)]
+    chosen = _explained(scene, gone, before, suspects, lonely)
+    if chosen is not None:
+        return chosen, None
+    if _restores(fair[first], silence, before):
+        return None, first
+    if pair is not None and _restores(without(*pair), silence, before):
+        for i, other in (pair, pair[::-1]):  # two faults: one is explained while the other is out of the way
+            less = gone | {other}
+            chosen = _explained(scene, less, scene.cost(less), [i], [])
+            if chosen is not None:
+                return chosen, None
+        return None, pair[0]
+    return None, None
+
+
+def _explained(
+    scene: Scene, gone: set[int], before: float, suspects: list[int], lonely: list[int]
+) -> Explanation | None:
+    """The explanation that restores agreement best; the continuous ones are tried when no plain one does."""
+    good = 1 + scene.silence(gone)
+    candidates = list(_exchanges(scene, gone, list(dict.fromkeys(suspects + lonely)))) if len(suspects) > 1 else []
+    for i in dict.fromkeys(suspects[:2] + lonely):
+        candidates += _discrete(scene, gone, i)
+    chosen = min(candidates, key=lambda e: e.cost, default=None)
+    for i in suspects[:2]:
+        if chosen is not None and chosen.restores(before, gone) and chosen.cost < good:
+            break
+        candidates += _continuous(scene, gone, i)
+        chosen = min(candidates, key=lambda e: e.cost, default=None)
+    return chosen if chosen is not None and chosen.restores(before, gone) else None
+
+
+def _restores(cost: float, silence: float, before: float) -> bool:
+    """Does it fit well now? silence: the part of the cost that views without matches have in any case."""
+    return before - cost >= ALARM and cost - silence <= max(RESTORED * (before - silence), 1.0)
+
+
+def _lonely(scene: Scene, i: int) -> bool:
+    """A view whose neighbours match each other, but not it: perhaps its photograph is another one."""
+    pairs = scene.compared()
+    mine = [p for p in pairs if i in (p.a, p.b)]
+    others = [p for p in pairs if i not in (p.a, p.b)]
+    if len(mine) < 2 or any(p.confirms for p in mine) or not others:
+        return False
+    return np.mean([p.confirms for p in others]) > 0.6
+
+
+def _best_pair(scene: Scene, gone: set[int], present: list[int]) -> tuple[int, int] | None:
+    """The two views without which the outlines agree best."""
+    if len(present) < 5:
+        return None
+    return min(combinations(present, 2), key=lambda pair: scene.misfit(gone | set(pair)))
+
+
+def _exchanges(scene: Scene, gone: set[int], suspects: list[int]) -> Iterator[Explanation]:
+    """The photographs of two views changed places."""
+    present = [i for i in range(len(scene.cameras)) if i not in gone]
+    tried = set()
+    for i in suspects:
+        for j in present:
+            pair = (min(i, j), max(i, j))
+            shapes = [scene.silhouettes[scene.photographs[k]].mask.shape for k in pair]
+            if i == j or pair in tried or shapes[0] != shapes[1]:
+                continue
+            tried.add(pair)
+            other = scene.exchanged(*pair)
+            # matching takes longest: only where the outlines allow it
+            if other.misfit(gone) > max(scene.misfit(gone), 1e-3):
+                continue
+            yield Explanation("photos-exchanged", pair, other, other.cost(gone), "", "")
+
+
+def _discrete(scene: Scene, gone: set[int], i: int) -> Iterator[Explanation]:
+    camera = scene.cameras[i]
+
+    def tried(code: str, change: Change, what: str, cure: str) -> Explanation:
+        other = scene.changed({i: change})
+        return Explanation(code, (i,), other, other.cost(gone), what, cure)
+
+    yield tried("photo-mirrored", Change(camera, True), "its photograph is mirrored left to right",
+                "Use the photograph as the camera took it, or flip it back.")  # fmt: skip
+    cure = "Turn the photograph (EXIF orientation is ignored), or the camera about its viewing axis."
+    for degrees in (90, 180, 270):
+        what = f"its photograph is turned by {min(degrees, 360 - degrees)} degrees in the image plane"
+        yield tried("camera-rolled", Change(_rolled(camera, degrees)), what, cure)
+    cure = "Convert its rotation: OpenCV looks along +Z with Y down, OpenGL and Blender along -Z with Y up."
+    for signs, axes in ((OPENGL, "y and z"), (OPENGL[[1, 0, 2]], "x and z")):
+        turned = replace(camera, R=signs[:, None] * camera.R, t=signs * camera.t)
+        yield tried("camera-axes", Change(turned), f"its {axes} axes point the wrong way", cure)
+    turned = replace(camera, R=camera.R.T, t=-camera.R.T @ camera.center)
+    yield tried("camera-axes", Change(turned), "its rotation is inverted",
+                "Give the rotation from world to camera, not from camera to world.")  # fmt: skip
+
+
+def _continuous(scene: Scene, gone: set[int], i: int) -> Iterator[Explanation]:
+    camera = scene.cameras[i]
+
+    def fitted(change: Callable[[np.ndarray], Camera], starts: Sequence, step: float) -> tuple[np.ndarray, float]:
+        """The best numbers for a change, and its cost: first by the outlines, which guide from afar, then by all."""
+
+        def changed(x: np.ndarray) -> Scene:
+            return scene.changed({i: Change(change(x))})
+
+        best = min((np.atleast_1d(np.asarray(s, float)) for s in starts), key=lambda x: changed(x).cost(gone))
+        best_cost = changed(best).cost(gone)
+        judges = ((lambda x: changed(x).misfit(gone) / LIMIT, step), (lambda x: changed(x).cost(gone), step / 4))
+        for judge, width in judges:
+            simplex = np.concatenate([best[None], best + width * np.eye(len(best))])
+            options = {"initial_simplex": simplex, "maxfev": EVALUATIONS, "xatol": width / 20, "fatol": 0.01}
+            found = minimize(judge, best, method="Nelder-Mead", options=options)
+            if (cost := changed(found.x).cost(gone)) < best_cost:
+                best, best_cost = found.x, cost
+        return best, best_cost
+
+    x, cost = fitted(lambda x: _zoomed(camera, np.exp(x[0])), np.linspace(-0.5, 0.5, 11), 0.04)
+    if LEAST_FOCAL < abs(x[0]) < MOST_FOCAL:
+        by = f"{abs(np.expm1(-x[0])):.0%} too {'short' if x[0] > 0 else 'long'}"
+        change = scene.changed({i: Change(_zoomed(camera, np.exp(x[0])))})
+        cure = "Check its lens and sensor size, and that the photograph was not cropped or zoomed."
+        yield Explanation("camera-focal", (i,), change, cost + SIMPLE, f"its focal length looks {by}", cure)
+    x, cost = fitted(lambda x: _rolled(camera, x[0]), np.linspace(-32, 32, 9), 2.0)
+    if abs(x[0]) > LEAST_ROLL:
+        change = scene.changed({i: Change(_rolled(camera, x[0]))})
+        yield Explanation("camera-turned", (i,), change, cost + SIMPLE,
+                          f"it is turned by about {abs(x[0]):.0f} degrees about its viewing axis",
+                          "Correct its rotation.")  # fmt: skip
+    pointed = _pointing(scene, i)
+    x, cost = fitted(lambda x: _turned(camera, x), [np.zeros(3), pointed], np.radians(1.5))
+    angle = np.degrees(np.linalg.norm(x))
+    change = scene.changed({i: Change(_turned(camera, x))})
+    if angle > TURN_NOT_SHIFT:
+        yield Explanation("camera-turned", (i,), change, cost + 3 * SIMPLE,
+                          f"it is turned by about {angle:.0f} degrees", "Correct its rotation.")  # fmt: skip
+    start = np.tan(pointed[[1, 0]]) * [camera.K[0, 0], -camera.K[1, 1]]
+    starts = [np.zeros(2), start if np.linalg.norm(start) < camera.width / 2 else np.zeros(2)]
+    x, cost = fitted(lambda x: _shifted(camera, x), starts, 0.02 * camera.width)
+    size = np.linalg.norm(x)
+    degrees = np.degrees(np.arctan(size / camera.K[0, 0]))
+    if degrees > LARGEST_SHIFT:
+        change = scene.changed({i: Change(_shifted(camera, x))})
+        what, cure = f"it is turned by about {degrees:.0f} degrees", "Correct its rotation."
+        yield Explanation("camera-turned", (i,), change, cost + 2 * SIMPLE, what, cure)
+    elif degrees > LEAST_TURN:
+        change = scene.changed({i: Change(_shifted(camera, x))})
+        what = f"its principal point is off by about {size:.0f} pixels"
+        if degrees < TURN_NOT_SHIFT:
+            what += f" (or it is turned by {degrees:.1f} degrees)"
+        cure = "Check the principal point or lens shift, and that the photograph was not cropped."
+        yield Explanation("camera-center", (i,), change, cost + 2 * SIMPLE, what, cure)
+
+
+def _pointing(scene: Scene, i: int) -> np.ndarray:  # [3] rotation vector
+    """The turn after which the middle of the view's silhouette is where the head is."""
+    camera = scene.cameras[i]
+    box = scene.agreement.silhouettes[i].box
+    middle = scene.agreement.silhouettes[i].camera.rays(((box[:2] + box[2:]) / 2)[None])[0]
+    middle = camera.R @ middle
+    head = camera.R @ (scene.ball.center - camera.center)
+    head /= np.linalg.norm(head)
+    axis = np.cross(head, middle)
+    sine = np.linalg.norm(axis)
+    return axis / max(sine, 1e-9) * np.arctan2(sine, head @ middle)
+
+
+def _zoomed(camera: Camera, by: float) -> Camera:
+    return replace(camera, K=camera.K @ np.diag([by, by, 1.0]))
+
+
+def _rolled(camera: Camera, degrees: float) -> Camera:
+    return _turned(camera, np.radians([0, 0, degrees]))
+
+
+def _turned(camera: Camera, vector: np.ndarray) -> Camera:
+    R = Rotation.from_rotvec(vector).as_matrix()
+    return replace(camera, R=R @ camera.R, t=R @ camera.t)
+
+
+def _shifted(camera: Camera, by: np.ndarray) -> Camera:
+    K = camera.K.copy()
+    K[:2, 2] += by
+    return replace(camera, K=K)
+
+
+def _finding(scene: Scene, best: Explanation) -> Finding:
+    views = tuple(scene.cameras[i].name for i in best.views)
+    if best.code == "photos-exchanged":
+        sentence = f"The photographs of {names(views)} seem to have changed places."
+        return Finding(best.code, ERROR, views, sentence, "Give each camera its own photograph.")
+    return Finding(best.code, ERROR, views, f"Camera {names(views)} does not fit the others: {best.what}.", best.cure)
+
+
+def _unexplained(scene: Scene, i: int, gone: set[int], given: Sequence[bool]) -> Finding:
+    """A view that the others agree without, and no single error of its camera explains it."""
+    name = scene.cameras[i].name
+    mine = scene.compared(gone, touching=i)
+    if any(pair.confirms for pair in mine) and not any(pair.contradicts for pair in mine):
+        owner = "mask" if given[i] else "predicted mask"
+        sentence = f"The {owner} of '{name}' disagrees with the other views; its camera looks right."
+        cure = "Correct the mask." if given[i] else "Give the view a mask."
+        return Finding("mask-disagrees", WARNING, (name,), sentence, cure)
+    sentence = f"Camera '{name}' does not fit the others: its pose, its lens or its mask is wrong."
+    return Finding("camera-disagrees", ERROR, (name,), sentence, "Solve this camera again, or leave it out.")
