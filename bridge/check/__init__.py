@@ -11,6 +11,6 @@ capture; it shares this package's words (codes, severity, sentence, cure), not i
 from __future__ import annotations
 
 from .findings import ERROR, INFO, WARNING, Finding
-from .inspect import Inspection, inspect
+from .inspection import Inspection, inspect
 
 __all__ = ["ERROR", "INFO", "WARNING", "Finding", "Inspection", "inspect"]

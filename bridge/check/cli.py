@@ -18,7 +18,7 @@ from ..inputs import Inputs
 from ..protocol import NORMAL_SOURCES, VERSION, JobSettings
 from ..reporter import Reporter
 from .findings import ERROR, Finding
-from .inspect import Inspection, inspect
+from .inspection import Inspection, inspect
 
 STAGES = {"Reading photos": 0.2, "Finding the head": 0.8}
 

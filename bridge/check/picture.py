@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..framing import rig_up
 from .findings import ERROR, INFO, WARNING, Finding
 from .hull import Hull
-from .inspect import Inspection
+from .inspection import Inspection
 from .scene import Scene
 
 BACKGROUND, INK, FAINT = (24, 25, 28), (222, 224, 228), (96, 99, 105)
