@@ -51,6 +51,17 @@ def read_photo(view: View) -> Photo:
     return Photo(straight, undistort(pixels, camera), None if alpha is None else undistort(alpha, camera))
 
 
+def shrunk(photo: Photo, longer: int) -> Photo:
+    """The photo with at most so many pixels on its longer side; its camera shrinks with it."""
+    camera = photo.camera
+    scale = longer / max(camera.width, camera.height)
+    if scale >= 1:
+        return photo
+    size = max(1, round(camera.width * scale)), max(1, round(camera.height * scale))
+    alpha = None if photo.alpha is None else resize_map(photo.alpha, *size)
+    return Photo(camera.resize(*size), resize_map(photo.pixels, *size), alpha)
+
+
 def read_mask(path: Path, camera: Camera) -> np.ndarray:  # [H, W] float32 0..1
     """A matte from a file of the camera's size (undistorted like its photo). Raises BridgeError."""
     mask = read_matte(path, camera.name, camera.width, camera.height)

@@ -13,16 +13,22 @@ from . import masks
 from .cameras import Camera
 from .errors import BridgeError
 from .framing import head_frame
-from .images import Photo, read_normals, read_photo, resize_map
+from .images import Photo, read_normals, read_photo, resize_map, shrunk, undistort
 from .normals import NormalMap
 from .protocol import MINIMUM_VIEWS
 from .reporter import Reporter
 from .solve import Target
 
+# Pixels that are kept of a photograph. No stage looks closer: the network sees the head in 512, the colours the whole
+# photograph in 1024; all of 26 photographs of 24 MP would be 7.5 GB.
+LONGER_SIDE = 2048
+HEAD_SIDE = 1024  # of the head in it, where a mask says how small it is
+
 
 @dataclass
 class Inputs:
-    """What the first two stages leave for the others."""
+    """What the first two stages leave for the others. Photos and masks are smaller than the files (LONGER_SIDE), and
+    each photo's camera is that of its pixels."""
 
     capture: captures.Capture
     photos: list[Photo]
@@ -45,14 +51,24 @@ def read_inputs(path: Path, report: Reporter) -> Inputs:
     inputs = Inputs(capture, [], [])
     for i, view in enumerate(capture.views):
         photo = read_photo(view)
+        mask = masks.head_mask(view, photo)
+        photo = shrunk(photo, _kept(photo.camera, mask))
         inputs.photos.append(photo)
-        inputs.given_masks.append(masks.head_mask(view, photo))
+        inputs.given_masks.append(None if mask is None else resize_map(mask, photo.camera.width, photo.camera.height))
         report.step(i + 1, len(capture.views))
     given = [mask is not None for mask in inputs.given_masks]
     if any(given) and not all(given):
         lacking = [view.name for view, has in zip(capture.views, given) if not has]
         report.warn("mask-missing", f"No mask for {', '.join(lacking)}: it is predicted there.")
     return inputs
+
+
+def _kept(camera: Camera, mask: np.ndarray | None) -> int:
+    """Pixels of a photograph's longer side that are worth keeping."""
+    longer = max(camera.width, camera.height)
+    (box,) = masks.boxes([mask])
+    head = max(box[2] - box[0], box[3] - box[1])
+    return LONGER_SIDE if np.isnan(head) else max(LONGER_SIDE, round(longer * HEAD_SIDE / head))
 
 
 def check_rig(cameras: Sequence[Camera]) -> None:
@@ -79,6 +95,10 @@ def measured_map(inputs: Inputs, i: int) -> NormalMap:
         )
     normals = read_normals(view.normals, inputs.capture.normals_encoding, f"view '{view.name}'")
     height, width = normals.shape[:2]
+    if view.camera.distortion is not None:  # the map has the photograph's field of view, so it is bent like it
+        normals = undistort(normals, view.camera.resize(width, height))
+        length = np.linalg.norm(normals, axis=-1, keepdims=True)
+        normals = np.where(length > 0.5, normals / np.maximum(length, 1e-6), 0).astype(np.float32)
     camera = inputs.photos[i].camera.resize(width, height)
     known = (normals != 0).any(-1)
     mask = inputs.given_masks[i]

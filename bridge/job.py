@@ -73,7 +73,8 @@ class Workshop:
         predictor = self._predictors[key]
         inputs.provider = predictor.provider
         cameras = [photo.camera for photo in inputs.photos]
-        name = key_of([predictor.name, str(size)] + [part for view in inputs.capture.views for part in _content(view)])
+        sizes = f"{size} {' '.join(f'{camera.width}x{camera.height}' for camera in cameras)}"
+        name = key_of([predictor.name, sizes] + [part for view in inputs.capture.views for part in _content(view)])
         stored = self.cache.get(name)
         if stored is None:
             inputs.maps = predictor.predict(
