@@ -98,7 +98,7 @@ def load(path: Path | str) -> Capture:
         body = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise _error(f"There is no capture at '{path}'.", "Give a folder that holds a capture.json.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _error(f"'{file.name}' cannot be read: {error}.", "Write the capture again.") from None
     return _Reader(file.parent, file.name).capture(body)
 

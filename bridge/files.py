@@ -32,7 +32,7 @@ def atomic(path: Path) -> Iterator[Path]:
 def link_or_copy(source: Path, target: Path) -> None:
     """The same file under another name; a copy on another disk, or where the system has no links."""
     try:
-        os.link(source, target)
+        os.link(source.resolve(), target)  # not a link to a link, which would lead out of the folder
     except OSError:
         with atomic(target) as temporary:
             shutil.copyfile(source, temporary)

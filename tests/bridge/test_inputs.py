@@ -27,7 +27,7 @@ def spot(camera, point, radius):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three photographs larger than what the tests keep, of one bright spot; the third with a mask that is small in it."""
+    """Three photographs larger than what the tests keep, of one bright spot; the third has a small mask."""
     views, point = [], np.array([0.2, -0.1, 0.3])
     for i, camera in enumerate(synthetic.ring(3, np.zeros(3), 1.0, 1500)):
         camera = replace(camera, height=1050)
