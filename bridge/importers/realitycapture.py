@@ -11,7 +11,12 @@ centre is (0.5, 0.5): ours.
 Distortion: k1 k2 k3 k4 t1 t2, a polynomial (lens.py); t1 is OpenCV's p2 and t2 its p1, as the program's own
 "OpenCV-compliant" export orders them. The attribute is really spelt DistortionCoeficients. "division" and "rational"
 models with coefficients are refused, and so are skew and aspect (K+ models): their formulas are not published. The
-world has no unit. Checked against published samples and export templates, not against the program.
+world has no unit.
+
+Checked: the angles against the matrix that the maker's knowledge base prints for them ("Registration export and camera
+orientations": all zero looks down with the picture's top towards +Y); Rotation in rows and image coordinates within
+[-1/2, 1/2] against its "XMP Camera Math"; focal length, principal point and the order of t1, t2 against the reader of
+AliceVision. px, py of the CSV rest on published export templates alone.
 """
 
 from __future__ import annotations

@@ -274,3 +274,23 @@ def test_idr(folder, rig):
     found = importers.read("idr", cameras.idr(folder / "cameras.npz", rig))  # P of a negative scale
     same(rig, [view.camera for view in found.views])
     assert found.unit_mm is None and "--unit-mm" in found.notes[0]
+
+
+def test_realitycaptures_angles_are_those_of_its_makers_knowledge_base(folder):
+    """The matrix printed there ("Registration export and camera orientations"), world -> camera in OpenCV axes."""
+    header = "#name,x,y,alt,heading,pitch,roll,f\n"
+    angles = np.array([[0.0, 0, 0], [30, 75, -10], [-140, 100, 25], [200, -20, 170]])
+    rows = [f"cam{i:02d}.png,1,2,3,{y!r},{p!r},{r!r},50\n" for i, (y, p, r) in enumerate(angles.tolist())]
+    (folder / "c.csv").write_text(header + "".join(rows))
+    found = read("realitycapture", folder / "c.csv", images=folder / "images")
+    for camera, (y, p, r) in zip(found, np.radians(angles)):
+        cx, cy, cz, sx, sy, sz = np.cos(r), np.cos(p), np.cos(y), np.sin(r), np.sin(p), np.sin(y)
+        expected = [
+            [cx * cz + sx * sy * sz, -cx * sz + cz * sx * sy, -cy * sx],
+            [-cy * sz, -cy * cz, -sy],
+            [cx * sy * sz - cz * sx, cx * cz * sy + sx * sz, -cx * cy],
+        ]
+        np.testing.assert_allclose(camera.R, expected, atol=1e-12)
+    # all zero: it looks down, its picture's top towards +Y; a point to the north appears above the middle
+    pixels, depth = found[0].project(np.array([[1.0, 2.5, 0.0]]))
+    assert depth[0] == pytest.approx(3) and pixels[0, 1] < cameras.HEIGHT / 2
