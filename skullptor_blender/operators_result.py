@@ -12,14 +12,20 @@ from .properties import HEAT_MAPS
 
 
 def chosen(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The result that the panel is about: the active object if it is one and shows, else that of the last run."""
+    """The result that the panel is about: the active object if it is one and shows, else that of the last run, else
+    the newest that shows."""
     active = context.view_layer.objects.active
     active = active if scene_result.is_result(active) else None
     if active is not None and active.visible_get(view_layer=context.view_layer):
         return active
     outcome = session.outcome
     last = context.view_layer.objects.get(outcome.object_name) if outcome and outcome.ok else None
-    return last if scene_result.is_result(last) else active
+    if scene_result.is_result(last):
+        return last
+    if active is not None:
+        return active
+    shown = [ob for ob in context.view_layer.objects if scene_result.is_result(ob) and ob.visible_get()]
+    return max(shown, key=lambda ob: str(stored(ob, "skullptor_run").get("date")), default=None)
 
 
 def stored(ob: bpy.types.Object, key: str) -> dict:

@@ -163,8 +163,11 @@ def test_the_panel_is_about_the_active_head_also_in_a_new_session(draw, rig):
     bpy.ops.skullptor.reconstruct_head(preset="draft")
     assert panel.SKULLPTOR_PT_result.poll(bpy.context)
     session.reset()
-    assert not panel.SKULLPTOR_PT_result.poll(bpy.context)
     head = bpy.data.objects["Head"]
+    assert panel.SKULLPTOR_PT_result.poll(bpy.context)  # a reopened file: the head that shows
+    head.hide_set(True)
+    assert not panel.SKULLPTOR_PT_result.poll(bpy.context)
+    head.hide_set(False)
     head.name = "Zoë"
     bpy.context.view_layer.objects.active = head
     said = texts(draw(panel.SKULLPTOR_PT_result))

@@ -142,6 +142,14 @@ class Window:
                 return
         raise LookupError(f"no tab {name}")
 
+    def bring_into_view(self) -> None:
+        """Without a window manager a second window may open partly beside the screen."""
+        found = subprocess.run(
+            ["xdotool", "search", "--onlyvisible", "--name", "File View|File Browser"], capture_output=True, text=True
+        )
+        for identifier in found.stdout.split():
+            self._x("windowmove", identifier, "0", "48")
+
     # --- eyes
 
     def shot(self, name: str) -> None:

@@ -48,6 +48,8 @@ def import_by_hand(window: Window, capture: Path) -> Steps:
     yield from window.click("skullptor.import_capture")
     yield from window.wait(lambda: len(bpy.context.window_manager.windows) > 1 or has_browser(), "the file browser", 20)
     yield 1.0
+    window.bring_into_view()
+    yield 0.5
     yield from window.click("directory", "FILE_BROWSER", "UI", columns=(0.4,))
     yield from window.key("ctrl+a")
     yield from window.type(str(capture))
