@@ -89,7 +89,7 @@ class SKULLPTOR_OT_check_cameras(Task, bpy.types.Operator):
             text = f"{plural(len(problems), 'problem')} found in the cameras"
         else:
             text = f"{plural(len(self.found.usable), 'camera')} ready, nothing wrong was found"
-        return session.Outcome(True, text, warnings=[self.without] if self.without else [])
+        return session.Outcome(True, text, warnings=[self.without] if self.without else [], alert=bool(problems))
 
     def read(self, findings: list) -> None:
         try:

@@ -30,8 +30,10 @@ from .text import activity, duration, remaining
 DISK_SECONDS = 2.0  # how long an answer of the disk is believed: a panel is drawn many times a second
 WRAP = 44  # letters, where the width of the sidebar is unknown; a label does not wrap by itself
 LABELS = {name: label for name, label, _ in HEAT_MAPS}
+TITLES = ("Camera", "Error", "Outline", "Covers", "Sure")
 VIEWS = 12  # rows of the table of a report
 THUMBNAIL = 4.5  # size of a picture in the sidebar, in rows
+PICTURE = 100.0  # pixels of a column of pictures at normal interface scale
 PROBLEMS = 4  # cameras with a problem that are named in the main panel
 LETTER = 7.0  # pixels of a letter at normal interface scale, on average
 _disk: dict[str, tuple[float, object]] = {}
@@ -70,7 +72,7 @@ def rows(context: bpy.types.Context) -> list[Row]:
     """Each camera with its image, and its problem in a few words."""
     folder = context.scene.skullptor.image_folder
     images = _remembered(f"folder {folder}", lambda: reference_image.FolderOfImages(folder))
-    told = {f.view: f for f in session.findings or () if f.severity in (ERROR, WARNING)}
+    told = {f.view: f for severity in (WARNING, ERROR) for f in session.findings or () if f.severity == severity}
     found = []
     for ob in scene_capture.cameras(context.view_layer):
         reference = reference_image.of_camera(ob, context.scene, images)
@@ -191,7 +193,9 @@ class SKULLPTOR_PT_reconstruct(_Sidebar, bpy.types.Panel):
             return
         column = layout.column(align=True)
         if outcome.ok:
-            column.label(text=outcome.text, icon="CHECKMARK")
+            said = column.column(align=True)
+            said.alert = outcome.alert
+            wrapped(said, outcome.text, "ERROR" if outcome.alert else "CHECKMARK")
             for warning in outcome.warnings[:5]:
                 wrapped(column, warning, "ERROR")
             return
@@ -236,7 +240,7 @@ class SKULLPTOR_PT_cameras(_Sidebar, bpy.types.Panel):
             return
         problems = check_report.together(f for f in session.findings if f.severity in (ERROR, WARNING))
         if not problems:
-            layout.label(text="Check Cameras found nothing wrong", icon="CHECKMARK")
+            layout.label(text="Nothing wrong was found in the cameras", icon="CHECKMARK")
         for finding, cameras in problems:
             box = layout.box().column(align=True)
             said = box.column(align=True)
@@ -247,7 +251,7 @@ class SKULLPTOR_PT_cameras(_Sidebar, bpy.types.Panel):
             for camera in cameras:
                 select_button(box, camera, "OUTLINER_OB_CAMERA")
         if session.check_picture:
-            show_picture(layout, "check", "Show Check")
+            show_picture(layout, "check", "Show Rig and Coverage")
 
 
 class SKULLPTOR_PT_quality(_Sidebar, bpy.types.Panel):
@@ -327,20 +331,24 @@ class SKULLPTOR_PT_views(_Sidebar, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         """The worst view first: how far head and photographs differ, how well outlines agree, how much is covered."""
         found = table(context)
-        grid = self.layout.grid_flow(row_major=True, columns=5, align=True)
-        for title in ("Camera", "Error", "Outline", "Covered", "Sure"):
-            grid.label(text=title)
-        for row in found[:VIEWS]:
-            name = grid.row()
-            name.alert = row.poor
-            select_button(name, row.name)
-            for text in (
-                f"{row.error_deg:.1f}°",
-                f"{row.mask_iou:.1%}",
-                f"{row.coverage_pct:.0f} %",
-                f"{row.confidence:.0%}",
-            ):
-                grid.label(text="-" if "nan" in text else text)
+        column = self.layout.column(align=True)
+        for row in (None, *found[:VIEWS]):
+            line = column.split(factor=0.34)
+            cells = TITLES[1:]
+            if row is None:
+                line.label(text=TITLES[0])
+            else:
+                line.alert = row.poor
+                select_button(line, row.name)
+                cells = (
+                    f"{row.error_deg:.1f}°",
+                    f"{row.mask_iou:.1%}",
+                    f"{row.coverage_pct:.0f} %",
+                    f"{row.confidence:.0%}",
+                )
+            line = line.row(align=True)
+            for text in cells:
+                line.label(text="-" if "nan" in text else text)
         if len(found) > VIEWS:
             self.layout.label(text=f"... and {len(found) - VIEWS} better ones")
 
@@ -367,7 +375,8 @@ class SKULLPTOR_PT_look(_Sidebar, bpy.types.Panel):
             show_picture(layout, "contact", "Show Contact Sheet")
         masks = settings.look == "masks"
         if cameras:
-            grid = layout.grid_flow(row_major=True, columns=0, even_columns=True, even_rows=True, align=False)
+            columns = max(1, round(letters(context) * LETTER / PICTURE))
+            grid = layout.grid_flow(row_major=True, columns=columns, even_columns=True, even_rows=True, align=False)
             for ob in cameras:
                 self.draw_view(grid.column(align=True), ob, masks)
         else:

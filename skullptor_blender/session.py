@@ -22,6 +22,7 @@ class Outcome:
     result: str = ""  # path of the .npz
     object_name: str = ""
     code: str = ""  # of an error
+    alert: bool = False  # it went well, and what it found is bad
 
 
 job: Job | None = None

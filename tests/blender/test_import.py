@@ -262,7 +262,7 @@ def test_the_bridges_findings_reach_the_panel(tmp_path, rig, monkeypatch, draw):
     assert joined.count("show each other's photographs.") == 1
     assert "Exchange them." in said
     assert "Add one." in said
-    assert "Show Check" in said
+    assert "Show Rig and Coverage" in said
     # once in the list, once under the finding
     assert said.count("cam01") == 2 and said.count("cam00") == 1
     rows = {row.camera: row.severity for row in panel.rows(bpy.context)}
