@@ -26,17 +26,21 @@ from .worker import READY, WINDOWS, WorkerError, child_environment, environment_
 CLAIM = "skullptor.json"
 LOCK = "packages.json"
 DONE = "installed.txt"  # one line for each package that pip has finished
+TOOLS = "calibrate"  # the extra that comes along with each of the others: Photos to Cameras needs it
+PINS = Path("bridge", "constraints.txt")  # the exact versions that a release was tested with
 OLDEST, NEWEST = (3, 11), (3, 14)  # Pythons for which the packages have wheels
 _PROBE = "import sys, ensurepip, venv; print('%d.%d' % sys.version_info[:2], sys.executable)"
 _PIP_VARIABLES = {"PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_ROOT"}  # they would send packages elsewhere
+DEBIAN_CURE = "On Debian and Ubuntu: sudo apt install python3-venv."
 PYTHON_CURE = "Install Python 3.11, 3.12 or 3.13 from python.org, or choose one as Base Python in the preferences."
 
 
 def requirements(root: Path, extra: str) -> list[str]:
-    """The packages of an extra, from the one place that names them. Raises WorkerError "set-up"."""
+    """The packages of an extra and of the tools, from the one place that names them. Raises WorkerError "set-up"."""
     try:
         body = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-        return list(body["project"]["optional-dependencies"][extra])
+        extras = body["project"]["optional-dependencies"]
+        return [*extras[extra], *extras.get(TOOLS, [])]
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
         raise WorkerError(
             "set-up", f"The add-on's list of packages is damaged ({error}).", "Install the add-on again."
@@ -52,9 +56,16 @@ def extra_for_machine() -> str:
     return "cuda" if found else "bridge"
 
 
-def digest(packages: Sequence[str], python: str = "") -> str:
+def pins(root: Path) -> str:
+    """The tested versions, as pip's constraints; empty where there are none."""
+    with contextlib.suppress(OSError):
+        return (root / PINS).read_text(encoding="utf-8")
+    return ""
+
+
+def digest(packages: Sequence[str], python: str = "", pins: str = "") -> str:
     """A name for what an environment is made from; another name means: make it again."""
-    text = "\n".join([*sorted(packages), python, platform.machine()])
+    text = "\n".join([*sorted(packages), python, platform.machine(), pins])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -98,7 +109,8 @@ def is_current(folder: Path, root: Path) -> bool:
     """Made from the packages that this version of the add-on names."""
     made = read_json(folder / READY)
     try:
-        return made.get("requirements") == requirements(root, str(made.get("extra", "bridge")))
+        wanted = requirements(root, str(made.get("extra", "bridge")))
+        return made.get("requirements") == wanted and made.get("pins", "") == pins(root)
     except WorkerError:
         return True
 
@@ -123,7 +135,7 @@ def base_python(chosen: str = "") -> tuple[str, str]:
 
     Raises WorkerError "no-python".
     """
-    tried = ""
+    tried, lacks_venv = "", False
     for command in candidates(chosen):
         try:
             done = subprocess.run(
@@ -140,15 +152,17 @@ def base_python(chosen: str = "") -> tuple[str, str]:
         answer = done.stdout.decode("utf-8", "replace").split(maxsplit=1)
         if done.returncode or len(answer) < 2:
             last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+            lacks_venv = lacks_venv or bool(last and "ensurepip" in last[0])
             tried = f"'{command[0]}' cannot make environments: {last[0] if last else 'it says nothing'}."
             continue
         version = tuple(int(part) for part in answer[0].split("."))
         if OLDEST <= version <= NEWEST:
             return answer[1].strip(), answer[0]
         tried = f"'{command[0]}' is Python {answer[0]}; the solver needs 3.11 to 3.14."
+    cure = f"{DEBIAN_CURE} {PYTHON_CURE}" if lacks_venv and not WINDOWS else PYTHON_CURE
     if chosen:
-        raise WorkerError("no-python", tried, PYTHON_CURE)
-    raise WorkerError("no-python", f"No suitable Python was found. {tried}".strip(), PYTHON_CURE)
+        raise WorkerError("no-python", tried, cure)
+    raise WorkerError("no-python", f"No suitable Python was found. {tried}".strip(), cure)
 
 
 def size(folder: Path) -> int:

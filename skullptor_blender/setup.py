@@ -34,7 +34,10 @@ _NETWORK = re.compile(
     r"Connection(?:Reset|Refused|Aborted)|Could not fetch|Network is unreachable|RemoteDisconnected"
 )
 _MISSING = re.compile(r"(?:No matching distribution found for|satisfies the requirement) ([\w.-]+)")
-_SEEN = re.compile(r"^\s*(?:Collecting|Downloading|Processing|Using cached) (\S+)")
+_SEEN = re.compile(r"^\s*(?:Collecting|Downloading|Processing|Using cached) (\S+)(?: \(([\d.]+ [kMG]B)\))?")
+_BYTES = re.compile(r"^Progress (\d+) of (\d+)$")  # pip's raw progress bar
+_PIP = re.compile(r"^pip (\d+)\.(\d+)")
+RAW_PROGRESS = (24, 1)  # the first pip that has it
 AGAIN = "Press Set Up again: it goes on where it stopped."
 
 
@@ -69,7 +72,11 @@ class SetUp:
     error: WorkerError | None = None
     doctor: str = ""
     started: float = field(default_factory=time.monotonic)
+    base: float = 0.0  # the fraction at which the step at hand began
+    share: float = 0.0  # of the fraction that the package at hand is worth
     _child: subprocess.Popen | None = None
+    _lock: int | None = None  # file descriptor that holds the lock
+    _raw: bool = False  # pip tells the bytes it has loaded
     _stop: threading.Event = field(default_factory=threading.Event)
     _tail: collections.deque = field(default_factory=lambda: collections.deque(maxlen=200))
 
@@ -102,7 +109,7 @@ class SetUp:
 
     def _run(self) -> None:
         try:
-            with _locked(self.plan):
+            with _locked(self.plan) as self._lock:
                 self._steps()
             self.state, self.fraction = FINISHED, 1.0
         except _Stopped:
@@ -119,10 +126,11 @@ class SetUp:
         packages = environment.requirements(plan.root, plan.extra)
         plan.log.write_text(f"Set-up of {plan.folder} for the {NAMES.get(plan.extra, plan.extra)}\n", encoding="utf-8")
         base, version = environment.base_python(plan.python)
-        name = environment.digest(packages, f"{version} {'folder' if plan.wheels else 'index'}")
+        pins = environment.pins(plan.root)
+        name = environment.digest(packages, f"{version} {'folder' if plan.wheels else 'index'}", pins)
         self._environment(base, name)
         (plan.folder / READY).unlink(missing_ok=True)
-        locked = self._choose(packages, name)
+        locked = self._choose(packages, name, pins)
         self._install(locked)
         self._go("warm", "Compiling the solver")
         self._call([*self._bridge, "warm"], lambda: self._bridge_trouble("cannot be compiled"))
@@ -131,7 +139,14 @@ class SetUp:
         self.doctor = "\n".join(lines)
         environment.write_json(
             plan.folder / READY,
-            {"digest": name, "extra": plan.extra, "requirements": packages, "python": version, "packages": locked},
+            {
+                "digest": name,
+                "extra": plan.extra,
+                "requirements": packages,
+                "pins": pins,
+                "python": version,
+                "packages": locked,
+            },
         )
 
     @property
@@ -144,7 +159,8 @@ class SetUp:
 
     @property
     def _pip(self) -> list[str]:
-        return [self._python, "-m", "pip", "--no-input", "--no-color", "install", "--only-binary", ":all:"]
+        command = [self._python, "-m", "pip", "--no-input", "--no-color", "install", "--only-binary", ":all:"]
+        return [*command, "--progress-bar", "raw" if self._raw else "off"]
 
     @property
     def _source(self) -> list[str]:
@@ -162,7 +178,7 @@ class SetUp:
             )
         if environment.read_json(folder / CLAIM).get("digest") == name and environment_python(folder).is_file():
             with contextlib.suppress(WorkerError):
-                self._call([self._python, "-m", "pip", "--version"], lambda: WorkerError("set-up", "no pip"))
+                self._ask_pip()
                 return
         if environment.is_ours(folder):
             environment.move_aside(folder)
@@ -181,7 +197,14 @@ class SetUp:
             ),
         )
 
-    def _choose(self, packages: Sequence[str], name: str) -> list[dict]:
+        self._ask_pip()
+
+    def _ask_pip(self) -> None:
+        lines = self._call([self._python, "-m", "pip", "--version"], lambda: WorkerError("set-up", "There is no pip."))
+        found = next((match for line in lines if (match := _PIP.match(line))), None)
+        self._raw = found is not None and (int(found[1]), int(found[2])) >= RAW_PROGRESS
+
+    def _choose(self, packages: Sequence[str], name: str, pins: str) -> list[dict]:
         """Exact versions of everything, dependencies too, each with its SHA-256; written down for the next time."""
         self._go("choose", "Choosing package versions")
         folder = self.plan.folder
@@ -191,7 +214,23 @@ class SetUp:
         wanted, report = folder / "requirements.txt", folder / "report.json"
         wanted.write_text("\n".join(packages) + "\n", encoding="utf-8")
         command = [*self._pip, "--dry-run", "--ignore-installed", "--report", str(report), *self._source]
-        self._call([*command, "-r", str(wanted)], lambda: self._pip_trouble("The packages cannot be chosen"))
+        command += ["-r", str(wanted)]
+
+        def trouble() -> WorkerError:
+            return self._pip_trouble("The packages cannot be chosen")
+
+        if pins:
+            tested = folder / "tested.txt"
+            tested.write_text(pins, encoding="utf-8")
+            try:
+                self._call([*command, "-c", str(tested)], trouble)
+            except WorkerError as error:
+                if error.code != "package":
+                    raise
+                self._note("The tested versions do not suit this system: others are chosen.")
+                self._call(command, trouble)
+        else:
+            self._call(command, trouble)
         found = []
         for item in environment.read_json(report).get("install", []):
             archive = item.get("download_info", {}).get("archive_info", {})
@@ -212,6 +251,7 @@ class SetUp:
             pin = f"{package['name']}=={package['version']}"
             step = (SHARES["warm"] - SHARES["install"]) / len(packages)
             self._go("install", f"Installing {package['name']} ({index + 1} of {len(packages)})", index * step)
+            self.share = step
             if pin in done:
                 continue
             check = f" --hash=sha256:{package['sha256']}" if package["sha256"] else ""
@@ -228,12 +268,16 @@ class SetUp:
     def _go(self, share: str, stage: str, more: float = 0.0) -> None:
         if self._stop.is_set():
             raise _Stopped
-        self.stage, self.detail = stage, ""
-        self.fraction = max(self.fraction, SHARES[share] + more)
+        self.stage, self.detail, self.share = stage, "", 0.0
+        self.base = SHARES[share] + more
+        self.fraction = max(self.fraction, self.base)
 
     def _call(self, command: list[str], trouble, keep_doctor: bool = False) -> list[str]:
         """Run a child to its end; its words go into the log. trouble() makes the error of one that fails."""
         options = popen_options(self.plan.root) | {"env": environment.pip_environment()}
+        if not WINDOWS and self._lock is not None:
+            # should Blender be killed, what it started here holds the lock until it has ended as well
+            options["pass_fds"] = (self._lock,)
         lines: list[str] = []
         self._tail.clear()
         with self.plan.log.open("a", encoding="utf-8") as log:
@@ -251,13 +295,16 @@ class SetUp:
                 _kill(child)
             for raw in child.stdout:
                 line = raw.decode("utf-8", "replace").rstrip()
+                if loaded := _BYTES.match(line):
+                    self._loaded(int(loaded[1]), int(loaded[2]))
+                    continue
                 log.write(line + "\n")
                 log.flush()
                 lines.append(line)
                 if line.strip():
                     self._tail.append(line.strip())
                 if seen := _SEEN.match(line):
-                    self.detail = seen[1].rpartition("/")[2]
+                    self.detail = seen[1].rpartition("/")[2] + (f", {seen[2]}" if seen[2] else "")
             child.stdout.close()
             code = child.wait()
             self._child = None
@@ -268,6 +315,16 @@ class SetUp:
                 self.doctor = "\n".join(lines)
             raise trouble()
         return lines
+
+    def _loaded(self, done: int, total: int) -> None:
+        """So many bytes of a package are here: most of its share of the time."""
+        if total:
+            self.detail = f"{self.detail.partition(',')[0]}, {done / 1e6:.1f} of {total / 1e6:.1f} MB"
+            self.fraction = max(self.fraction, self.base + 0.8 * self.share * done / total)
+
+    def _note(self, text: str) -> None:
+        with self.plan.log.open("a", encoding="utf-8") as log:
+            log.write(f"\n{text}\n")
 
     @property
     def _last(self) -> str:
@@ -332,9 +389,9 @@ def _locked(plan: Plan):
 
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            sentence = "Another Blender is setting up the solver just now."
+            sentence = "Another Blender, or the rest of one that was killed, is setting up the solver just now."
             raise WorkerError("set-up", sentence, "Wait for it: the environment is shared.") from None
-        yield
+        yield file.fileno()
 
 
 def _delete(folders: Sequence[Path]) -> None:

@@ -38,10 +38,13 @@ def session(path: Path, device: str):
     """An inference session of one ONNX file."""
     import onnxruntime
 
+    asked = providers(device)
+    if asked[0] != "CPUExecutionProvider" and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # the card's libraries lie in wheels of their own, where no loader looks for them
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers(device))
+        return onnxruntime.InferenceSession(str(path), options, providers=asked)
     except ValueError:
         raise
     except Exception as error:

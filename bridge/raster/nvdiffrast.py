@@ -29,7 +29,7 @@ INFRONT = 1e-6  # world units, as visibility.NEAR
 def unavailable() -> str:
     """Why this backend cannot be used here, in one sentence with a cure; "" if it can."""
     if find_spec("torch") is None:
-        return "PyTorch is not installed; run pip install '.[cuda]' in the bridge's environment, or use another backend"
+        return "PyTorch is not installed; run pip install torch in the bridge's environment, or use another backend"
     if find_spec("nvdiffrast") is None:
         return "nvdiffrast is not installed; see github.com/NVlabs/nvdiffrast (its licence is non-commercial)"
     import torch

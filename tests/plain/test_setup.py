@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import subprocess
 import sys
@@ -64,7 +65,8 @@ def prepared(plan, bare, monkeypatch) -> setup.Plan:
 def claim(plan):
     packages = environment.requirements(plan.root, plan.extra)
     source = "folder" if plan.wheels else "index"
-    name = environment.digest(packages, f"{sys.version_info[0]}.{sys.version_info[1]} {source}")
+    version = f"{sys.version_info[0]}.{sys.version_info[1]} {source}"
+    name = environment.digest(packages, version, environment.pins(plan.root))
     environment.write_json(plan.folder / environment.CLAIM, {"digest": name})
 
 
@@ -231,6 +233,85 @@ def test_two_blenders_at_once(plan):
     assert "Another Blender" in job.error.sentence
 
 
+KILLED = """
+import pathlib, sys, time, types
+place, root, folder, wheels = map(pathlib.Path, sys.argv[1:5])
+for name, path in (("addon", place), ("addon.skullptor_blender", place / "skullptor_blender")):
+    package = sys.modules[name] = types.ModuleType(name)
+    package.__path__ = [str(path)]
+from addon.skullptor_blender import setup
+while True:
+    job = setup.SetUp(setup.Plan(root, folder, python=sys.executable, wheels=wheels)).start()
+    job.join()
+    if not (job.error and "was killed" in job.error.sentence):  # the one before is still being buried
+        break
+    time.sleep(0.1)
+sys.exit(str(job.error) if job.error else 0)
+"""
+
+
+@pytest.mark.skipif(worker.WINDOWS, reason="kills a process group")
+def test_killed_at_any_moment_it_goes_on(plan, bare):
+    """Blender dies without a word, each time a little later; the last one brings it to its end."""
+    shutil.copytree(bare, plan.folder, symlinks=True)
+    claim(plan)
+    dice, logs = random.Random(3), set()
+    for i in range(5):
+        places = [str(path) for path in (ROOT, plan.root, plan.folder, plan.wheels)]
+        child = subprocess.Popen([sys.executable, "-c", KILLED, *places])
+        time.sleep(0.3 + i + dice.random())
+        assert child.poll() in (None, 0)
+        child.kill()
+        child.wait()
+        logs.add(plan.log.read_text(encoding="utf-8") if plan.log.is_file() else "")
+    assert any("> " in log for log in logs)  # they did get to work
+    end = time.monotonic() + 60
+    while (job := run(plan)).error and "was killed" in job.error.sentence:  # what it started may still be at it
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert job.state == setup.FINISHED, job.error
+    assert environment.is_ready(plan.folder)
+
+
+def test_the_tested_versions_are_installed_where_they_exist(plan, bare, wheels):
+    """bridge/constraints.txt pins; a system without those versions gets others."""
+    shutil.copytree(bare, plan.folder, symlinks=True)
+    pins = plan.root / environment.PINS
+    wheel(wheels, "skpone", "1.4")
+    for text, version in (("skpone==1.4\n", "1.4"), ("skpone==1.45\n", "1.5")):
+        pins.write_text(text)
+        claim(plan)
+        assert not environment.is_current(plan.folder, plan.root) or version == "1.5"
+        assert run(plan).state == setup.FINISHED
+        locked = environment.read_json(plan.folder / environment.LOCK)["packages"]
+        assert {"name": "skpone", "version": version} == {key: locked[0][key] for key in ("name", "version")}
+        assert environment.is_current(plan.folder, plan.root)
+    assert "do not suit this system" in plan.log.read_text(encoding="utf-8")
+
+
+def test_bytes_that_are_loaded_move_the_bar(plan):
+    job = setup.SetUp(plan)
+    job._go("install", "Installing numpy (1 of 2)")
+    job.share, job.detail = 0.35, "numpy-2.4.6.whl, 16.9 MB"
+    job._loaded(0, 16_900_000)
+    before = job.fraction
+    job._loaded(8_450_000, 16_900_000)
+    assert job.detail == "numpy-2.4.6.whl, 8.4 of 16.9 MB"
+    assert before < job.fraction < before + 0.35
+
+
+def test_the_pins_suit_the_project():
+    """Each package that an extra names has a tested version, and within the range."""
+    from packaging.requirements import Requirement
+
+    lines = [line for line in environment.pins(ROOT).splitlines() if line and not line.startswith("#")]
+    pinned = {name.lower(): version for name, version in (line.split("==") for line in lines)}
+    for extra in ("bridge", "cuda"):
+        for line in environment.requirements(ROOT, extra):
+            requirement = Requirement(line)
+            assert requirement.specifier.contains(pinned[requirement.name.lower()]), line
+
+
 def test_the_python_that_makes_it(tmp_path, monkeypatch):
     path, version = environment.base_python(sys.executable)
     assert Path(path).is_file()
@@ -244,6 +325,10 @@ def test_the_python_that_makes_it(tmp_path, monkeypatch):
     if not worker.WINDOWS:
         with pytest.raises(worker.WorkerError, match=r"is Python 3.9; the solver needs 3.11"):
             environment.base_python(str(old))
+    if not worker.WINDOWS:
+        old.write_text("#!/bin/sh\necho No module named ensurepip >&2\nexit 1\n")
+        with pytest.raises(worker.WorkerError, match="apt install python3-venv"):
+            environment.base_python(str(old))
     monkeypatch.setattr(environment, "candidates", lambda chosen: iter([[str(tmp_path / "no")]]))
     with pytest.raises(worker.WorkerError, match="No suitable Python"):
         environment.base_python()
@@ -254,6 +339,7 @@ def test_the_requirements_are_those_of_the_project(tmp_path):
         names = [environment.name_of(line) for line in environment.requirements(ROOT, extra)]
         assert "numpy" in names
         assert all(name.replace("-", "").isalnum() for name in names)
+        assert "pycolmap" in names  # Photos to Cameras works after Set Up
     with pytest.raises(worker.WorkerError, match="Install the add-on again"):
         environment.requirements(tmp_path, "bridge")
 

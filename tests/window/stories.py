@@ -55,7 +55,12 @@ def import_by_hand(window: Window, capture: Path) -> Steps:
     yield from window.type(str(capture))
     yield from window.key("Return")
     yield 0.7
-    yield from window.click("file.execute", "FILE_BROWSER", "EXECUTE", columns=(0.9, 0.95, 0.85))
+    try:
+        yield from window.find("file.execute", "FILE_BROWSER", "EXECUTE", columns=(0.9,))
+    except LookupError:  # Blender 5.2 completes the path at the first Return and leaves the field at the second
+        yield from window.key("Return")
+        yield from window.find("file.execute", "FILE_BROWSER", "EXECUTE", columns=(0.9,))
+    yield from window.press(*window.found, "Import Capture")
     yield from window.wait(lambda: len(cameras()) > 2, "the cameras", 30)
     yield 0.7
 
