@@ -48,7 +48,6 @@ class Job:
     cancelled_at: float | None = None
     started: float = field(default_factory=time.monotonic)
     sent: bool = False
-    _terminated: bool = False
     _errand: threading.Thread | None = None  # what the disk is asked for, so that the window never waits for it
     _trouble: WorkerError | None = None
 
@@ -155,15 +154,13 @@ class Job:
             self.state, self.error = FAILED, error
 
     def _escalate(self) -> None:
-        """A bridge that ignores Cancel is terminated, then killed."""
-        if not self.running or self.cancelled_at is None:
+        """Cancel ends within a second, whatever the bridge is at: files are read, a kernel is compiled, others starve
+        the machine."""
+        if not self.running or self.cancelled_at is None or not self.sent:
             return
-        waited = time.monotonic() - self.cancelled_at
-        if waited > workers.KILL_SECONDS:
-            self.abandon()
-        elif waited > workers.TERMINATE_SECONDS and not self._terminated:
-            self._terminated = True
-            self.worker.terminate()
+        if time.monotonic() - self.cancelled_at > workers.CANCEL_SECONDS:
+            self.state = CANCELLED
+            workers.drop(self.worker)
 
     def cancel(self) -> None:
         """Ask the bridge to stop; step() sees it through."""

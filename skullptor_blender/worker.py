@@ -22,8 +22,7 @@ from pathlib import Path
 from ..bridge import protocol
 
 HELLO_SECONDS = 60.0  # a cold disk and an antivirus scanner may need most of it
-TERMINATE_SECONDS = 5.0  # after an unanswered cancel
-KILL_SECONDS = 10.0
+CANCEL_SECONDS = 0.8  # a bridge that has not stopped by then is killed; the next run starts a new one
 GRACE_SECONDS = 1.0  # for a polite end when Blender quits
 MAX_MESSAGES = 200  # a poll handles no more, so that a flood cannot stop the window
 COMMAND_VARIABLE = "SKULLPTOR_BRIDGE_COMMAND"  # tests set it to "dummy --seconds 1"
@@ -216,11 +215,12 @@ class Worker:
     def terminate(self) -> None:
         self._signal(getattr(signal, "SIGTERM", None))
 
-    def kill(self) -> None:
+    def kill(self, seconds: float = 1.0) -> None:
+        """seconds: how long to wait for its end."""
         self._signal(getattr(signal, "SIGKILL", None))
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(1.0)
-        _alive.discard(self)
+            self._process.wait(seconds)
+            _alive.discard(self)
 
     def _signal(self, number: int | None) -> None:
         """To the whole group: a library may have started helpers."""
@@ -266,6 +266,13 @@ def discard(worker: Worker) -> None:
     if worker in _warm:
         _warm.remove(worker)
     worker.stop()
+
+
+def drop(worker: Worker) -> None:
+    """Out of use at once and by force, without a wait for its end: all it writes is renamed when it is whole."""
+    if worker in _warm:
+        _warm.remove(worker)
+    worker.kill(0.05)
 
 
 def stop_all() -> None:
