@@ -21,6 +21,7 @@ from .files import atomic
 
 JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe")
 LINEAR_SUFFIXES = (".exr", ".hdr")
+MOST_GROWN = 2.0  # times that undistorting may shrink the focal length
 EXR_COLOURS = ("RGBA", "RGB", "Y")  # channel groups OpenEXR hands out
 
 
@@ -47,8 +48,7 @@ def read_photo(view: View) -> Photo:
         )
     if camera.distortion is None:
         return Photo(camera, pixels, alpha)
-    straight = replace(camera, distortion=None)
-    return Photo(straight, undistort(pixels, camera), None if alpha is None else undistort(alpha, camera))
+    return Photo(straight(camera), undistort(pixels, camera), None if alpha is None else undistort(alpha, camera))
 
 
 def shrunk(photo: Photo, longer: int) -> Photo:
@@ -123,20 +123,42 @@ def write(path: Path, pixels: np.ndarray) -> None:
         temporary.write_bytes(encoded.tobytes())
 
 
+def straight(camera: Camera) -> Camera:
+    """The camera without distortion that shows an undistorted photograph, of the same size.
+
+    A barrel-shaped photograph becomes larger than its frame, so the focal length shrinks (to half at most) until the
+    frame shows all that it can without showing where nothing was seen: up to the nearer two of the edges' middles.
+    """
+    if camera.distortion is None:
+        return camera
+    (cx, cy), (width, height) = camera.K[:2, 2], (camera.width, camera.height)
+    ends = straight_pixels(np.array([[0, cy], [width, cy], [cx, 0], [cx, height]]), camera)
+    left, right, top, bottom = ends[0, 0], ends[1, 0], ends[2, 1], ends[3, 1]
+    grown = min((right - left) / width, (bottom - top) / height)
+    if not grown > 1:  # also where the distortion cannot be undone at the edges
+        return replace(camera, distortion=None)
+    grown = min(grown, MOST_GROWN)
+    K = np.diag([1 / grown, 1 / grown, 1.0]) @ camera.K
+    K[0, 2] += width / 2 - (left + right) / 2 / grown
+    K[1, 2] += height / 2 - (top + bottom) / 2 / grown
+    return replace(camera, K=K, distortion=None)
+
+
 def undistort(pixels: np.ndarray, camera: Camera) -> np.ndarray:
-    """The image a camera with the same K and no distortion would have taken; zero where nothing was seen."""
+    """The photograph of a camera with distortion as straight(camera) had taken it; zero where nothing was seen."""
     # cv2 puts the centre of the first pixel at (0, 0), we at (0.5, 0.5)
-    K = camera.K.copy()
+    K, target = camera.K.copy(), straight(camera).K.copy()
     K[:2, 2] -= 0.5
+    target[:2, 2] -= 0.5
     map_x, map_y = cv2.initUndistortRectifyMap(
-        K, camera.distortion.coefficients(), None, K, (camera.width, camera.height), cv2.CV_32FC1
+        K, camera.distortion.coefficients(), None, target, (camera.width, camera.height), cv2.CV_32FC1
     )
     map_x += np.float32(K[0, 1] / K[1, 1]) * (map_y - np.float32(K[1, 2]))  # OpenCV's own K has no skew
     return cv2.remap(pixels, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
 
 def straight_pixels(pixels: np.ndarray, camera: Camera) -> np.ndarray:  # [N, 2]
-    """Where pixels [N, 2] of the photograph as it is stored lie in the undistorted one."""
+    """Where pixels [N, 2] of the photograph as it is stored would lie without distortion (K as it is)."""
     if camera.distortion is None:
         return np.asarray(pixels, dtype=np.float64)
     plane = np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(camera.K).T

@@ -73,8 +73,8 @@ class Workshop:
         predictor = self._predictors[key]
         inputs.provider = predictor.provider
         cameras = [photo.camera for photo in inputs.photos]
-        sizes = f"{size} {' '.join(f'{camera.width}x{camera.height}' for camera in cameras)}"
-        name = key_of([predictor.name, sizes] + [part for view in inputs.capture.views for part in _content(view)])
+        seen = [part for view in inputs.capture.views for part in _content(view)]
+        name = key_of([predictor.name, str(size), *seen, *(camera.K for camera in cameras)])
         stored = self.cache.get(name)
         if stored is None:
             inputs.maps = predictor.predict(

@@ -93,22 +93,35 @@ def _fitted(
     s = r * r / (r[-1] * r[-1])
     powers = np.stack([s, s**2, s**3], axis=1)
     weight = np.maximum(r, r[1])
-    a, b = np.zeros(3), np.zeros(3)
-    for _ in range(6):  # Sanathanan-Koerner: the linear problem weighted with the last denominator
-        below = 1 + powers @ b
-        scale = (weight / np.where(np.abs(below) < 1e-6, 1e-6, below))[:, None]
-        solution, *_ = np.linalg.lstsq(scale * np.hstack([powers, -f[:, None] * powers]), scale[:, 0] * (f - 1), None)
-        a, b = solution[:3], solution[3:]
-    below = 1 + powers @ b
-    error = np.abs((1 + powers @ a) / below - f) * r * max(K[0, 0], K[1, 1])
-    error = error[r * f <= _reach(K, size)]
-    if not below.min() > 0.01 or not error.max() <= FIT_TOLERANCE:
+    reached = r * f <= _reach(K, size)
+    pixels = r * max(K[0, 0], K[1, 1])
+
+    def error(x: np.ndarray) -> np.ndarray:
+        below = 1 + powers @ x[3:]
+        return np.where(below > 0.01, np.abs((1 + powers @ x[:3]) / below - f) * pixels, np.inf)[reached]
+
+    best = np.zeros(6)
+    for order in (
+        3,
+        2,
+        1,
+    ):  # of the denominator: a higher one may spend itself on a pole and a root that all but cancel
+        x = np.zeros(6)
+        for _ in range(12):  # Sanathanan-Koerner: the linear problem weighted with the last denominator
+            below = 1 + powers @ x[3:]
+            scale = (weight / np.where(np.abs(below) < 1e-6, 1e-6, below))[:, None]
+            system = scale * np.hstack([powers, -f[:, None] * powers[:, :order]])
+            x[: 3 + order], *_ = np.linalg.lstsq(system, scale[:, 0] * (f - 1), None)
+            if error(x).max() < error(best).max():  # it may pass by the best
+                best = x.copy()
+    if not error(best).max() <= FIT_TOLERANCE:
         raise BridgeError(
             "camera-model",
             f"{where} has the lens model {model}, which bends this image more than the lens model of a capture can "
             "follow.",
             "Undistort the images in the program that calibrated them, and import the undistorted cameras.",
         )
+    a, b = best[:3], best[3:]
     a, b = (c / r[-1] ** np.array([2, 4, 6]) for c in (a, b))
     return Distortion(k1=a[0], k2=a[1], p1=p1, p2=p2, k3=a[2], k4=b[0], k5=b[1], k6=b[2])
 

@@ -33,7 +33,7 @@ def rays(K, widest):
 
 
 @pytest.mark.parametrize("k", [(), (0.03, -0.01, 0.004, -0.001)])
-@pytest.mark.parametrize("corner", [30, 50, 70])
+@pytest.mark.parametrize("corner", [30, 50, 54, 70])  # at 54 the highest order of the fit has a pole
 def test_fisheye_is_opencvs(k, corner):
     K = intrinsics(2500 / np.radians(corner))
     found = camera_of(K, lens.fisheye(k, K, SIZE, "camera 1", "OPENCV_FISHEYE"))
@@ -70,6 +70,25 @@ def test_what_cannot_be_followed_is_refused_by_name():
         assert raised.value.code == "camera-model" and "Undistort" in raised.value.cure
     with pytest.raises(BridgeError, match="radial polynomial with k4"):
         lens.polynomial((0, 0, 0, -0.5), 0, 0, intrinsics(2000), SIZE, "camera 1")
+
+
+@pytest.mark.parametrize("corner", [35, 55])
+def test_a_fisheyes_photograph_is_straightened_as_opencv_does(corner):
+    """The picture itself: OpenCV's own fisheye undistortion of it into the same straight camera."""
+    k = (0.03, -0.01, 0.004, -0.001)
+    size = (400, 300)
+    f = 250 / np.radians(corner)
+    K = np.array([[f, 0, 205.0], [0, f, 148.0], [0, 0, 1]])
+    found = lens.fisheye(k, K, size, "camera 1", "OPENCV_FISHEYE")
+    camera = Camera("c", K, np.eye(3), np.zeros(3), *size, found)
+    y, x = np.mgrid[:300, :400].astype(np.float32)
+    picture = np.dstack([np.sin(x / 9), np.cos(y / 11), np.sin((x + y) / 17)]).astype(np.float32)
+    straight = images.straight(camera)
+    assert straight.K[0, 0] < K[0, 0]
+    shift = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
+    expected = cv2.fisheye.undistortImage(picture, K - shift, np.array(k), Knew=straight.K - shift)
+    ours = images.undistort(picture, camera)
+    assert np.abs(ours - expected)[2:-2, 2:-2].max() < 0.01
 
 
 def test_undistorting_keeps_the_skew_of_metashapes_b2():
