@@ -293,7 +293,9 @@ def one(options: argparse.Namespace, frame: int | None, digits: int) -> tuple[ob
         if options.task == "check":
             return None, *check(options, frame, digits)
         if options.task == "normals":
-            outcome = call(bpy.ops.skullptor.predict_normals, **keywords)
+            operator = bpy.ops.skullptor.predict_normals
+            known = operator.get_rna_type().properties
+            outcome = call(operator, **{name: value for name, value in keywords.items() if name in known})
             write_maps(options, outcome, frame, digits)
             warn(outcome)
             return None, outcome.text, ""

@@ -14,6 +14,7 @@ from .properties import setting_properties
 from .tasks import Task
 from .worker import WorkerError
 
+PREDICTION = ("normals", "device", *reconstruct.FOLDERS)  # the settings that matter to it
 CONTACT, REPORT, CHECK = "Skullptor Contact Sheet", "Skullptor Report", "Skullptor Check"
 
 
@@ -26,7 +27,7 @@ class SKULLPTOR_OT_predict_normals(Task, bpy.types.Operator):
     stored = ""
 
     __annotations__ = {
-        **setting_properties({"SKIP_SAVE"}),
+        **{name: kind for name, kind in setting_properties({"SKIP_SAVE"}).items() if name in PREDICTION},
         "bridge_python": StringProperty(
             name="Bridge Python",
             description="The solver's Python, when it is not the one of the preferences",
@@ -173,7 +174,7 @@ class SKULLPTOR_OT_edit_mask(_OnCamera, bpy.types.Operator):
 
 
 class SKULLPTOR_OT_show_masks(bpy.types.Operator):
-    """List the masks instead of the normals, or the other way round, and open the contact sheet"""
+    """List the mask of each camera in the sidebar and open the contact sheet, which draws their outlines"""
 
     bl_idname = "skullptor.show_masks"
     bl_label = "Show Masks"
@@ -188,7 +189,9 @@ class SKULLPTOR_OT_show_masks(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         settings = context.scene.skullptor
-        settings.look = "normals" if settings.look == "masks" else "masks"
+        settings.look = "masks"
+        if pictures.is_there(settings.contact_sheet):
+            pictures.show(context, settings.contact_sheet)
         return {"FINISHED"}
 
 

@@ -371,8 +371,8 @@ class SKULLPTOR_PT_look(_Sidebar, bpy.types.Panel):
         layout.operator("skullptor.predict_normals", icon="SHADING_RENDERED")
         cameras = operators_look.predicted(context)
         if cameras:
-            layout.row().prop(settings, "look", expand=True)
             show_picture(layout, "contact", "Show Contact Sheet")
+            layout.row().prop(settings, "look", expand=True)
         masks = settings.look == "masks"
         if cameras:
             columns = max(1, round(letters(context) * LETTER / PICTURE))

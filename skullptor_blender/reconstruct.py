@@ -28,7 +28,7 @@ def chosen(operator: bpy.types.Operator, scene: bpy.types.Scene) -> dict:
     stored = stored_settings(operator.stored) if operator.stored else {}
     values = {}
     for name in (*SETTINGS, *FOLDERS):
-        if operator.properties.is_property_set(name):
+        if hasattr(operator, name) and operator.properties.is_property_set(name):
             values[name] = getattr(operator, name)
         elif name in stored:
             values[name] = stored[name]
