@@ -16,6 +16,7 @@ MODULES = (
     "operators_look",
     "operators_capture",
     "operators_check",
+    "operators_scale",
     "preset_files",
     "panel",
     "batch",

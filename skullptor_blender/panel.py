@@ -312,6 +312,7 @@ class SKULLPTOR_PT_result(_Sidebar, bpy.types.Panel):
             wrapped(column, heat_map.LEGENDS[shown], "INFO")
         column = self.layout.column(align=True)
         column.operator("skullptor.run_again", icon="FILE_REFRESH")
+        column.operator("skullptor.set_scale", text="Set Scale...", icon="DRIVER_DISTANCE")
         report = str(ob.get("skullptor_report") or "")
         if report and _remembered(f"file {report}", Path(report).is_file):
             if run.get("picture"):

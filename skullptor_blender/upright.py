@@ -20,9 +20,7 @@ ONE_SIDE = 0.15  # length of the mean direction to the cameras (0: an even ring)
 LEVEL = 0.1  # mean squared share of up in the image rows above which the photographs were not taken level
 SPREAD = 0.03  # and the spread of the rows below which they say nothing about up
 HEAD_METRES = 0.25
-SIZE_GUESSED = (
-    "The size of the rig is not known and was guessed from the pictures: scale the empty 'Rig' if it matters."
-)
+SIZE_GUESSED = "The size of the rig is not known and was guessed from the pictures: Set Scale makes it true."
 HEAD_SHARE = 0.6  # of the smaller side of a photograph of a head
 
 
