@@ -19,7 +19,7 @@ from .. import capture as captures
 from .. import images, results, upright
 from ..capture import Capture, View
 from ..cli import Terminal, clear_errors, stoppable
-from ..errors import BridgeError
+from ..errors import BridgeError, Check, unchecked
 from ..files import link_or_copy
 from ..importers.cli import add_upright, positive
 from ..importers.pictures import Pictures
@@ -114,7 +114,7 @@ def scale_main(argv: list[str]) -> int:
     length = length_of(parser, options)
     with clear_errors() as failed:
         capture = captures.load(options.capture)
-        known = replace(capture, unit_mm=metric.unit_mm(capture.cameras, length.ends, length.mm))
+        known = replace(capture, unit_mm=_unit(capture.views, length, options.marker))
         file = options.capture / "capture.json" if options.capture.is_dir() else options.capture
         captures.save(known, file.parent, file.name)
         print(f"One unit of '{capture.name}' is {known.unit_mm:.6g} mm.")
@@ -133,6 +133,12 @@ def add_length(parser: argparse.ArgumentParser, required: bool) -> None:
         metavar="MM",
         help=f"the two places are the pupils; without a number {metric.INTERPUPILLARY_MM:g} mm, an adult's mean",
     )
+    kind.add_argument(
+        "--marker",
+        type=positive,
+        metavar="MM",
+        help="side of printed ArUco or AprilTag markers seen in the photographs",
+    )
     group.add_argument(
         "--between",
         action="append",
@@ -145,6 +151,8 @@ def add_length(parser: argparse.ArgumentParser, required: bool) -> None:
 
 def length_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Length | None:
     mm = options.length or options.interpupillary
+    if options.marker and options.between:
+        parser.error("--between goes with --length or --interpupillary, not with --marker")
     if mm is None and not options.between:
         return None
     if mm is None:
@@ -156,6 +164,17 @@ def length_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> L
     except ValueError as error:
         parser.error(f"{error}, such as IMG_0012:1520,880")
     return Length(mm, ends)
+
+
+def _unit(views: Sequence[View], length: Length | None, marker: float | None, check: Check = unchecked) -> float:
+    """Millimetres of one unit of the views' world."""
+    if length is not None:
+        return metric.unit_mm([view.camera for view in views], length.ends, length.mm)
+    from . import markers
+
+    unit, count = markers.unit_mm(views, marker, check)
+    print(f"The scale is the median of {count} marker{'s' if count != 1 else ''}.")
+    return unit
 
 
 def needs_pycolmap() -> None:
@@ -200,7 +219,8 @@ def _calibrate(options: argparse.Namespace, length: Length | None, work: Path, r
     report.begin("Writing")
     if solved.failed:
         notes.append(f"Left out {len(solved.failed)} photographs that did not join.")
-    unit = metric.unit_mm([joined.camera for joined in solved.joined], length.ends, length.mm) if length else None
+    views = [View(joined.camera, joined.photograph.path) for joined in solved.joined]
+    unit = _unit(views, length, options.marker, report.check) if length or options.marker else None
     capture = _write(options, solved, masks, unit, notes, report)
     body = reports.body(solved, capture, report.seconds, notes)
     results.write_json(options.output / REPORT, body)

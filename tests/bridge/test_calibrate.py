@@ -186,6 +186,29 @@ def test_a_known_length_gives_the_unit(calibrated, tmp_path, capsys):
         cli.scale_main([str(tmp_path / "capture"), "--length", "63", "--between", "photo02", *ok])
 
 
+def test_printed_markers_give_the_unit(tmp_path, capsys):
+    """A square of 0.4 units stands before the body; it is 30 mm wide."""
+    tile = cv2.aruco.generateImageMarker(cv2.aruco.getPredefinedDictionary(cv2.aruco.DICT_4X4_50), 7, 200)
+    sheet = cv2.copyMakeBorder(tile, 40, 40, 40, 40, cv2.BORDER_CONSTANT, value=255)
+    plane = np.array([[0.4 / 200, 0, -0.28], [0, 0, -1.3], [0, -0.4 / 200, 0.28]])  # sheet's (x, y, 1) -> world
+    views = []
+    for camera in RIG[1:7:2]:
+        camera = camera.resize(600, 600)
+        onto = camera.K @ (camera.R @ plane + np.outer(camera.t, [0, 0, 1]))
+        half = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])  # pixel centres on both sides
+        path = tmp_path / f"{camera.name}.png"
+        picture = cv2.warpPerspective(sheet, np.linalg.inv(half) @ onto @ half, (600, 600), borderValue=90)
+        images.write(path, cv2.merge([picture] * 3))
+        views.append(captures.View(camera, path))
+    captures.save(captures.Capture("markers", tuple(views)), tmp_path)
+    assert cli.scale_main([str(tmp_path), "--marker", "30"]) == 0
+    assert captures.load(tmp_path).unit_mm == pytest.approx(30 / 0.4, rel=0.01)
+    assert "median of 1 marker." in capsys.readouterr().out
+    captures.save(captures.Capture("markers", tuple(views[:1])), tmp_path)
+    assert cli.scale_main([str(tmp_path), "--marker", "30"]) == 1
+    assert "No square marker was found in two photographs" in capsys.readouterr().err
+
+
 # files
 
 
