@@ -6,6 +6,9 @@ normal_deg       mean angle between normals; below_10_pct: share of the pixels b
 normal_gradient  mean L1 distance between the Sobel responses of the two normal maps (punishes smoothing): the sum over
                  three channels and two directions, the kernels scaled to give the difference per pixel
 coverage_pct     share of the face mask that the mesh covers
+surface_pct      mean distance between the surfaces where the input views look, in % of the true mesh's bounding-box
+                 diagonal (bridge/surface_error.py), if the capture names the true mesh
+crossing_faces   faces of the mesh that pass through each other
 No alignment by default: a result is already in the capture's frame.
 """
 
@@ -26,8 +29,10 @@ from . import results
 from .cameras import Camera
 from .errors import BridgeError
 from .images import read_normals, resize_map
+from .mesh.intersections import intersecting_faces
 from .mesh.normals import vertex_normals
 from .raster import make_rasteriser
+from .surface_error import surface_error
 
 SIZE = 512  # pixels of the longer side of an evaluation view
 FACE = 255  # value of the face in an evaluation mask
@@ -59,6 +64,9 @@ class Score:
     views: int
     pixels: int
     aligned: bool
+    surface_pct: float | None
+    surface_p95_pct: float | None
+    crossing_faces: int
 
 
 def evaluate(
@@ -103,6 +111,10 @@ def evaluate(
             "The mesh is not where the ground truth's face is in any evaluation view.",
             "Check its frame and scale, or pass --align procrustes.",
         )
+    surface = None
+    if capture.evaluation.mesh is not None:
+        inputs = [view.camera for view in capture.views]
+        surface = surface_error(inputs, vertices, faces, *results.read_ply(capture.evaluation.mesh))
     return Score(
         depth_mm=float(depth.mean()),
         depth_median_mm=float(np.median(depth)),
@@ -114,6 +126,9 @@ def evaluate(
         views=len(truths),
         pixels=len(depth),
         aligned=align is not None,
+        surface_pct=None if surface is None else surface.mean_pct,
+        surface_p95_pct=None if surface is None else surface.p95_pct,
+        crossing_faces=int(intersecting_faces(vertices - center, faces).sum()),
     )
 
 

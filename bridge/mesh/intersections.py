@@ -1,33 +1,11 @@
-"""Which faces of a mesh pass through each other: a box tree over Morton-sorted faces, then exact edge-face tests."""
+"""Which faces of a mesh pass through each other: a box tree over the faces, then exact edge-face tests."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit, prange
 
-from .topology import morton_order
-
-LEAF = 4  # faces in a leaf of the tree
-
-
-@njit(cache=True)
-def _build_tree(vertices, faces, order, leaves):
-    """boxes [2 * leaves, 6]: node 1 is the root, node i has the children 2i and 2i + 1, leaf k is node leaves + k."""
-    boxes = np.empty((2 * leaves, 6), np.float32)
-    boxes[:, :3] = np.inf
-    boxes[:, 3:] = -np.inf
-    for q in range(order.shape[0]):
-        node = leaves + q // LEAF
-        for c in range(3):
-            for d in range(3):
-                x = vertices[faces[order[q], c], d]
-                boxes[node, d] = min(boxes[node, d], x)
-                boxes[node, d + 3] = max(boxes[node, d + 3], x)
-    for node in range(leaves - 1, 0, -1):
-        for d in range(3):
-            boxes[node, d] = min(boxes[2 * node, d], boxes[2 * node + 1, d])
-            boxes[node, d + 3] = max(boxes[2 * node, d + 3], boxes[2 * node + 1, d + 3])
-    return boxes
+from .boxtree import LEAF, STACK, BoxTree
 
 
 @njit(inline="always")
@@ -71,15 +49,15 @@ def _faces_cross(v, faces, f, g):
 
 
 @njit(cache=True)
-def _is_crossed(vertices, faces, f, order, leaves, boxes):
-    """True if any face passes through face f."""
-    low = np.empty(3, np.float32)
-    high = np.empty(3, np.float32)
+def _mark_crossed(vertices, faces, f, order, leaves, boxes, result):
+    """Marks face f and every face that passes through it."""
+    low = np.empty(3, boxes.dtype)
+    high = np.empty(3, boxes.dtype)
     for d in range(3):
         x, y, z = vertices[faces[f, 0], d], vertices[faces[f, 1], d], vertices[faces[f, 2], d]
         low[d] = min(x, min(y, z))
         high[d] = max(x, max(y, z))
-    stack = np.empty(64, np.int64)
+    stack = np.empty(STACK, np.int64)
     stack[0] = 1
     size = 1
     while size > 0:
@@ -98,25 +76,28 @@ def _is_crossed(vertices, faces, f, order, leaves, boxes):
             continue
         begin = (node - leaves) * LEAF
         for q in range(begin, min(begin + LEAF, order.shape[0])):
-            if order[q] != f and _faces_cross(vertices, faces, f, order[q]):
-                return True
-    return False
+            g = order[q]
+            if g != f and _faces_cross(vertices, faces, f, g):
+                result[f] = True
+                result[g] = True  # from several threads at once, but always the same value
 
 
 @njit(parallel=True, cache=True)
-def _query(vertices, faces, order, leaves, boxes, result):
-    for i in prange(faces.shape[0]):
-        result[i] = _is_crossed(vertices, faces, np.int64(i), order, leaves, boxes)
+def _query(vertices, faces, suspects, order, leaves, boxes, result):
+    for i in prange(suspects.shape[0]):
+        _mark_crossed(vertices, faces, np.int64(suspects[i]), order, leaves, boxes, result)
+
+
+def crossing_faces(
+    vertices: np.ndarray, faces: np.ndarray, tree: BoxTree, suspects: np.ndarray
+) -> np.ndarray:  # [V, 3], [F, 3], [n] -> [F] bool
+    """True for each of the suspects that passes through any face, and for those it passes through."""
+    result = np.zeros(len(faces), np.bool_)
+    _query(vertices, faces, suspects, tree.order, tree.leaves, tree.boxes, result)
+    return result
 
 
 def intersecting_faces(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [V, 3], [F, 3] -> [F] bool
-    """True for every face that another face passes through."""
-    vertices = np.ascontiguousarray(vertices, np.float32)
-    order = morton_order(vertices[faces].mean(1))
-    leaves = 1
-    while leaves * LEAF < len(faces):
-        leaves *= 2
-    boxes = _build_tree(vertices, faces, order, leaves)
-    result = np.zeros(len(faces), np.bool_)
-    _query(vertices, faces, order, leaves, boxes, result)
-    return result
+    """True for every face that another face passes through, judged at the precision of the vertices."""
+    vertices = np.ascontiguousarray(vertices)
+    return crossing_faces(vertices, faces, BoxTree.of(vertices, faces), np.arange(len(faces), dtype=np.int64))

@@ -3,46 +3,232 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from ..errors import Check, unchecked
 from ..mesh import Surface
-from ..mesh.intersections import intersecting_faces
-from ..mesh.laplacian import neighbour_means
+from ..mesh.boxtree import BoxTree
+from ..mesh.intersections import crossing_faces
+from ..mesh.normals import vertex_normals
 
 UNSEEN_ROUNDS = 60  # smoothing steps of unseen regions: carries about 8 rings
 UNSEEN_SHARE = 0.05  # a vertex seen in a smaller share of the last steps counts as unseen
-TANGLED = 0.005  # share of crossing faces above which only three gentle attempts are made
-UNTANGLE_ROUNDS = 20  # attempts; the smoothed neighbourhood grows by a ring every fourth
-
-
-def _grown(chosen: np.ndarray, faces: np.ndarray, rings: int) -> np.ndarray:  # [V] bool
-    for _ in range(rings):
-        touched = chosen[faces].any(1)
-        chosen = chosen.copy()
-        chosen[faces[touched].reshape(-1)] = True
-    return chosen
-
-
-def _relax(surface: Surface, chosen: np.ndarray, rounds: int) -> None:
-    """Moves the chosen vertices [V] half way to their neighbours' mean, in place, again and again."""
-    means = np.empty_like(surface.vertices)
-    for _ in range(rounds):
-        neighbour_means(surface.vertices, surface.faces.reshape(-1), surface.twin, surface.outgoing, means)
-        surface.vertices[chosen] += 0.5 * (means[chosen] - surface.vertices[chosen])
+UNTANGLE_ROUNDS = 100  # nearly all heads are sound after 5 to 20
+RINGS_EVERY = 4  # attempts at one place after which the neighbourhood that is smoothed there grows by a ring
+MOST_RINGS = 6
+PLAIN_ATTEMPTS = 8  # at one place, before it is also tried swollen and shrunk
+PUSHES = (0.3, -0.3, 1.0, -1.0)  # of the local edge length, outward
+FARTHEST = 5.0  # local edge lengths
+PATIENCE = 15  # attempts without fewer crossing faces after which nothing better is expected
 
 
 def clean_up(surface: Surface, seen: np.ndarray, check: Check = unchecked) -> np.ndarray:
-    """Cleaned positions [V, 3]; seen [V] = share of the last steps in which a view saw the vertex."""
-    surface = Surface(surface.vertices.copy(), surface.faces, surface.twin, surface.outgoing)
+    """Cleaned positions [V, 3] float64; seen as in close_unseen."""
+    surface = Surface(surface.vertices.astype(np.float64), surface.faces, surface.twin, surface.outgoing)
+    close_unseen(surface, seen)
+    check()
+    untangle(surface, check)
+    return surface.vertices
+
+
+def close_unseen(surface: Surface, seen: np.ndarray) -> None:
+    """Smooths what no view saw, in place; seen [V] = share of the last steps in which a view saw the vertex."""
     unseen = seen < UNSEEN_SHARE
     if unseen.any() and not unseen.all():
-        _relax(surface, _grown(unseen, surface.faces, 1), UNSEEN_ROUNDS)
-    for attempt in range(UNTANGLE_ROUNDS):
+        _smooth(surface, _around(np.where(unseen, 1, -1).astype(np.int32), surface), UNSEEN_ROUNDS)
+
+
+def untangle(surface: Surface, check: Check = unchecked) -> int:
+    """Pulls faces that cross apart, in place (float64 vertices), and returns how many still cross.
+
+    Each tangle is smoothed, in a neighbourhood that grows while that does not help. Smoothing alone makes a thin part
+    (a fin, an ear's rim) only thinner, so where it has failed for a while the neighbourhood is also tried swollen (for
+    a thin part whose sides have passed each other) and shrunk (for a gap that has closed); of all these, what leaves
+    the fewest crossing faces there is kept. No vertex moves further than FARTHEST edges: a surface that is one great
+    tangle keeps its shape, and what still crosses.
+    """
+    vertices, faces = surface.vertices, surface.faces
+    tree = BoxTree.of(vertices, faces)
+    crossing = crossing_faces(vertices, faces, tree, np.arange(len(faces)))
+    attempts = np.zeros(len(vertices), np.int32)
+    origin, edge = vertices.copy(), None
+    best, fewest, since = None, int(crossing.sum()), 0
+    for _ in range(UNTANGLE_ROUNDS):
         check()
-        crossing = intersecting_faces(surface.vertices, surface.faces)
-        if not crossing.any() or (attempt > 2 and crossing.mean() > TANGLED):
-            break  # sound, or so tangled that more smoothing would cost shape
-        chosen = np.zeros(len(surface.vertices), bool)
-        chosen[surface.faces[crossing].reshape(-1)] = True
-        _relax(surface, _grown(chosen, surface.faces, attempt // 4), 2 + attempt // 4)
-    return surface.vertices
+        corners = faces[crossing]
+        if not len(corners) or since > PATIENCE:
+            break
+        edge = _mean_edges(surface) if edge is None else edge
+        # a tangle that wanders takes its count with it
+        np.maximum.at(attempts, corners.reshape(-1), np.repeat(attempts[corners].max(1) + 1, 3))
+        tangled = np.unique(corners)
+        reach = np.full(len(vertices), -1, np.int32)
+        reach[tangled] = np.minimum(attempts[tangled] // RINGS_EVERY, MOST_RINGS)
+        rounds = 2 + int(reach.max())
+        moved = _around(reach, surface)
+        leash = origin[moved], FARTHEST * edge[moved, None]
+        pushes = (0.0, *PUSHES) if attempts[tangled].max() > PLAIN_ATTEMPTS else (0.0,)
+        crossing = _best_attempt(surface, tree, moved, leash, edge, pushes, rounds)
+        since += 1
+        if int(crossing.sum()) < fewest:
+            best, fewest, since = vertices.copy(), int(crossing.sum()), 0
+    vertices[:] = origin if best is None else best
+    return fewest
+
+
+def _best_attempt(surface: Surface, tree: BoxTree, moved: np.ndarray, leash: tuple[np.ndarray, np.ndarray],
+                  edge: np.ndarray, pushes: tuple[float, ...], rounds: int) -> np.ndarray:  # fmt: skip
+    """Pushes the moved vertices [n] outward and smooths them, by each of pushes, and keeps the best for every part.
+
+    leash: places [n, 3] and how far from them [n, 1] the vertices may go; edge [V] their mean edge lengths. Returns the
+    faces [F] bool that cross afterwards, among those that moved and what they cross.
+    """
+    vertices, faces = surface.vertices, surface.faces
+    place, farthest = leash
+    part, parts = _parts(moved, surface)
+    suspects = np.flatnonzero((part >= 0)[faces].any(1))
+    before = vertices[moved]
+    outward = _outward(surface, moved, edge) if len(pushes) > 1 else np.zeros_like(before)
+    best, fewest = before, np.full(parts, len(faces) + 1)
+    for push in pushes:
+        vertices[moved] = before + push * outward
+        _smooth(surface, moved, rounds)
+        way = vertices[moved] - place
+        length = np.linalg.norm(way, axis=1, keepdims=True)
+        vertices[moved] = place + way * np.minimum(1, farthest / np.maximum(length, 1e-30))
+        tree.refit(vertices, faces)
+        crossing = crossing_faces(vertices, faces, tree, suspects)
+        touching = part[faces[crossing]].max(1)
+        left = np.bincount(touching[touching >= 0], minlength=parts)
+        best = np.where((left < fewest)[part[moved], None], vertices[moved], best)
+        fewest = np.minimum(left, fewest)
+    if len(pushes) > 1:
+        vertices[moved] = best
+        tree.refit(vertices, faces)
+        crossing = crossing_faces(vertices, faces, tree, suspects)
+    return crossing
+
+
+def _around(reach: np.ndarray, surface: Surface) -> np.ndarray:  # [V] int32, written -> [n]
+    """The vertices with a reach of 0 or more, and those within so many rings of them."""
+    given = np.flatnonzero(reach >= 0)
+    listed = np.empty(len(reach), np.int64)
+    listed[: len(given)] = given
+    count = _spread(reach, listed, len(given), surface.faces.reshape(-1), surface.twin, surface.outgoing)
+    return listed[:count]
+
+
+def _smooth(surface: Surface, chosen: np.ndarray, rounds: int) -> None:
+    start, means = surface.faces.reshape(-1), np.empty((len(chosen), 3))
+    _relax(surface.vertices, start, surface.twin, surface.outgoing, chosen, rounds, means)
+
+
+def _mean_edges(surface: Surface) -> np.ndarray:  # [V]
+    """Mean length of the edges at each vertex."""
+    a = surface.faces.reshape(-1)
+    lengths = np.linalg.norm(surface.vertices[a] - surface.vertices[np.roll(surface.faces, -1, 1).reshape(-1)], axis=1)
+    return np.bincount(a, lengths, len(surface.vertices)) / np.bincount(a, minlength=len(surface.vertices))
+
+
+def _outward(surface: Surface, moved: np.ndarray, edge: np.ndarray) -> np.ndarray:  # [n, 3]
+    """Smoothed normals at the moved vertices [n], as long as the edges [V] there."""
+    normals = vertex_normals(surface.vertices, surface.faces) * edge[:, None]
+    _smooth(Surface(normals, surface.faces, surface.twin, surface.outgoing), moved, 4)
+    return normals[moved]
+
+
+def _parts(moved: np.ndarray, surface: Surface) -> tuple[np.ndarray, int]:
+    """The connected parts of the moved vertices: [V] number of each (-1 elsewhere), and how many there are."""
+    part = np.full(len(surface.vertices), -1, np.int32)
+    part[moved] = -2
+    stack = np.empty(len(moved), np.int64)
+    return part, _label(moved, part, stack, surface.faces.reshape(-1), surface.twin, surface.outgoing)
+
+
+@njit(cache=True)
+def _relax(vertices, start, twin, out, chosen, rounds, means):
+    """Moves the chosen vertices [n] half way to their neighbours' mean, in place, again and again (Jacobi)."""
+    for _ in range(rounds):
+        for q in range(chosen.shape[0]):
+            x = 0.0
+            y = 0.0
+            z = 0.0
+            count = 0
+            first = out[chosen[q]]
+            h = first
+            while True:
+                f = h - h % 3
+                j = start[f + (h + 1) % 3]
+                x += vertices[j, 0]
+                y += vertices[j, 1]
+                z += vertices[j, 2]
+                count += 1
+                h = twin[f + (h + 2) % 3]
+                if h == first:
+                    break
+            means[q, 0] = x / count
+            means[q, 1] = y / count
+            means[q, 2] = z / count
+        for q in range(chosen.shape[0]):
+            for d in range(3):
+                vertices[chosen[q], d] += 0.5 * (means[q, d] - vertices[chosen[q], d])
+
+
+@njit(cache=True)
+def _spread(reach, listed, count, start, twin, out):
+    """Adds all vertices that lie within reach[v] rings of a listed v; the rings that are left are their own reach.
+
+    reach [V] int32, -1 where not listed; listed [V], its first count entries are given. Returns the new count.
+    """
+    most = 0
+    for q in range(count):
+        most = max(most, reach[listed[q]])
+    for left in range(most, 0, -1):
+        q = 0
+        while q < count:
+            i = listed[q]
+            q += 1
+            if reach[i] != left:
+                continue
+            first = out[i]
+            h = first
+            while True:
+                f = h - h % 3
+                j = start[f + (h + 1) % 3]
+                if reach[j] < left - 1:
+                    if reach[j] < 0:
+                        listed[count] = j
+                        count += 1
+                    reach[j] = left - 1
+                h = twin[f + (h + 2) % 3]
+                if h == first:
+                    break
+    return count
+
+
+@njit(cache=True)
+def _label(moved, part, stack, start, twin, out):
+    """Numbers the connected parts among the vertices whose part is -2; returns how many."""
+    parts = 0
+    for q in range(moved.shape[0]):
+        if part[moved[q]] != -2:
+            continue
+        part[moved[q]] = parts
+        stack[0] = moved[q]
+        size = 1
+        while size > 0:
+            size -= 1
+            first = out[stack[size]]
+            h = first
+            while True:
+                f = h - h % 3
+                j = start[f + (h + 1) % 3]
+                if part[j] == -2:
+                    part[j] = parts
+                    stack[size] = j
+                    size += 1
+                h = twin[f + (h + 2) % 3]
+                if h == first:
+                    break
+        parts += 1
+    return parts

@@ -8,7 +8,6 @@ import numpy as np
 from numba import njit, prange
 
 from ..mesh import Surface
-from ..mesh.laplacian import neighbour_means
 from ..mesh.normals import closed_vertex_normals
 
 # Normal errors go with curvature * edge and vertices with edge^-2, so -1/3 is best for their sum; -1/2 also lowers the
@@ -21,7 +20,7 @@ SMOOTHING = 4  # rings over which the curvature is averaged
 
 @njit(parallel=True, cache=True)
 def _curvature(vertices, normals, start, twin, out, result):
-    """result [V, 3]: column 0 = mean over the neighbours of |n_i - n_j| / |x_i - x_j|, others 0."""
+    """result [V] = mean over the neighbours of |n_i - n_j| / |x_i - x_j|."""
     for i in prange(vertices.shape[0]):
         total = 0.0
         count = 0
@@ -40,9 +39,25 @@ def _curvature(vertices, normals, start, twin, out, result):
             h = twin[f + (h + 2) % 3]
             if h == first:
                 break
-        result[i, 0] = total / max(count, 1)
-        result[i, 1] = 0.0
-        result[i, 2] = 0.0
+        result[i] = total / max(count, 1)
+
+
+@njit(parallel=True, cache=True)
+def _towards_neighbours(values, start, twin, out, result):
+    """result [V] = half way from the values [V] to their neighbours' mean."""
+    for i in prange(values.shape[0]):
+        total = 0.0
+        count = 0
+        first = out[i]
+        h = first
+        while h >= 0:
+            f = h - h % 3
+            total += values[start[f + (h + 1) % 3]]
+            count += 1
+            h = twin[f + (h + 2) % 3]
+            if h == first:
+                break
+        result[i] = 0.5 * (values[i] + total / max(count, 1))
 
 
 def shortest_edges(surface: Surface, seen: np.ndarray, vertex_budget: float) -> np.ndarray:  # [V] float32
@@ -54,14 +69,13 @@ def shortest_edges(surface: Surface, seen: np.ndarray, vertex_budget: float) -> 
     normals = np.empty_like(surface.vertices)
     lengths = np.empty(len(normals), np.float32)
     closed_vertex_normals(surface.vertices, start, surface.twin, surface.outgoing, normals, lengths)
-    bend = np.empty_like(surface.vertices)
-    mean = np.empty_like(surface.vertices)
+    bend, smoothed = np.empty_like(lengths), np.empty_like(lengths)
     _curvature(surface.vertices, normals, start, surface.twin, surface.outgoing, bend)
-    bend[:, 0] *= np.maximum(seen, UNSEEN_BEND)
+    bend *= np.maximum(seen, UNSEEN_BEND)
     for _ in range(SMOOTHING):
-        neighbour_means(bend, start, surface.twin, surface.outgoing, mean)
-        bend += 0.5 * (mean - bend)
-    relative = np.power(np.maximum(bend[:, 0], 1e-6), EXPONENT)
+        _towards_neighbours(bend, start, surface.twin, surface.outgoing, smoothed)
+        bend, smoothed = smoothed, bend
+    relative = np.power(np.maximum(bend, 1e-6), EXPONENT)
     area = lengths / 6.0  # of each vertex's third of its faces
     relative /= np.sqrt(area.sum() / (area / relative**2).sum())  # mean 1, weighted by where vertices will be
     relative = np.clip(relative, *RANGE)

@@ -12,12 +12,21 @@ class Stage:
     """A part of the solve at one resolution."""
 
     end: float  # share of the steps at which it ends
-    shrink: int  # resolution is settings.resolution / shrink
-    edge: float  # lower limit of the edge length, as a multiple of the final one
+    shrink: float  # resolution is settings.resolution / shrink
+    share: float  # of the vertices of the result ...
+    most: float  # ... but no more than so many: large shapes settle fast only while vertices are few
     groups: int  # the views take turns in this many groups: a step costs that much less and loses little
 
 
-STAGES = (Stage(0.25, 4, 2.5, 1), Stage(0.6, 2, 1.5, 2), Stage(1.0, 1, 1.0, 2))
+STAGES = (Stage(0.25, 4, 0.16, 4_000, 1), Stage(0.6, 2, 0.44, 25_000, 2), Stage(1.0, 1, 1.0, float("inf"), 2))
+# From 100k vertices the step to the last stage would be too far: the mesh settles at 100k first.
+DENSE = 200_000
+DENSE_STAGES = (
+    Stage(0.2, 4, 0.16, 4_000, 1),
+    Stage(0.4, 2, 0.44, 25_000, 2),
+    Stage(0.65, 1.5, 0.44, 100_000, 2),
+    Stage(1.0, 1, 1.0, float("inf"), 2),
+)
 GROUP_MINIMUM = 4  # views a group has at least
 LONGEST = 0.15  # upper limit of the edge length in head radii at the start
 DECAY_START = 0.6  # share of the steps after which the learning rate falls
@@ -28,26 +37,35 @@ PATIENCE = 20  # steps: the mean loss of so many is compared with that of as man
 LEAST_GAIN = 1e-3  # relative; a smaller gain at the finest level ends the solve
 
 
-def has_converged(losses: list[float], stage: int, first_of_stage: int) -> bool:
-    """True if the finest level's loss stands still. losses: of all steps so far."""
+def stages_of(settings: SolveSettings) -> tuple[Stage, ...]:
+    return DENSE_STAGES if settings.max_vertices >= DENSE else STAGES
+
+
+def has_converged(losses: list[float], first_of_stage: int) -> bool:
+    """True if the loss stands still since that step. losses: of all steps so far."""
     recent = losses[first_of_stage:]
-    if stage < len(STAGES) - 1 or len(recent) < 3 * PATIENCE:
+    if len(recent) < 3 * PATIENCE:
         return False
     before, now = sum(recent[-2 * PATIENCE : -PATIENCE]), sum(recent[-PATIENCE:])
     return before - now < LEAST_GAIN * abs(before)
 
 
-def stage_at(fraction: float) -> int:
-    return next(i for i, stage in enumerate(STAGES) if fraction < stage.end or i == len(STAGES) - 1)
+def stage_at(settings: SolveSettings, fraction: float) -> int:
+    stages = stages_of(settings)
+    return next(i for i, stage in enumerate(stages) if fraction < stage.end or i == len(stages) - 1)
 
 
-def resolution_of(settings: SolveSettings, stage: int) -> int:
-    return max(16, settings.resolution // STAGES[stage].shrink)
+def resolution_of(settings: SolveSettings, stage: Stage) -> int:
+    return max(16, round(settings.resolution / stage.shrink))
 
 
-def view_groups(views: int, stage: int) -> list[list[int]]:
+def wanted_vertices(settings: SolveSettings, stage: Stage) -> float:
+    return min(stage.share * settings.max_vertices, stage.most)
+
+
+def view_groups(views: int, stage: Stage) -> list[list[int]]:
     """Indices of the views that one step looks at, interleaved so that neighbours on a ring share no group."""
-    count = max(1, min(STAGES[stage].groups, views // GROUP_MINIMUM))
+    count = max(1, min(stage.groups, views // GROUP_MINIMUM))
     return [list(range(first, views, count)) for first in range(count)]
 
 

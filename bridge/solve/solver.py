@@ -91,7 +91,7 @@ class Solver:
         return Mesh(vertices.astype(np.float64) * self.frame.radius + self.frame.center, self._mesh.faces.copy())
 
     def _step(self, fraction: float) -> float:
-        stage = schedule.stage_at(fraction)
+        stage = schedule.stage_at(self.settings, fraction)
         self._enter(stage)
         surface = self._mesh.surface()
         level, rasteriser = self._levels[self._done % len(self._levels)]
@@ -106,7 +106,8 @@ class Solver:
         return loss
 
     def _converged(self) -> bool:
-        return schedule.has_converged(self._losses, self._stage, self._first_of_stage)
+        last = self._stage == len(schedule.stages_of(self.settings)) - 1
+        return last and schedule.has_converged(self._losses, self._first_of_stage)
 
     def _enter(self, stage: int) -> None:
         """Builds the target images of a stage when it begins."""
@@ -114,8 +115,9 @@ class Solver:
             return
         self._stage, self._first_of_stage = stage, self._done
         self._levels = []
-        resolution = schedule.resolution_of(self.settings, stage)
-        groups = schedule.view_groups(len(self._targets), stage)
+        plan = schedule.stages_of(self.settings)[stage]
+        resolution = schedule.resolution_of(self.settings, plan)
+        groups = schedule.view_groups(len(self._targets), plan)
         for group in groups:
             targets = [self._targets[i] for i in group]
             level = build_level(targets, self.frame, resolution, self.settings.alpha, self._check)
@@ -123,7 +125,7 @@ class Solver:
 
     def _shortest_edges(self, surface: Surface, stage: int) -> np.ndarray:  # [V]
         """The lower limits of the edge length at this stage."""
-        wanted = self.settings.max_vertices / schedule.STAGES[stage].edge ** 2
+        wanted = schedule.wanted_vertices(self.settings, schedule.stages_of(self.settings)[stage])
         # the edges settle somewhat above their lower limit: ask for more vertices until they are there
         self._budget = min(max(self._budget * (FILL * wanted / len(surface.vertices)) ** 0.1, 0.5), MOST_BUDGET)
         shortest = shortest_edges(surface, self._mesh.data[:, SEEN], wanted * self._budget)

@@ -35,6 +35,36 @@ def test_a_known_growth_is_measured_in_millimetres(capture, body):
     assert score.normal_deg < 1.0
 
 
+def test_surface_distance_is_what_it_is(tmp_path, capture, body):
+    """A mesh moved apart by 1 % of the diagonal everywhere; and one with a dent that no camera sees."""
+    from dataclasses import replace
+
+    results.write_ply(tmp_path / "truth.ply", *body)
+    known = replace(capture, evaluation=replace(capture.evaluation, mesh=tmp_path / "truth.ply"))
+    vertices, faces = body
+    assert evaluate.evaluate(capture, *body).surface_pct is None
+    score = evaluate.evaluate(known, vertices, faces)
+    assert score.surface_pct < 1e-5 and score.crossing_faces == 0
+    step = 0.01 * np.linalg.norm(np.ptp(vertices, axis=0))
+    normals = vertices / np.array([synthetic.ellipsoid_mesh()[0].max(0)]) ** 2
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    score = evaluate.evaluate(known, vertices + step * normals, faces)
+    assert score.surface_pct == pytest.approx(1.0, rel=0.02)
+    centers = np.stack([view.camera.center for view in capture.views])
+    cosine = (normals[:, None] * (centers[None] - vertices[:, None])).sum(-1).max(1)
+    hidden = cosine < -0.5
+    assert hidden.sum() > 20
+    dented = evaluate.evaluate(known, np.where(hidden[:, None], 0.9 * vertices, vertices), faces)
+    assert dented.surface_pct < 0.01
+
+
+def test_crossing_faces_are_counted(capture, body):
+    vertices, faces = body
+    folded = vertices.copy()
+    folded[np.argmin(vertices[:, 2])] *= -1.2
+    assert evaluate.evaluate(capture, folded, faces).crossing_faces > 0
+
+
 def test_a_shift_of_one_pixel_shows(capture, body):
     pixel = 2 * 1.5 / 512
     honest, moved = (evaluate.evaluate(capture, body[0] + [0, 0, dz], body[1]) for dz in (0, pixel))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.mesh import Surface
+from bridge.mesh.distance import distances, sample_surface
 from bridge.mesh.intersections import intersecting_faces
 from bridge.mesh.laplacian import neighbour_means, smooth
 from bridge.mesh.normals import closed_normals_backward, closed_vertex_normals, normalisation_backward, vertex_normals
@@ -183,3 +185,25 @@ def test_crossing_faces_agree_with_brute_force():
                     expected[[f, g]] = True
     assert 3 < expected.sum() < 20
     assert (intersecting_faces(vertices, faces) == expected).all()
+
+
+def test_distances_to_a_mesh_are_exact():
+    rng = np.random.default_rng(0)
+    vertices, faces = icosphere(3)
+    points = rng.normal(size=(200, 3))
+    corners = np.repeat(vertices[faces][None], 20, 0).reshape(-1, 3, 3)
+    nearest = trimesh.triangles.closest_point(corners, np.repeat(points[:20], len(faces), 0)).reshape(20, -1, 3)
+    expected = np.linalg.norm(nearest - points[:20, None], axis=2).min(1)
+    np.testing.assert_allclose(distances(points, vertices, faces)[:20], expected, atol=1e-12)
+    order = rng.permutation(len(faces))
+    np.testing.assert_allclose(distances(points, vertices, faces), distances(points, vertices, faces[order]))
+
+
+def test_samples_lie_on_the_surface_and_spread_by_area():
+    vertices, faces = bumpy(3)
+    points, face = sample_surface(vertices, faces, 20_000)
+    assert distances(points, vertices, faces).max() < 1e-9
+    areas = trimesh.Trimesh(vertices, faces, process=False).area_faces
+    counts = np.bincount(face, minlength=len(faces))
+    np.testing.assert_allclose(counts, areas / areas.sum() * 20_000, atol=2.1)
+    np.testing.assert_allclose(points.mean(0), trimesh.Trimesh(vertices, faces, process=False).centroid, atol=0.01)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import trimesh
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from bridge.mesh import Surface
 from bridge.mesh.intersections import intersecting_faces
 from bridge.mesh.topology import icosphere
 from bridge.solve import Solver, SolveSettings, Target, coverage, schedule, warm_up
-from bridge.solve.cleanup import clean_up
+from bridge.solve.cleanup import clean_up, untangle
 from bridge.solve.resample import resample
 from bridge.solve.targets import build_level, square_crop
 from tests.bridge.scenes import bumpy, look_at, ring, targets_of
@@ -232,11 +236,41 @@ def test_clean_up_pulls_faces_apart_and_smooths_only_what_no_view_saw(subject):
     assert normals(result)[below].mean() < 0.3 * normals(torn)[below].mean()
 
 
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    thickness=st.floats(0.02, 0.9),
+    spikes=st.integers(0, 30),
+    passed=st.floats(0, 0.06),
+    noise=st.floats(0, 0.01),
+)
+def test_any_tangle_is_undone(seed, thickness, spikes, passed, noise):
+    """Spikes, noise, and the sides of a thin disc that have passed each other: no face crosses afterwards, and what was
+    sound and far from a tangle has not moved."""
+    rng = np.random.default_rng(seed)
+    vertices, faces = bumpy(4, seed)
+    vertices = vertices * [1, thickness, 1] + rng.normal(size=vertices.shape) * noise
+    patch = np.linalg.norm(vertices[:, [0, 2]] - rng.uniform(-0.4, 0.4, 2), axis=1) < 0.2
+    vertices[patch, 1] -= np.sign(vertices[patch, 1]) * (np.abs(vertices[patch, 1]) * (thickness < 0.1) + passed / 4)
+    vertices[rng.choice(len(vertices), spikes, replace=False)] *= rng.uniform(0.5, 1.5, (spikes, 1))
+    surface = Surface.of(vertices, faces)
+    surface = replace(surface, vertices=vertices.copy())
+    before = intersecting_faces(vertices, faces)
+    assert untangle(surface) == 0
+    assert not intersecting_faces(surface.vertices, faces).any()
+    moved = np.abs(surface.vertices - vertices).max(1) > 0
+    assert moved.any() == before.any()
+    if before.any():
+        tangled = vertices[np.unique(faces[before])]
+        assert cKDTree(tangled).query(vertices[moved])[0].max() < 0.6
+        assert moved.sum() < 20 * len(tangled) + 200
+
+
 def test_the_solve_ends_when_nothing_improves():
     falling = [1 / (1 + 0.01 * i) for i in range(200)]
-    assert not schedule.has_converged(falling, 2, 100)
-    assert schedule.has_converged([*falling[:140], *[0.4] * 60], 2, 100)
-    assert not schedule.has_converged([0.4] * 200, 1, 100) and not schedule.has_converged([0.4] * 150, 2, 100)
+    assert not schedule.has_converged(falling, 100)
+    assert schedule.has_converged([*falling[:140], *[0.4] * 60], 100)
+    assert not schedule.has_converged([0.4] * 150, 100)
 
 
 def test_warm_up_runs_everything():
