@@ -19,6 +19,7 @@ MOST_RINGS = 6
 PLAIN_ATTEMPTS = 8  # at one place, before it is also tried swollen and shrunk
 PUSHES = (0.3, -0.3, 1.0, -1.0)  # of the local edge length, outward
 FARTHEST = 5.0  # local edge lengths
+TANGLED = 0.01  # share of the faces; if more still cross after the plain attempts, no better is to be had
 PATIENCE = 15  # attempts without fewer crossing faces after which nothing better is expected
 
 
@@ -44,8 +45,8 @@ def untangle(surface: Surface, check: Check = unchecked) -> int:
     Each tangle is smoothed, in a neighbourhood that grows while that does not help. Smoothing alone makes a thin part
     (a fin, an ear's rim) only thinner, so where it has failed for a while the neighbourhood is also tried swollen (for
     a thin part whose sides have passed each other) and shrunk (for a gap that has closed); of all these, what leaves
-    the fewest crossing faces there is kept. No vertex moves further than FARTHEST edges: a surface that is one great
-    tangle keeps its shape, and what still crosses.
+    the fewest crossing faces there is kept. No vertex moves further than FARTHEST edges, and a surface that is one
+    great tangle keeps its shape, and what still crosses.
     """
     vertices, faces = surface.vertices, surface.faces
     tree = BoxTree.of(vertices, faces)
@@ -53,10 +54,11 @@ def untangle(surface: Surface, check: Check = unchecked) -> int:
     attempts = np.zeros(len(vertices), np.int32)
     origin, edge = vertices.copy(), None
     best, fewest, since = None, int(crossing.sum()), 0
-    for _ in range(UNTANGLE_ROUNDS):
+    for attempt in range(UNTANGLE_ROUNDS):
         check()
         corners = faces[crossing]
-        if not len(corners) or since > PATIENCE:
+        hopeless = attempt > PLAIN_ATTEMPTS and len(corners) > TANGLED * len(faces)
+        if not len(corners) or since > PATIENCE or hopeless:
             break
         edge = _mean_edges(surface) if edge is None else edge
         # a tangle that wanders takes its count with it
