@@ -13,7 +13,7 @@ EXTRA := $(if $(GPU),cuda,bridge)
 PIP_FLAGS := --quiet --disable-pip-version-check
 export SKULLPTOR_BRIDGE_PYTHON := $(CURDIR)/$(BRIDGE)
 
-.PHONY: demo test test-slow test-window lint dist bench bench-gpu clean setup
+.PHONY: demo test test-slow test-window pictures lint dist bench bench-gpu clean setup
 
 setup: .venv/bridge.done $(if $(BLENDER),,.venv-blender/done)
 
@@ -52,6 +52,11 @@ test-slow: .venv/dev.done .venv-blender/done
 # The built zip in a real Blender window, driven by mouse. BLENDER=/path/to/blender; see tests/window.
 test-window: .venv/dev.done dist
 	BLENDER='$(BLENDER)' $(BRIDGE) -m pytest tests/window -m window -s
+
+# The README's pictures of the window, made anew.
+pictures: .venv/dev.done dist
+	BLENDER='$(BLENDER)' WINDOW_PRESET=standard $(BRIDGE) -m pytest tests/window -m window -s -k from_a_capture
+	$(BRIDGE) -m tests.window.pictures "$$(ls -td runs/window-*/head | head -1)"
 
 lint: .venv/dev.done
 	$(BRIDGE) -m ruff check . && $(BRIDGE) -m ruff format --check .

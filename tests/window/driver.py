@@ -145,7 +145,9 @@ class Window:
     def bring_into_view(self) -> None:
         """Without a window manager a second window may open partly beside the screen."""
         found = subprocess.run(
-            ["xdotool", "search", "--onlyvisible", "--name", "File View|File Browser"], capture_output=True, text=True
+            ["xdotool", "search", "--onlyvisible", "--name", "File View|File Browser|Preferences"],
+            capture_output=True,
+            text=True,
         )
         for identifier in found.stdout.split():
             self._x("windowmove", identifier, "0", "48")

@@ -165,12 +165,18 @@ def head(window: Window, capture: str, preset: str = "draft") -> Steps:
     if state() != after or len(heads()[0].data.vertices) != vertices:
         raise AssertionError("redo did not bring the head back")
 
-    # the second run: photographed. The bridge is warm and knows the normals
-    yield from window.click(BUTTON)
+    # the second run, with the first head undone again: photographed. The bridge is warm and knows the normals
+    yield from window.hover(*window.screen(*by_view(window, 0.3, 0.4)))
+    yield from window.key("ctrl+z")
+    yield 0.5
+    yield from window.find(BUTTON)
+    grown.clear()
+    yield from window.press(*window.found, BUTTON)
     for share in (0.25, 0.5, 0.75):
         yield from window.wait(
-            lambda share=share: session.job is None or session.job.fraction >= share, f"{share:.0%}", 600
+            lambda share=share: session.job is None or (session.job.fraction >= share and grown), f"{share:.0%}", 600
         )
+        yield 0.3  # the mesh of this moment is drawn
         if session.job is not None:
             window.shot(f"2-running-{share:.0%}".rstrip("%"))
     yield from window.wait(lambda: session.job is None, "the second head", 900)
@@ -255,6 +261,25 @@ def cancels(window: Window, capture: str, preset: str = "draft", points: str = "
         log(rows[-1])
     times = sorted(row["latency_s"] for row in rows)
     window.numbers["cancel"] = {"median_s": times[len(times) // 2], "longest_s": times[-1], "points": rows}
+
+
+def preferences(window: Window, capture: str) -> Steps:
+    """What an artist sees who has not set anything up, and who asks the doctor."""
+    session = window.module("session")
+    package = bpy.context.preferences.addons["bl_ext.user_default.skullptor_blender"].module
+    with window.override():
+        bpy.ops.preferences.addon_show(module=package)
+    yield 1.5
+    window.bring_into_view()
+    yield 0.7
+    window.shot("preferences")
+    with window.override("PREFERENCES"):
+        bpy.ops.skullptor.doctor("INVOKE_DEFAULT")
+    yield from window.wait(lambda: not session.doctor_running, "the doctor", 200, look=0.2)
+    yield 1.0
+    window.shot("doctor")
+    if "Everything needed is here" not in session.doctor_text:
+        raise AssertionError(session.doctor_text)
 
 
 def ends(window: Window, capture: str) -> Steps:

@@ -108,6 +108,10 @@ def test_closing_blender_in_mid_run_leaves_nobody(blender):
     assert not Path(numbers["run"]).exists()
 
 
+def test_the_preferences_and_the_doctor(blender):
+    blender.tell("preferences", str(CAPTURE))
+
+
 def test_cancel_at_any_moment(blender):
     numbers = blender.tell("cancels", str(CAPTURE), PRESET, os.environ.get("WINDOW_POINTS", "6"))
     assert len(numbers["cancel"]["points"]) >= 3

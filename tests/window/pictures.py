@@ -1,0 +1,34 @@
+"""python -m tests.window.pictures runs/window-VERSION/head: the README's pictures from the window test's shots."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+TARGET = Path(__file__).resolve().parents[2] / "docs" / "images"
+VIEW = (60, 90, 620, 640)  # the viewport beside the sidebar, at 1100 x 720
+STRIP = ("2-running-25", "2-running-50", "2-running-75", "3-done")
+COLOURS = 200  # of the palette: screenshots have few, and the files stay small
+
+
+def main(folder: Path) -> int:
+    def save(image: Image.Image, name: str) -> None:
+        path = TARGET / name
+        image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        print(f"{path.name}: {image.width} x {image.height}, {path.stat().st_size // 1024} kB")
+
+    shots = {name: Image.open(folder / f"{name}.png") for name in (*STRIP, "1-ready")}
+    save(shots["2-running-50"], "panel.png")
+    save(shots["3-done"], "done.png")
+    width, height = VIEW[2] - VIEW[0], VIEW[3] - VIEW[1]
+    strip = Image.new("RGB", (len(STRIP) * width, height))
+    for i, name in enumerate(STRIP):
+        strip.paste(shots[name].crop(VIEW), (i * width, 0))
+    save(strip.resize((strip.width * 2 // 3, strip.height * 2 // 3), Image.Resampling.LANCZOS), "growing.png")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
