@@ -28,6 +28,7 @@ NEEDED = {
 }
 OPTIONAL = {
     "cupy": "the GPU rasteriser",
+    "pycolmap": "cameras from photographs",
     "torch": "training",
     "nvdiffrast": "an optional rasteriser (non-commercial licence)",
 }

@@ -16,8 +16,8 @@ from .text import duration
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = (
     ("auto", "Automatic", "The NVIDIA packages where there is an NVIDIA card, else those for the processor"),
-    ("bridge", "Processor", "About 0.7 GB; works on every machine"),
-    ("cuda", "NVIDIA GPU", "About 7 GB; needs an NVIDIA card and its driver"),
+    ("bridge", "Processor", "About 0.9 GB; works on every machine"),
+    ("cuda", "NVIDIA GPU", "About 4.5 GB; needs an NVIDIA card with a driver for CUDA 12 (525 or newer)"),
 )
 
 

@@ -25,7 +25,7 @@ from .environment import CLAIM, DONE, LOCK
 from .worker import READY, WINDOWS, WorkerError, environment_python, popen_options
 
 RUNNING, FINISHED, FAILED, CANCELLED = "RUNNING", "FINISHED", "FAILED", "CANCELLED"
-GIGABYTES = {"bridge": 1.5, "cuda": 9.0}  # free space that an extra needs while it is installed
+GIGABYTES = {"bridge": 1.5, "cuda": 7.0}  # free space that an extra needs while it is installed
 NAMES = {"bridge": "processor", "cuda": "NVIDIA GPU"}
 # share of the whole at which a stage begins
 SHARES = {"python": 0.0, "environment": 0.02, "choose": 0.08, "install": 0.2, "warm": 0.9, "doctor": 0.96}

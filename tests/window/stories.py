@@ -246,7 +246,7 @@ def cancels(window: Window, capture: str, preset: str = "draft", points: str = "
     succeed(session)
     whole, rows = time.monotonic() - began, []
     for i in range(int(points)):
-        shutil.rmtree(Path(os.environ["SKULLPTOR_CACHE"]), ignore_errors=True)
+        shutil.rmtree(Path(os.environ["SKULLPTOR_CACHE"], "stages"), ignore_errors=True)
         yield from begin(window)
         end = time.monotonic() + whole * (i + dice.random()) / int(points)
         while session.job is not None and time.monotonic() < end:
@@ -342,14 +342,3 @@ def leave(window: Window, capture: str) -> Steps:
     yield from window.wait(lambda: session.job is None or session.job.fraction > 0.1, "a run", 300)
     window.numbers["pid"] = session.job.worker.pid
     window.numbers["run"] = str(session.job.output.parent)
-
-
-def use(window: Window, capture: str) -> Steps:
-    """The bridge is found by itself, in the environment that another Blender version has set up."""
-    session = window.module("session")
-    yield from import_quickly(window, capture)
-    window.scene.skullptor.preset = "draft"
-    yield from begin(window)
-    window.numbers["interpreter"] = str(session.job.worker.interpreter)
-    yield from window.wait(lambda: session.job is None, "the head", 900)
-    succeed(session)

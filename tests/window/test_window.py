@@ -22,6 +22,7 @@ pytestmark = pytest.mark.window
 ROOT = Path(__file__).resolve().parents[2]
 CAPTURE = ROOT / "demo" / "capture"
 BRIDGE = ROOT / ".venv" / "bin" / "python"
+CACHE = ROOT / ".cache" / "window"  # the compiled solver stays there, for all versions and repeats
 SECONDS = 1500  # of one story, on a slow machine
 PRESET = os.environ.get("WINDOW_PRESET", "draft")
 
@@ -42,12 +43,13 @@ class Blender:
         self.place = ROOT / "runs" / f"window-{self.version}"
         shutil.rmtree(self.place, ignore_errors=True)
         self.place.mkdir(parents=True)
+        shutil.rmtree(CACHE / "stages", ignore_errors=True)  # of predicted normals
         base = subprocess.run([BRIDGE, "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True)
         self.environment |= {
             "BLENDER_BINDS": " ".join([*inside(ROOT), base.stdout.strip()]),
             "BLENDER_USER_RESOURCES": str(self.place / "profile"),
             "SKULLPTOR_BRIDGE_PYTHON": str(BRIDGE),
-            "SKULLPTOR_CACHE": str(self.place / "cache"),
+            "SKULLPTOR_CACHE": str(CACHE),
             "SKULLPTOR_RUNS": str(self.place / "runs"),
         }
         (package,) = sorted((ROOT / "dist").glob("skullptor_blender-*.zip"))[-1:]
