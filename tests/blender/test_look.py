@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from skullptor_extension.skullptor_blender import operators_look, panel, pictures, session, worker
 
-from .helpers import counts, photo, survey, texts
+from tests.support import ROOT
+
+from .helpers import BRIDGE, counts, needs_bridge, photo, survey, texts
 
 
 @pytest.fixture(autouse=True)
@@ -168,3 +170,27 @@ def test_the_table_of_views_has_the_worst_first(rig, draw):
     Path(head["skullptor_report"]).unlink()
     panel._disk.clear()
     assert not panel.SKULLPTOR_PT_views.poll(bpy.context)
+
+
+@pytest.mark.slow
+@needs_bridge
+def test_the_real_bridge_predicts_and_checks(monkeypatch, tmp_path):
+    """The demo's ten photographs: normals and masks of all; nothing is wrong, then a turned camera is."""
+    monkeypatch.setenv(worker.COMMAND_VARIABLE, "serve")
+    monkeypatch.setenv(worker.PYTHON_VARIABLE, str(BRIDGE))
+    bpy.ops.skullptor.import_capture(filepath=str(ROOT / "demo" / "capture"))
+    cameras = [ob for ob in bpy.data.objects if ob.type == "CAMERA"]
+    bpy.ops.skullptor.predict_normals()
+    for ob in cameras:
+        ours = ob.data.skullptor
+        assert max(ours.predicted_normals.size) == 512
+        values = np.empty(ours.predicted_mask.size[0] * ours.predicted_mask.size[1] * 4, np.float32)
+        ours.predicted_mask.pixels.foreach_get(values)
+        assert 0.05 < (values[::4] > 0.5).mean() < 0.9
+    bpy.ops.skullptor.check_cameras()
+    assert [f for f in session.findings if f.severity == "ERROR"] == []
+    assert Path(session.check_picture).is_file()
+    cameras[3].rotation_euler.rotate_axis("Y", 0.17)
+    bpy.context.view_layer.update()
+    bpy.ops.skullptor.check_cameras()
+    assert {f.view for f in session.findings if f.severity == "ERROR"} == {cameras[3].name}
