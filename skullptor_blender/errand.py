@@ -23,7 +23,7 @@ from .worker import SET_UP_CURE, WINDOWS, WorkerError, popen_options
 
 ENTRY = ("-u", "-B", "-m", "bridge")
 LEASH = "SKULLPTOR_LEASH"  # the bridge leaves when our end of its stdin closes
-KILL_SECONDS = 0.7  # after an unanswered cancel: nothing but its own folder can be half made
+KILL_SECONDS = 0.4  # after an unanswered cancel: nothing but its own folder can be half made
 PROGRESS = re.compile(r"\s*(\d+)%\s+(.+?)(?:\s{2,}about (\d+) s left)?\s*")
 _COMPLAINTS = re.compile(r"(Error|Warning|Note): (.+)")
 Follow = Callable[[], Sequence[str] | None]
