@@ -82,6 +82,7 @@ def job_settings(options: argparse.Namespace) -> protocol.JobSettings:
         smoothness=options.smoothness,
         min_edge_mm=options.min_edge_mm,
         seed=options.seed,
+        match=options.match,
     )
 
 
@@ -100,6 +101,12 @@ def reconstruct(argv: list[str]) -> int:
     parser.add_argument("--smoothness", type=float, help="weight of the Laplacian term (default: the preset's)")
     parser.add_argument("--min-edge-mm", type=float, help="shortest edge to aim for, in millimetres")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--match",
+        action=argparse.BooleanOptionalAction,
+        default=defaults.match,
+        help="move the mesh to where the photographs agree (default: if the normals are predicted)",
+    )
     parser.add_argument("--report", type=Path, help="also write the report as JSON here")
     parser.add_argument("--picture", type=Path, help="also write the report picture as PNG here")
     parser.add_argument("--no-cache", action="store_true", help="predict the normals again even if they are known")
@@ -159,10 +166,10 @@ def normals(argv: list[str]) -> int:
 def warm(argv: list[str]) -> int:
     """Compile the solver once and keep it in the cache, so that the first head does not wait for it."""
     argparse.ArgumentParser(prog="python -m bridge warm", description=warm.__doc__).parse_args(argv)
-    from .solve import warm_up
+    from . import solve, stereo
 
     print("Compiling the solver (once per machine, about a minute on a cold cache) ...", flush=True)
-    print(f"Ready after {warm_up():.1f} s.")
+    print(f"Ready after {solve.warm_up() + stereo.warm_up():.1f} s.")
     return 0
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,9 @@ from .inputs import Inputs, make_targets, measured_map, read_inputs
 from .normals import NormalMap, NormalPredictor, make_predictor
 from .protocol import VERSION, Error, JobSettings, Preview, Result, Run, Status
 from .raster import choose
-from .reporter import Reporter
-from .solve import Mesh, Solver, SolveSettings, Target, coverage
+from .reporter import MATCHING, STAGES, Reporter
+from .solve import Mesh, Solver, SolveSettings, Target, coverage, untangled
+from .stereo import Matched, match_photographs
 from .wire import Control, Send
 
 NORMALS_SIZE = 512  # pixels of the longer side of a predicted map
@@ -108,7 +109,8 @@ class Workshop:
         settings = run.settings
         output = Path(run.output)
         claim_folder(output)
-        report = Reporter(run.id, send, control)
+        wanted = settings.normals != "measured" if settings.match is None else settings.match
+        report = Reporter(run.id, send, control, MATCHING if wanted else STAGES)
         report.begin("Reading photos")
         inputs = read_inputs(Path(run.capture), report)
         solve_settings = _solve_settings(settings, inputs, report)
@@ -118,8 +120,13 @@ class Workshop:
         targets = make_targets(inputs.maps)
         frame = _start(targets)
         mesh, steps = _carve(targets, solve_settings, frame, output, report)
+        matched = None
+        if wanted and not control.finish.is_set():
+            report.begin("Matching the photographs")
+            matched = _match(mesh, inputs, frame, report)
+            mesh = matched.mesh
         report.begin("Measuring")
-        send(_write(run, inputs, targets, frame, mesh, steps, report, solve_settings))
+        send(_write(run, inputs, targets, frame, mesh, matched, steps, report, solve_settings))
 
 
 def as_error(run_id: str, error: Exception) -> Error:
@@ -219,12 +226,30 @@ def _carve(
     return solver.finish(), steps
 
 
+def _match(mesh: Mesh, inputs: Inputs, frame: HeadFrame, report: Reporter) -> Matched:
+    """Stage 3: the surface where the photographs agree, without crossing faces."""
+    photos, cameras = [photo.pixels for photo in inputs.photos], [photo.camera for photo in inputs.photos]
+    matched = match_photographs(
+        mesh, photos, cameras, frame, report.check, lambda done, total: report.step(done, total + 1)
+    )
+    mesh = untangled(matched.mesh, frame, report.check)
+    report.step(1, 1)
+    return replace(matched, mesh=mesh)
+
+
+def _account(matched: Matched, capture: captures.Capture) -> dict[str, float | None]:
+    """The report's lines about the matching."""
+    moved = None if capture.unit_mm is None else round(matched.moved * capture.unit_mm, 3)
+    return {"share_pct": round(100 * float((matched.confidence > 0).mean()), 2), "moved_mm": moved}
+
+
 def _write(
     run: Run,
     inputs: Inputs,
     targets: list[Target],
     frame: HeadFrame,
     mesh: Mesh,
+    matched: Matched | None,
     steps: int,
     report: Reporter,
     solve_settings: SolveSettings,
@@ -271,6 +296,7 @@ def _write(
         "faces": len(mesh.faces),
         "unit_mm": inputs.capture.unit_mm,
         "size_mm": size_mm,
+        "matched": None if matched is None else _account(matched, inputs.capture),
         "seen_pct": round(float((seen.view_count > 0).mean() * 100), 2),
         "normal_error_deg": round(mean, 3),
         "mask_iou": round(float(np.mean([view.mask_iou for view in views])), 4),

@@ -57,6 +57,7 @@ class JobSettings:
     smoothness: float | None = None  # weight of the Laplacian term, Eq. 7 (the paper: 0.1)
     min_edge_mm: float | None = None  # shortest edge the remesher may aim for, in millimetres
     seed: int = 0
+    match: bool | None = None  # move the mesh to where the photographs agree; None: if the normals are predicted
     stage: str = "mesh"  # how far to go; "normals" ends after the prediction, with maps and masks for a look
 
     def __post_init__(self) -> None:

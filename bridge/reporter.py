@@ -10,6 +10,7 @@ from .wire import Control, Send
 
 # stage -> share of the whole job's time on a CPU; only the progress bar believes in it
 STAGES = {"Reading photos": 0.04, "Predicting normals": 0.30, "Carving the head": 0.58, "Measuring": 0.08}
+MATCHING = STAGES | {"Carving the head": 0.40, "Matching the photographs": 0.18}
 
 
 class Reporter:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..cache import default_folder
 
-PACKAGES = ("mesh", "raster", "solve", "training")  # the packages with compiled kernels
+PACKAGES = ("mesh", "raster", "solve", "stereo", "training")  # the packages with compiled kernels
 
 
 def prepare() -> None:

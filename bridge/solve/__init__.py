@@ -15,6 +15,7 @@ from .coverage import Coverage, coverage
 from .settings import SolveSettings
 from .solver import Progress, Solver
 from .targets import Target
+from .untangle import untangled
 from .warm import warm_up
 
-__all__ = ["Coverage", "Mesh", "Progress", "SolveSettings", "Solver", "Target", "coverage", "warm_up"]
+__all__ = ["Coverage", "Mesh", "Progress", "SolveSettings", "Solver", "Target", "coverage", "untangled", "warm_up"]
