@@ -76,3 +76,34 @@ def test_the_command_line_writes_a_capture_that_loads(folder, rig, capsys):
         [sys.executable, "-m", "bridge", "import", "--help"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0 and "realitycapture" in done.stdout
+
+
+def test_a_new_capture_appears_whole_or_not_at_all(folder, rig, monkeypatch):
+    from bridge.errors import BridgeError
+    from bridge.importers import write as writing
+
+    found = importers.read("colmap", cameras.colmap_text(folder / "sparse", rig), images=folder / "images")
+    target = folder / "new"
+    left = folder / ".new.partial" / "images"  # by a run that was killed
+    left.mkdir(parents=True)
+    (left / "cam00.png").write_text("half")
+
+    def stop(*_):
+        assert not target.exists()
+        raise BridgeError("output", "The disk is full.", "Make room.")
+
+    with pytest.raises(BridgeError, match="full"):
+        writing.write(found, target, more=stop)
+    assert not target.exists() and not list(folder.glob(".new*"))
+    target.mkdir()  # an empty folder may be there
+    assert len(writing.write(found, target).views) == len(rig)
+    assert not list(folder.glob(".new*"))
+
+
+def test_photographs_behind_links_end_up_in_the_capture(folder, rig):
+    (folder / "links").mkdir()
+    for camera in rig:
+        (folder / "links" / f"{camera.name}.png").symlink_to(folder / "images" / f"{camera.name}.png")
+    model = cameras.colmap_text(folder / "sparse", rig)
+    assert cli.import_main(["colmap", str(model), "-o", str(folder / "new"), "--images", str(folder / "links")]) == 0
+    assert not any(view.image.is_symlink() for view in captures.load(folder / "new").views)
