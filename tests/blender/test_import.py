@@ -12,7 +12,7 @@ import pytest
 from mathutils import Matrix
 from skullptor_extension.skullptor_blender import errand, scene_cameras, scene_capture, session, worker
 
-from tests.support import ROOT
+from tests.support import ROOT, shared
 
 from .helpers import BRIDGE, counts, needs_bridge, photo, project, survey, write_capture
 
@@ -278,3 +278,65 @@ def test_without_a_bridge_the_numbers_are_checked_all_the_same(rig, monkeypatch,
     bpy.context.view_layer.update()
     bpy.ops.skullptor.check_cameras(photographs=False)
     assert [f.code for f in session.findings] == ["camera-mirrored"]
+
+
+# what each program's sample is, and the tolerance in pixels that its printed digits allow
+SAMPLES = {
+    "colmap/text/cameras.txt": 2e-3,
+    "colmap/bin/images.bin": 2e-3,
+    "transforms.json": 2e-3,
+    "KRT": 2e-3,
+    "metashape_cameras.xml": 2e-3,
+    "cameras_idr_neus_h3ds.npz": 2e-3,
+    "realitycapture_internal_external.csv": 2e-3,
+    "realitycapture_xmp/cam00.xmp": 2e-3,
+}
+
+
+@pytest.mark.slow
+@needs_bridge
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_the_samples_of_other_programs_become_the_same_cameras(sample, tmp_path, real_bridge):
+    """The format is told by the file; through the rig's empty every camera sees what the original saw."""
+    images = shared("data", "captures", "valid_wf2", "images_soft")
+    truth = json.loads((images.parent / "capture.json").read_text())
+    names = {Path(view["image"]).stem: view["name"] for view in truth["views"]}
+    source = shared("data", "camera_formats") / sample
+    if sample == "KRT":  # it calls the cameras by numbers
+        numbers = [line.strip() for line in source.read_text().splitlines() if len(line.split()) == 1]
+        names = dict(zip(numbers, (view["name"] for view in truth["views"]), strict=True))
+        for number, view in zip(numbers, truth["views"]):
+            target = tmp_path / "photos" / f"{number}.jpg"
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes((images / Path(view["image"]).name).read_bytes())
+        images = target.parent
+    assert import_capture(
+        source, images=str(images), capture_folder=str(tmp_path / "kept")
+    ) == {"FINISHED"}  # fmt: skip
+    found = {view.camera: view.record for view in survey().usable}
+    assert len(found) >= 3
+    body = json.loads(next((tmp_path / "kept").glob("*/capture.json")).read_text())
+    rig = np.array(bpy.data.objects["Rig"].matrix_world, np.float64)
+    # the calibration's own world against the truth's: metres, millimetres or the head's own unit
+    old = {view["name"]: view for view in truth["views"]}
+    worst = 0.0
+    scale = scale_between(body, old, names)
+    for camera, record in found.items():
+        view = old[names.get(camera, camera)]
+        there = (POINTS @ np.array(view["R"]).T + view["t"]) @ np.array(view["K"]).T
+        here = project(record, (scale * POINTS) @ rig[:3, :3].T + rig[:3, 3])
+        worst = max(worst, float(np.abs(here - there[:, :2] / there[:, 2:]).max()))
+    print(f"{sample}: {len(found)} cameras, {worst:.6f} px, unit {scale:g}")
+    assert worst < SAMPLES[sample]
+
+
+def scale_between(body: dict, old: dict, names: dict) -> float:
+    """Units of the calibration's own world in one unit of the truth's, from two cameras' distance."""
+    turned = body["upright"]
+
+    def centre(view):
+        return -np.array(view["R"]).T @ view["t"]
+
+    a, b = body["views"][0], body["views"][2]
+    truth = [centre(old[names.get(view["name"], view["name"])]) for view in (a, b)]
+    return np.linalg.norm(centre(a) - centre(b)) / turned["scale"] / np.linalg.norm(truth[0] - truth[1])
