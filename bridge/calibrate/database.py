@@ -18,7 +18,11 @@ from ..reporter import Reporter
 from .patience import patiently
 from .photographs import Photograph
 
-FEATURES = 8192  # most of one photograph
+FEATURES = 8192  # most of one photograph ...
+MANY, FEATURES_OF_MANY = (
+    30,
+    4096,
+)  # ... but in a set of many, whose neighbours are close: matching grows with the square
 IMAGE_SIZE = 2400  # pixels of the longer side in which features are looked for
 # SIFT's threshold of contrast (COLMAP: 0.0067): skin and plaster have few strong features, and weak ones still match
 PEAK_THRESHOLD = 0.0022
@@ -109,7 +113,7 @@ def find_features(session: Session, photographs: Sequence[Photograph], report: R
     options.use_gpu = False
     options.num_threads = session.workers
     options.max_image_size = IMAGE_SIZE
-    options.sift.max_num_features = FEATURES
+    options.sift.max_num_features = FEATURES if len(photographs) <= MANY else FEATURES_OF_MANY
     options.sift.peak_threshold = PEAK_THRESHOLD
     reader = pycolmap.ImageReaderOptions()
     if session.masks is not None:

@@ -89,12 +89,15 @@ def gather(folder: Path) -> tuple[list[Photograph], list[str]]:
 
 
 def read(path: Path) -> Photograph:
-    """What the header of a file says. Raises BridgeError image-unreadable."""
+    """What the header of a file says, once all of the file is seen to be there. Raises BridgeError image-unreadable."""
     try:
         with PillowImage.open(path) as image:
             width, height = image.size
             exif = image.getexif()
             values = dict(exif) | dict(exif.get_ifd(ExifTags.IFD.Exif))
+            # COLMAP takes the missing half of a truncated file for grey; a small decode sees the end of a JPEG
+            image.draft("L", (width // 8, height // 8))
+            image.load()
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
         raise BridgeError(
             "image-unreadable", f"The photograph '{path.name}' cannot be read: {error}.", "Copy it again, or remove it."

@@ -261,6 +261,12 @@ def test_a_truncated_photograph_and_two_of_one_name_are_refused(album, tmp_path,
     (photos / "photo01.png").write_bytes(b"no picture")
     assert cli.calibrate_main([str(photos), "-o", str(tmp_path / "capture")]) == 1
     assert "The photograph 'photo01.png' cannot be read" in capsys.readouterr().err
+    (photos / "photo01.png").unlink()
+    Image.open(photos / "photo02.png").save(photos / "photo01.jpg", quality=95)
+    whole = (photos / "photo01.jpg").read_bytes()
+    (photos / "photo01.jpg").write_bytes(whole[: len(whole) // 2])  # its header is good
+    assert cli.calibrate_main([str(photos), "-o", str(tmp_path / "capture")]) == 1
+    assert "The photograph 'photo01.jpg' cannot be read" in capsys.readouterr().err
     assert not (tmp_path / "capture").exists()
 
 
