@@ -66,6 +66,7 @@ def parser(program: str = "batch.py") -> argparse.ArgumentParser:
     sources.add_argument("--images", metavar="DIR", help="the photographs of the imported cameras")
     sources.add_argument("--photos", metavar="DIR", help="a folder of photographs whose cameras are to be found out")
     sources.add_argument("--capture-folder", metavar="DIR", help="where the imported photographs are kept")
+    sources.add_argument("--front", metavar="NAME", help="the photograph that shows the face from the front")
     sources.add_argument("--keep-world", action="store_true", help="do not turn imported cameras upright")
     settings = p.add_argument_group("settings (default: those stored in the scene)")
     settings.add_argument("--preset", choices=("draft", "standard", "fine"))
@@ -241,7 +242,7 @@ def make_cameras(options: argparse.Namespace) -> None:
     import bpy
 
     keywords = {"turn_upright": not options.keep_world}
-    for name in ("capture_folder", "bridge_python"):
+    for name in ("capture_folder", "bridge_python", "front"):
         if getattr(options, name):
             keywords[name] = str(getattr(options, name))
     if options.photos:

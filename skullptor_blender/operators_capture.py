@@ -74,6 +74,11 @@ class _MakesCameras(Task):
             self.drop()
             raise
 
+    def upright(self) -> list[str]:
+        if not self.turn_upright:
+            return ["--no-upright"]
+        return ["--upright", *(["--front", self.front] if self.front else [])]
+
     def follow(self) -> list[str] | None:
         """Bent photographs are straightened, because Blender's cameras have no lenses."""
         if self.straightened or not any(scene_cameras.is_bent(view) for view in self.body(self.capture)["views"]):
@@ -94,7 +99,7 @@ class _MakesCameras(Task):
             if self.work is not None:
                 capture = free(self.home / self.called)
                 self.capture.replace(capture)
-            made = scene_cameras.build(context, capture, turn_upright=self.turn_upright)
+            made = scene_cameras.build(context, capture, turn_upright=self.turn_upright, front=self.front)
         except (scene_cameras.ImportProblem, OSError) as error:
             if self.work is not None:
                 shutil.rmtree(capture, ignore_errors=True)
@@ -148,6 +153,12 @@ def shared_properties() -> dict:
             description="Hang the cameras on an empty that turns the rig upright, its face to the front view, and"
             " scales it to metres. Off: the calibration's own world and unit",
             default=True,
+        ),
+        "front": StringProperty(
+            name="Front View",
+            description="Name of the photograph that shows the face from the front. Empty: the side where most cameras"
+            " stand",
+            options={"SKIP_SAVE"},
         ),
         "capture_folder": StringProperty(
             name="Keep Captures In",
@@ -221,7 +232,7 @@ class SKULLPTOR_OT_import_capture(_MakesCameras, bpy.types.Operator):
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        for name in ("format", "images", "masks", "turn_upright", "unit_mm", "first_pixel", "capture_folder"):
+        for name in ("format", "images", "masks", "turn_upright", "front", "unit_mm", "first_pixel", "capture_folder"):
             layout.prop(self, name)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -246,7 +257,7 @@ class SKULLPTOR_OT_import_capture(_MakesCameras, bpy.types.Operator):
                 arguments += [option, bpy.path.abspath(folder)]
         if self.unit_mm > 0:
             arguments += ["--unit-mm", f"{self.unit_mm:g}"]
-        arguments.append("--upright" if self.turn_upright else "--no-upright")
+        arguments += self.upright()
         if self.first_pixel != "0.5":
             arguments += ["--first-pixel", self.first_pixel]
         return self.errand(context, name_of(path), *arguments)
@@ -292,7 +303,7 @@ class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        for name in ("masks", "separate", "turn_upright", "capture_folder"):
+        for name in ("masks", "separate", "turn_upright", "front", "capture_folder"):
             layout.prop(self, name)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -311,7 +322,7 @@ class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
         arguments = ["calibrate", str(folder)]
         if self.masks:
             arguments += ["--masks", bpy.path.abspath(self.masks)]
-        arguments.append("--upright" if self.turn_upright else "--no-upright")
+        arguments += self.upright()
         if self.separate:
             arguments += ["--separate"]
         return self.errand(context, name_of(folder), *arguments)

@@ -369,7 +369,9 @@ class SKULLPTOR_PT_look(_Sidebar, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         settings = context.scene.skullptor
-        layout.operator("skullptor.predict_normals", icon="SHADING_RENDERED")
+        row = layout.row(align=True)
+        row.operator("skullptor.predict_normals", icon="SHADING_RENDERED")
+        row.operator("skullptor.show_masks", text="", icon="MOD_MASK")
         cameras = operators_look.predicted(context)
         if cameras:
             show_picture(layout, "contact", "Show Contact Sheet")

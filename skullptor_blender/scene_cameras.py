@@ -67,18 +67,24 @@ def record(view: dict) -> ViewRecord:
 
 
 def build(
-    context: bpy.types.Context, capture: Path | str, views: list[str] | None = None, turn_upright: bool = False
+    context: bpy.types.Context,
+    capture: Path | str,
+    views: list[str] | None = None,
+    turn_upright: bool = False,
+    front: str = "",
 ) -> list[bpy.types.Object]:
     """Make the capture's cameras in the current scene and return them. Raises ImportProblem, then nothing is made.
 
     views: names to take, None for all. The scene's resolution becomes the commonest image size. World coordinates are
     the capture's and the scene's unit scale becomes its unit. turn_upright: instead the cameras hang on an empty that
-    turns the capture's world upright and scales it to the scene's units; move it as you like, a head lines up.
+    turns the capture's world upright and scales it to the scene's units; move it as you like, a head lines up. front:
+    the view that shows the face from the front; without it that is where most cameras stand.
     """
     body, folder = read(Path(capture))
     chosen = [view for view in body["views"] if views is None or view["name"] in views]
     if not chosen:
         raise ImportProblem(f"'{folder.name}' holds no such views.")
+    matrix, notes = _standing(body, chosen, front) if turn_upright else (None, "")
     scene = context.scene
     shapes = Counter((view["width"], view["height"], _ratio(view)) for view in chosen)
     frame, _ = shapes.most_common(1)[0]
@@ -90,7 +96,6 @@ def build(
     scene.collection.children.link(collection)
     rig, scale = None, 1.0
     if turn_upright:
-        matrix, notes = _standing(body, chosen)
         chosen = [_in_rig(view, body.get("upright")) for view in chosen]
         rig = _rig(matrix, notes, folder, scene, collection)
         scale = rig.scale.x
@@ -109,7 +114,7 @@ def build(
     return made
 
 
-def _standing(body: dict, views: list[dict]) -> tuple[np.ndarray, str]:
+def _standing(body: dict, views: list[dict], front: str) -> tuple[np.ndarray, str]:
     """The rig's own world -> the upright one in metres [4, 4], and what was guessed: as the bridge has turned it, else
     as we turn it.
     """
@@ -120,7 +125,10 @@ def _standing(body: dict, views: list[dict]) -> tuple[np.ndarray, str]:
         unit = body.get("unit_mm")  # of the turned world
         notes = "" if unit else upright.SIZE_GUESSED
         return np.diag([(unit or 1000.0) / 1000.0] * 3 + [1.0]) @ matrix, notes
-    placed = upright.place([record(view) for view in views], body.get("unit_mm"))
+    try:
+        placed = upright.place([record(view) for view in views], body.get("unit_mm"), front)
+    except KeyError:
+        raise ImportProblem(f"No view is called '{front}', so the front is not known.") from None
     return placed.matrix, " ".join(placed.said)
 
 

@@ -33,20 +33,23 @@ class Upright:
     said: tuple[str, ...] = ()  # what was guessed, for the artist
 
 
-def place(views: Sequence[ViewRecord], unit_mm: float | None) -> Upright:
-    """Where the rig should stand. unit_mm: millimetres of the rig's unit, None when nobody knows."""
+def place(views: Sequence[ViewRecord], unit_mm: float | None, front: str = "") -> Upright:
+    """Where the rig should stand. unit_mm: millimetres of the rig's unit, None when nobody knows. front: the view that
+    shows the face from the front, when it is not the side where most cameras stand. Raises KeyError without it.
+    """
     said = []
     up = snapped(up_of(views))
     point, _ = common_point(views)
     if point is None:
         point = np.mean([view.center for view in views], axis=0)
     rotation = rotation_between(up, np.array([0.0, 0.0, 1.0]))
-    towards = [view.center - point for view in views]
+    names = [view.name for view in views]
+    towards = [view.center - point for view in ([views[index_of(front, names)]] if front else views)]
     side = rotation @ np.mean([v / max(np.linalg.norm(v), 1e-12) for v in towards], axis=0)
     if np.hypot(side[0], side[1]) > ONE_SIDE:
         turn = -np.pi / 2 - np.arctan2(side[1], side[0])  # to -Y
         turn = (turn + np.pi) % (2 * np.pi) - np.pi
-        if abs(turn) > KEEP_FRONT:
+        if abs(turn) > (0 if front else KEEP_FRONT):
             rotation = about_z(turn) @ rotation
     else:
         said.append("The cameras stand all around, so turn the rig yourself if the face does not look to the front.")
@@ -60,6 +63,14 @@ def place(views: Sequence[ViewRecord], unit_mm: float | None) -> Upright:
     if not unit_mm or np.abs(rotation - np.eye(3)).max() > 1e-12:
         matrix[:3, 3] = -scale * rotation @ point  # the head's middle comes to the origin
     return Upright(matrix, scale, tuple(said))
+
+
+def index_of(name: str, names: Sequence[str]) -> int:
+    """A view by its name, or by that of its photograph with its ending. Raises KeyError."""
+    for wanted in (name, name.rpartition(".")[0]):
+        if wanted in names:
+            return list(names).index(wanted)
+    raise KeyError(name)
 
 
 def up_of(views: Sequence[ViewRecord]) -> np.ndarray:  # [3] unit

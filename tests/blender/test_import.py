@@ -79,6 +79,15 @@ def test_the_calibrations_own_world_on_request(capture):
     assert len(bpy.data.cameras) == 4
 
 
+def test_the_front_may_be_named(capture, unchanged):
+    import_capture(capture, front="cam01")
+    place = bpy.data.objects["cam01"].matrix_world.translation - bpy.data.objects["cam03"].matrix_world.translation
+    assert place.y < -3.9 and abs(place.x) < 0.05  # opposite cameras of a ring
+    unchanged()
+    with pytest.raises(RuntimeError, match="cam17"):
+        import_capture(capture, front="cam17")
+
+
 def test_one_undo_step(capture):
     bpy.ops.ed.undo_push(message="before")
     before = counts()

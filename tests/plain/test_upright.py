@@ -99,3 +99,12 @@ def test_upside_down_is_half_a_turn():
     up = placed.matrix[:3, :3] @ flipped @ [0, 0, 1]
     assert upright.angle(up, [0, 0, 1]) < 1e-6
     assert np.linalg.det(placed.matrix[:3, :3]) == pytest.approx(1)
+
+
+def test_the_front_may_be_named():
+    views = [ViewRecord(f"cam{i}", "", v.width, v.height, v.K, v.R, v.t) for i, v in enumerate(arc(0, 315, 8))]
+    placed = upright.place(views, 1000.0, "cam2.jpg")  # at 90 degrees: the back, as things stand
+    np.testing.assert_allclose(placed.matrix[:3, :3], np.diag([-1, -1, 1]), atol=1e-9)
+    assert placed.said == ()
+    with pytest.raises(KeyError):
+        upright.place(views, 1000.0, "cam9")
