@@ -22,7 +22,7 @@ from pathlib import Path
 from ..bridge import protocol
 
 HELLO_SECONDS = 60.0  # a cold disk and an antivirus scanner may need most of it
-CANCEL_SECONDS = 0.8  # a bridge that has not stopped by then is killed; the next run starts a new one
+CANCEL_SECONDS = 0.6  # a bridge that has not stopped by then is killed; the next run starts a new one
 GRACE_SECONDS = 1.0  # for a polite end when Blender quits
 MAX_MESSAGES = 200  # a poll handles no more, so that a flood cannot stop the window
 COMMAND_VARIABLE = "SKULLPTOR_BRIDGE_COMMAND"  # tests set it to "dummy --seconds 1"

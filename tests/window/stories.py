@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import bpy
-from driver import Steps, Watch, Window, log
+from driver import Steps, Watch, Window, log, save
 
 BUTTON = "skullptor.reconstruct_head"
 MOST_CLICKS = 6
@@ -151,6 +151,7 @@ def head(window: Window, capture: str, preset: str = "draft") -> Steps:
         "longest_gap_s": round(max(spans), 2),
         "vertices": [carving[0][1], carving[-1][1]],
     }
+    save(window)
     yield 1.0
     after = state()
     (made,) = heads()
