@@ -162,7 +162,8 @@ def align_similarity(
     """Source vertices after the similarity that brings them closest to the target's surface.
 
     Iterated point-to-plane fit (Chen and Medioni 1992) with a scale, the worst fifth of the points left out each
-    round; starts from equal centroids and equal spread, so both must be upright within some 30 degrees.
+    round. Starts as it is or from equal centroids and equal spread, whichever is closer, so that both must be upright
+    within some 30 degrees.
     """
     from scipy.spatial import cKDTree
 
@@ -175,6 +176,8 @@ def align_similarity(
     points = points / np.linalg.norm(points, axis=1).mean()
     rng = np.random.default_rng(0)
     chosen = rng.choice(len(points), min(len(points), 20_000), replace=False)
+    starts = (points, (source - center) / spread)
+    points = min(starts, key=lambda start: np.median(tree.query(start[chosen])[0]))
     for _ in range(rounds):
         p = points[chosen]
         distance, nearest = tree.query(p)
