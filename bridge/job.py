@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from . import capture as captures
-from . import masks, normal_files, picture, quality, results, texture
+from . import masks, normal_files, picture, preflight, quality, results, texture
 from .cache import Cache, key_of
 from .cameras import Camera
 from .errors import BridgeError, Cancelled
@@ -116,6 +116,8 @@ class Workshop:
         solve_settings = _solve_settings(settings, inputs, report)
         report.begin("Predicting normals")
         self.predict(inputs, settings, report)
+        seen = [part for view in inputs.capture.views for part in _content(view)]
+        preflight.warn(inputs, key_of([settings.normals, *seen]), self.cache, report)
         report.begin("Carving the head")
         targets = make_targets(inputs.maps)
         frame = _start(targets)

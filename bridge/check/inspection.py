@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,10 +44,11 @@ def inspect(
     given: Sequence[bool],
     unit_mm: float | None = None,
     findings: Sequence[Finding] = (),
+    check: Callable[[], None] = lambda: None,
 ) -> Inspection:
     """photos [H, W, 3] sRGB 0..1, mattes [h, w] 0..1 of any size; given: which mattes are the user's.
 
-    findings: what is known already (files that could not be read).
+    findings: what is known already (files that could not be read). check is called often and may raise to leave.
     """
     began = time.perf_counter()
     found = list(findings)
@@ -78,7 +79,7 @@ def inspect(
         found.append(Finding("cameras-apart", ERROR, (), "All cameras look in parallel: no head can be placed.", cure))
         return done()
     matches = PhotoMatches(photos, mattes, cameras, ball) if len(used) <= MOST_MATCHED else None
-    scene = Scene.of(cameras, silhouettes, ball, matches)
+    scene = Scene.of(cameras, silhouettes, ball, matches, check)
     along = scene.agreement.misfits(range(len(used)))
     misfit[used] = along.mean(1)
     whole = suspects.whole_rig(scene)

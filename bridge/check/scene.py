@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ..cameras import Camera
@@ -33,6 +33,7 @@ class Scene:
     agreement: Agreement
     matches: PhotoMatches | None
     pairs: tuple[tuple[int, int], ...]  # of near cameras
+    check: Callable[[], None] = lambda: None  # called often; may raise to leave
 
     @classmethod
     def of(
@@ -41,11 +42,14 @@ class Scene:
         silhouettes: Sequence[Silhouette],
         ball: Ball,
         matches: PhotoMatches | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> Scene:
         count = range(len(cameras))
         pairs = near_pairs(cameras, ball) if matches else []
         agreement = Agreement(silhouettes, ball)
-        return cls(tuple(cameras), tuple(silhouettes), tuple(count), frozenset(), agreement, matches, tuple(pairs))
+        return cls(
+            tuple(cameras), tuple(silhouettes), tuple(count), frozenset(), agreement, matches, tuple(pairs), check
+        )
 
     @property
     def ball(self) -> Ball:
@@ -90,6 +94,7 @@ class Scene:
 
     def cost(self, without: Sequence[int] = ()) -> float:
         """How badly all fits, in units of what a good rig stays below; about 0 to 1 for one without fault."""
+        self.check()
         total = self.misfit(without) / LIMIT + self.silence(without)
         for pair in self.compared(without):
             if pair.fitted >= ENOUGH:
