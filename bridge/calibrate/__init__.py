@@ -9,3 +9,6 @@ patience.py     long calls that a user can stop
 report.py       what is told to the user
 cli.py          python -m bridge calibrate | scale
 """
+
+# OpenCV must be there before pycolmap: loaded after it (5.0 after 4.2.1), its first call ends in a corrupt heap
+import cv2  # noqa: F401

@@ -93,9 +93,11 @@ def calibrate_main(argv: list[str]) -> int:
             )
         with Terminal() as terminal, stoppable() as control:
             from .motion import SHARES
+            from .patience import hearing_termination
 
             report = Reporter("cli", terminal.show, control, SHARES)
-            code = _calibrate(options, length, Path(work), report)
+            with hearing_termination(control):
+                code = _calibrate(options, length, Path(work), report)
     from .patience import abandoned
 
     if abandoned():  # COLMAP is still busy with what nobody wants any more

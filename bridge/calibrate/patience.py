@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import pycolmap
 
 from ..errors import BridgeError, Cancelled, Check
+from ..wire import Control
 
 LISTEN_SECONDS = 0.1
 LAST_WORDS_SECONDS = 0.3  # for the call to end by itself; what does not is left behind (see abandoned)
@@ -49,3 +52,13 @@ def patiently(call: Callable[[pycolmap.CancellationToken], Result], check: Check
 def abandoned() -> bool:
     """Whether a cancelled call is still at work: the process must then end without waiting for it."""
     return any(thread.name == _NAME for thread in threading.enumerate())
+
+
+@contextlib.contextmanager
+def hearing_termination(control: Control) -> Iterator[None]:
+    """Take SIGTERM back from pycolmap, which answers it with a page of stack trace: it cancels, like Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda *_: control.cancel.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -209,6 +209,18 @@ def test_printed_markers_give_the_unit(tmp_path, capsys):
     assert "No square marker was found in two photographs" in capsys.readouterr().err
 
 
+def test_opencv_is_loaded_before_pycolmap():
+    """The other way round its first use crashes the process."""
+    code = (
+        "import sys, bridge.calibrate.motion, numpy, cv2; order = list(sys.modules);"
+        "assert order.index('cv2') < order.index('pycolmap');"
+        "ok, png = cv2.imencode('.png', numpy.zeros((64, 64), numpy.uint8));"
+        "print(cv2.erode(cv2.imdecode(png, cv2.IMREAD_UNCHANGED), numpy.ones((5, 5), numpy.uint8)).shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.strip() == "(64, 64)", done.stderr
+
+
 # files
 
 
@@ -277,8 +289,9 @@ def test_without_pycolmap_the_cure_is_one_sentence(album, tmp_path, capsys, monk
     assert "lacks" in said and "pip install 'pycolmap" in said
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child")
-def test_a_cancel_leaves_nothing_behind(tmp_path):
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals for a child")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_cancel_leaves_nothing_behind(tmp_path, number):
     photos = tmp_path / "photos"
     photos.mkdir()
     noise = np.random.default_rng(0)
@@ -296,7 +309,7 @@ def test_a_cancel_leaves_nothing_behind(tmp_path):
             break
     assert list(Path(temporary).glob("skullptor-calibrate-*"))
     time.sleep(0.3)
-    child.send_signal(signal.SIGINT)
+    child.send_signal(number)
     _, error = child.communicate(timeout=60)
-    assert child.returncode == 1 and "Stopped." in error and "Traceback" not in error
+    assert child.returncode == 1 and "Stopped." in error and "Traceback" not in error and "Aborted" not in error
     assert not (tmp_path / "capture").exists() and not list(temporary.iterdir())
