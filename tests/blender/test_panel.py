@@ -98,6 +98,8 @@ def test_progress_takes_the_place_of_the_button(draw, rig):
     assert progress["text"] == "Carving the head 35%"
     assert "About 42 s left" in texts(log)
     assert operators(log) == ["skullptor.finish_now", "skullptor.cancel"]
+    session.job.settings = protocol.JobSettings(stage="normals")  # half of a prediction is worth nothing
+    assert operators(draw(panel.SKULLPTOR_PT_reconstruct)) == ["skullptor.cancel"]
     session.job = None
 
 
