@@ -34,7 +34,6 @@ class Errand:
     """A command on its way. Everything the panel shows is a plain attribute."""
 
     can_finish = finishing = False
-    status = preview = ""
 
     def __init__(
         self,
@@ -58,7 +57,6 @@ class Errand:
         self.eta_s: float | None = None
         self.error: WorkerError | None = None
         self.warnings: list[str] = []
-        self.said: list[str] = []  # plain lines of its stdout
         self.cancelled_at: float | None = None
         self.started = time.monotonic()
         self._lines: queue.Queue[tuple[str, str]] = queue.Queue()
@@ -160,8 +158,6 @@ class Errand:
                 share, self.stage, left = found.groups()
                 self.fraction = max(self.fraction, min(1.0, int(share) / 100))
                 self.eta_s = float(left) if left else None
-            elif line:
-                self.said.append(line)
         elif found := _COMPLAINTS.fullmatch(line):
             kind, text = found.groups()
             if kind == "Error":
