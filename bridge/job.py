@@ -29,7 +29,7 @@ from .stereo import Matched, match_photographs
 from .wire import Control, Send
 
 NORMALS_SIZE = 512  # pixels of the longer side of a predicted map
-PREVIEW_SECONDS = 0.4
+PREVIEW_SECONDS = 0.3
 # Silhouettes are exact where predicted normals are not, so they weigh more than with measured normals (there the
 # solver's own 0.2 is best). Found with the network of November 2026, 19 degrees off (depth_mm at 0.2 -> here, draft):
 # marble_bust 3.03 -> 2.24 and 2.19, valid_wf2 2.70 -> 2.49 and 2.13.

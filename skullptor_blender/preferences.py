@@ -103,6 +103,8 @@ class SKULLPTOR_AP_preferences(bpy.types.AddonPreferences):
             column.label(text=f"{duration(job.elapsed)} so far. {job.detail}", icon="TIME")
             column.operator("skullptor.cancel_set_up", icon="X")
             return
+        if not bpy.app.online_access:
+            layout.label(text="Set Up needs System > Network > Allow Online Access; From Folder does not", icon="INFO")
         row = layout.row()
         row.operator("skullptor.set_up", icon="IMPORT")
         row.operator("skullptor.set_up_from_folder", icon="FILE_FOLDER")

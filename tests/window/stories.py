@@ -170,6 +170,7 @@ def head(window: Window, capture: str, preset: str = "draft") -> Steps:
     yield from window.hover(*window.screen(*by_view(window, 0.3, 0.4)))
     yield from window.key("ctrl+z")
     yield 0.5
+    window.scene.skullptor.preset = preset  # set by script, it was no step of its own and is undone as well
     yield from window.find(BUTTON)
     grown.clear()
     yield from window.press(*window.found, BUTTON)
