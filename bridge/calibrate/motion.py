@@ -51,7 +51,9 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """A photograph with its camera. points: how many it sees; error_px: their mean distance from where they project."""
+    """A photograph with its camera. points: how many it sees; error_px: their mean distance from where they project;
+    loose_deg: standard deviation of its rotation against the other cameras', as far as the matches are right.
+    """
 
     photograph: Photograph
     camera: Camera
@@ -59,6 +61,7 @@ class Joined:
     features: int
     points: int
     error_px: float
+    loose_deg: float
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,8 @@ def solve(
             models, best = more, _largest(more)
     if best is None:
         return Motion((), _failures(photographs, features, inliers(session), [], set()), *_no_points(), 0.0)
-    _polish(best)
-    return _account(best, models, photographs, groups, features, inliers(session))
+    loose = _polish(best)
+    return _account(best, loose, models, photographs, groups, features, inliers(session))
 
 
 def lens_groups(photographs: Sequence[Photograph], shared: bool) -> list[int]:
@@ -157,8 +160,8 @@ def _map(session: Session, folder: Path, count: int, report: Reporter) -> list[p
     return [models[key] for key in sorted(models)]
 
 
-def _polish(reconstruction: pycolmap.Reconstruction) -> None:
-    """A last adjustment of everything, robust against the matches that are wrong.
+def _polish(reconstruction: pycolmap.Reconstruction) -> dict[str, float]:
+    """A last adjustment of everything, robust against the matches that are wrong; returns how loose each camera is.
 
     The principal point stays in the middle: level photographs of one head do not tell it from the pose (solved for, it
     went 11 pixels astray on ten renderings of a bust, and moved by less than a pixel on thirteen of the Buddha).
@@ -172,8 +175,29 @@ def _polish(reconstruction: pycolmap.Reconstruction) -> None:
         if image.has_pose:
             config.add_image(image.image_id)
     config.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
-    pycolmap.create_default_bundle_adjuster(options, config, reconstruction).solve()
+    adjuster = pycolmap.create_default_ceres_bundle_adjuster(options, config, reconstruction)
+    adjuster.solve()
     reconstruction.update_point_3d_errors()
+    return _looseness(reconstruction, adjuster)
+
+
+def _looseness(reconstruction: pycolmap.Reconstruction, adjuster: pycolmap.CeresBundleAdjuster) -> dict[str, float]:
+    """Standard deviation of each camera's rotation in degrees, from the covariance of the adjustment.
+    It is measured against
+       the camera that the adjustment holds still (0 for that one), so what stands out from the others matters.
+    """
+    options = pycolmap.BACovarianceOptions()
+    options.params = pycolmap.BACovarianceOptionsParams.POSES
+    covariance = pycolmap.estimate_ba_covariance(options, reconstruction, adjuster)
+    images = [image for image in reconstruction.images.values() if image.has_pose]
+    residuals = np.concatenate([_distances(reconstruction, image) for image in images])
+    variance = float((residuals**2).mean() / 2)  # of one coordinate, in square pixels
+    found = {}
+    for image in images:
+        known = None if covariance is None else covariance.get_cam_cov_from_world(image.image_id)
+        turn = 0.0 if known is None else max(float(np.trace(known[:3, :3])), 0.0)
+        found[image.name] = float(np.degrees(np.sqrt(turn * variance)))
+    return found
 
 
 def _largest(models: Sequence[pycolmap.Reconstruction]) -> pycolmap.Reconstruction | None:
@@ -192,6 +216,7 @@ def _no_points() -> tuple[np.ndarray, np.ndarray]:
 
 def _account(
     best: pycolmap.Reconstruction,
+    loose: Mapping[str, float],
     models: Sequence[pycolmap.Reconstruction],
     photographs: Sequence[Photograph],
     groups: Sequence[int],
@@ -213,9 +238,8 @@ def _account(
         pose = image.cam_from_world().matrix()
         size = (photograph.width, photograph.height)
         camera = Camera(photograph.path.stem, K, pose[:, :3].copy(), pose[:, 3].copy(), *size, distortion)
-        joined.append(
-            Joined(photograph, camera, group, features[photograph.name], len(distances), float(distances.mean()))
-        )
+        figures = features[photograph.name], len(distances), float(distances.mean()), loose[photograph.name]
+        joined.append(Joined(photograph, camera, group, *figures))
         errors.append(distances)
     absent = [photograph for photograph in photographs if photograph.name not in {j.photograph.name for j in joined}]
     others = [_registered(found) for found in models if found is not best]

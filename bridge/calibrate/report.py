@@ -14,6 +14,7 @@ from .photographs import mm35_of
 GOOD_SHARE = 0.9  # of the photographs joined, below which it is advised what to shoot
 GOOD_PX = 1.0
 WIDE_DEG = 30.0  # between neighbouring joined cameras around the head
+LOOSE_TIMES, LOOSE_DEG = 4.0, 0.05  # looser than the others' median by this, and by this at all: a guess
 FOCAL_OFF = 0.25  # a focal length this far from what EXIF says is worth a word
 
 
@@ -34,6 +35,7 @@ def body(motion: Motion, capture: Capture | None, seconds: dict[str, float], not
                 "features": joined.features,
                 "points": joined.points,
                 "error_px": round(joined.error_px, 4),
+                "loose_deg": round(joined.loose_deg, 4),
             }
             for joined in motion.joined
         ],
@@ -47,10 +49,12 @@ def body(motion: Motion, capture: Capture | None, seconds: dict[str, float], not
 def table(motion: Motion) -> str:
     """One line a photograph."""
     width = max([len(item.photograph.name) for item in (*motion.joined, *motion.failed)] + [10])
-    lines = [f"{'photograph':{width}}  features  points  error px"]
+    lines = [f"{'photograph':{width}}  features  points  error px  loose deg"]
     for joined in motion.joined:
         name = joined.photograph.name
-        lines.append(f"{name:{width}}  {joined.features:8}  {joined.points:6}  {joined.error_px:8.2f}")
+        lines.append(
+            f"{name:{width}}  {joined.features:8}  {joined.points:6}  {joined.error_px:8.2f}  {joined.loose_deg:9.3f}"
+        )
     lines += [f"{f.photograph.name:{width}}  {f.features:8}  did not join: {f.why}" for f in motion.failed]
     return "\n".join(lines)
 
@@ -76,6 +80,13 @@ def advice(motion: Motion) -> list[str]:
         f"but expected were {lens['known_mm35']:.0f} mm: check the result, or give --focal-mm35."
         for lens in _lenses(motion.joined)
         if lens["known_mm35"] and abs(lens["focal_mm35"] / lens["known_mm35"] - 1) > FOCAL_OFF
+    ]
+    usual = float(np.median([joined.loose_deg for joined in motion.joined])) if motion.joined else 0.0
+    found += [
+        f"The camera of '{joined.camera.name}' is held far more loosely than the others and may be turned by degrees: "
+        "shoot more photographs beside it, or leave it out."
+        for joined in motion.joined
+        if joined.loose_deg > max(LOOSE_TIMES * usual, LOOSE_DEG)
     ]
     gap = _widest_gap(motion.joined)
     if gap is not None:

@@ -69,6 +69,9 @@ def test_the_cameras_are_found(calibrated):
     assert report["joined"] == report["photographs"] == COUNT and report["error_px"] < 0.5
     assert capture.unit_mm is None and report["failed"] == [] and (folder / "points.ply").is_file()
     assert not list(folder.parent.glob(".*partial"))
+    # one camera is held still, all others have a spread of the size of their error
+    assert sorted(view["loose_deg"] > 0 for view in report["views"]) == [False] + [True] * (COUNT - 1)
+    assert all(view["loose_deg"] < 0.5 for view in report["views"])
 
 
 def test_the_capture_stands_upright_and_says_how(calibrated):
@@ -145,6 +148,19 @@ def test_masks_ignore_a_background_that_does_not_turn_with_the_head(album, tmp_p
         assert (
             len(captures.load(tmp_path / "kept").views) < COUNT or compare(captures.load(tmp_path / "kept"))[1] > 0.02
         )
+
+
+def test_a_camera_that_hangs_loose_is_named():
+    from bridge.calibrate import motion, report
+    from bridge.calibrate.photographs import Photograph
+
+    def joined(camera, loose):
+        photograph = Photograph(Path(f"{camera.name}.png"), SIZE, SIZE)
+        return motion.Joined(photograph, camera, 0, 1000, 200, 0.2, loose)
+
+    loose = [0.0, 0.01, 0.012, 0.03, 0.011, 0.25, 0.01, 0.009]
+    found = motion.Motion(tuple(map(joined, RIG, loose)), (), np.zeros((0, 3)), np.zeros((0, 3), np.uint8), 0.2)
+    assert [sentence[:44] for sentence in report.advice(found)] == ["The camera of 'photo05' is held far more loo"]
 
 
 # scale
