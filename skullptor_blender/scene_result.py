@@ -50,9 +50,9 @@ def hide_all(view_layer: bpy.types.ViewLayer) -> tuple[str, ...]:
     return tuple(ob.name for ob in shown)
 
 
-def show_again(view_layer: bpy.types.ViewLayer, names: Iterable[str]) -> None:
-    """Names, because an undo in mid-run makes objects anew."""
-    for name in names:
+def show_again(view_layer: bpy.types.ViewLayer | None, names: Iterable[str]) -> None:
+    """Names, because an undo in mid-run makes objects anew. None: Blender is quitting."""
+    for name in names if view_layer is not None else ():
         if (ob := view_layer.objects.get(name)) is not None:
             ob.hide_set(False, view_layer=view_layer)
 
