@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
         cameras = [photo.camera for photo in inputs.photos]
         pixels = [photo.pixels for photo in inputs.photos]
         given = [mask is not None for mask in inputs.given_masks]
-        inspection = inspect(cameras, pixels, mattes, given, capture.unit_mm, unreadable)
+        inspection = inspect(cameras, pixels, mattes, given, capture.unit_mm, unreadable, inputs.maps)
         for finding in inspection.findings:
             print(f"{finding.severity.capitalize()}: {finding.sentence} {finding.cure}", flush=True)
         if not inspection.findings:
@@ -89,6 +89,7 @@ def find_heads(inputs: Inputs, settings: JobSettings, report: Reporter) -> list[
 
 
 def as_json(capture: captures.Capture, inspection: Inspection) -> dict:
+    frame = inspection.canonical
     return {
         "skullptor": VERSION,
         "capture": capture.name,
@@ -102,4 +103,14 @@ def as_json(capture: captures.Capture, inspection: Inspection) -> dict:
             {"name": name, "misfit_pct": None if np.isnan(value) else round(100 * float(value), 3)}
             for name, value in zip(inspection.names, inspection.misfit, strict=True)
         ],
+        "head": None
+        if frame is None
+        else {
+            "trusted": frame.trusted,
+            "agreeing": round(frame.inlier_share, 3),
+            "up": [round(float(x), 4) for x in frame.up],
+            "front": [round(float(x), 4) for x in frame.front],
+            "center": [float(x) for x in frame.center],
+            "unit_mm": round(frame.unit_mm, 2),
+        },
     }

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..cameras import Camera
+from ..canonical import Canonical, locate
+from ..normals import NormalMap
 from . import photographs, rig, suspects
 from .findings import ERROR, WARNING, Finding, by_severity, names
 from .hull import Hull, carve
@@ -31,6 +33,7 @@ class Inspection:
     outlines: np.ndarray | None = None  # [views with a silhouette, points] misfit along each outline as given
     scene: Scene | None = None
     hull: Hull | None = None
+    canonical: Canonical | None = None  # where the network sees the head; ask it whether it can be trusted
 
     @property
     def ok(self) -> bool:
@@ -44,11 +47,13 @@ def inspect(
     given: Sequence[bool],
     unit_mm: float | None = None,
     findings: Sequence[Finding] = (),
+    maps: Sequence[NormalMap] = (),
     check: Callable[[], None] = lambda: None,
 ) -> Inspection:
     """photos [H, W, 3] sRGB 0..1, mattes [h, w] 0..1 of any size; given: which mattes are the user's.
 
-    findings: what is known already (files that could not be read). check is called often and may raise to leave.
+    findings: what is known already (files that could not be read). maps: what a network said about the views, if it
+    was asked; its canonical coordinates tell where the face is. check is called often and may raise to leave.
     """
     began = time.perf_counter()
     found = list(findings)
@@ -62,8 +67,8 @@ def inspect(
             Finding("mask-empty", ERROR, (cameras[i].name,), sentence, "Give the view a mask, or leave it out.")
         )
 
-    def done(scene: Scene | None = None, hull: Hull | None = None) -> Inspection:
-        return Inspection(by_severity(found), names_, misfit, time.perf_counter() - began, along, scene, hull)
+    def done(scene: Scene | None = None, hull: Hull | None = None, frame: Canonical | None = None) -> Inspection:
+        return Inspection(by_severity(found), names_, misfit, time.perf_counter() - began, along, scene, hull, frame)
 
     if len(used) < LEAST_VIEWS:
         sentence = f"{len(used)} views show a head; a head needs at least {LEAST_VIEWS}."
@@ -93,11 +98,14 @@ def inspect(
     trusted = [camera.name not in wrong for camera in cameras]
     outlines = scene.agreement.silhouettes
     hull = carve(outlines, ball, trusted if sum(trusted) >= 2 else [True] * len(cameras))
+    frame = None
     if len(hull.points):
-        found += rig.check(scene.cameras, ball, hull, unit_mm)
+        if maps:
+            frame = locate([maps[i] for i in used], hull.points, hull.normals, hull.seen)
+        found += rig.check(scene.cameras, ball, hull, unit_mm, frame if frame and frame.trusted else None)
         shown = [[_as_taken(scene, i, values) for i in range(len(cameras))] for values in (photos, mattes)]
         found += photographs.check([c.name for c in cameras], *shown, outlines, hull)
-    return done(scene, hull)
+    return done(scene, hull, frame)
 
 
 def _as_taken(scene: Scene, i: int, images: Sequence[np.ndarray]) -> np.ndarray:

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from ..cameras import Camera
+from ..canonical import Canonical
 from ..framing import rig_up
 from .findings import INFO, WARNING, Finding, names
 from .hull import Hull
@@ -16,11 +17,19 @@ from .silhouettes import Ball
 SAME_PLACE = 1e-3  # of the distance to the head
 UNSEEN = 0.12  # share of the surface (its underside aside) that no camera sees, from which on it is told
 UNDERSIDE = 0.5  # a normal that points down by more than this belongs to the neck's cut
+FRONTAL = np.radians(50.0)  # from the face's direction: a camera within sees the face
+SHOULDERS = 0.55  # head radii below the head's centre: nobody asks for them
 HEAD_MM = (120.0, 1200.0)  # a head, or a head with shoulders, is within this
 
 
-def check(cameras: Sequence[Camera], ball: Ball, hull: Hull, unit_mm: float | None) -> list[Finding]:
-    return [*_twins(cameras, ball), *_gap(cameras, hull), *_size(ball, unit_mm)]
+def check(
+    cameras: Sequence[Camera], ball: Ball, hull: Hull, unit_mm: float | None, canonical: Canonical | None
+) -> list[Finding]:
+    """canonical: where the network sees the head, if it can be trusted."""
+    findings = [*_twins(cameras, ball), *_gap(cameras, ball, hull)]
+    if canonical is not None:
+        findings += _face(cameras, canonical)
+    return findings + _size(ball, unit_mm)
 
 
 def _twins(cameras: Sequence[Camera], ball: Ball) -> list[Finding]:
@@ -35,10 +44,10 @@ def _twins(cameras: Sequence[Camera], ball: Ball) -> list[Finding]:
     return found
 
 
-def _gap(cameras: Sequence[Camera], hull: Hull) -> list[Finding]:
+def _gap(cameras: Sequence[Camera], ball: Ball, hull: Hull) -> list[Finding]:
     """The largest side of the head that no camera sees, named by the cameras beside it."""
     up = rig_up(cameras)
-    counted = hull.normals @ up > -UNDERSIDE
+    counted = (hull.normals @ up > -UNDERSIDE) & ((hull.points - ball.center) @ up > -SHOULDERS * ball.radius)
     unseen = counted & (hull.counts == 0)
     share = unseen.sum() / max(counted.sum(), 1)
     if share < UNSEEN:
@@ -61,6 +70,15 @@ def _gap(cameras: Sequence[Camera], hull: Hull) -> list[Finding]:
     sentence = f"No camera sees the head {where}: {share:.0%} of its surface is guessed there."
     cure = "Add a photograph from that side if it matters."
     return [Finding("coverage-gap", INFO, (), sentence, cure)]
+
+
+def _face(cameras: Sequence[Camera], canonical: Canonical) -> list[Finding]:
+    towards = np.stack([camera.center - canonical.center for camera in cameras])
+    towards /= np.linalg.norm(towards, axis=1, keepdims=True)
+    if (towards @ canonical.front).max() > np.cos(FRONTAL):
+        return []
+    sentence = "No camera looks at the face from the front."
+    return [Finding("coverage-face", INFO, (), sentence, "Add a photograph of the face: most detail is seen there.")]
 
 
 def _size(ball: Ball, unit_mm: float | None) -> list[Finding]:

@@ -90,7 +90,7 @@ CAMERA_FAULTS = {
 }
 
 
-@pytest.mark.parametrize("code, i", zip(CAMERA_FAULTS, (1, 4, 5, 0, 6)))
+@pytest.mark.parametrize("code, i", list(zip(CAMERA_FAULTS, (1, 4, 5, 0, 6))))
 def test_a_wrong_camera_is_named_with_its_fault(views, code, i):
     cameras, photos, masks = views
     assert told(swapped(cameras, i, CAMERA_FAULTS[code](cameras[i])), photos, masks) == {code: {f"cam{i}"}}
