@@ -296,6 +296,17 @@ class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
             description="Solve a focal length for each photograph. Off: all were taken with one camera and one zoom",
             options={"SKIP_SAVE"},
         ),
+        "marker": FloatProperty(
+            name="Marker Side",
+            description="Side of the black square of printed ArUco or AprilTag markers in the photographs, for the true"
+            " size. 0: there are none",
+            subtype="DISTANCE",
+            unit="LENGTH",
+            min=0.0,
+            soft_max=0.5,
+            precision=4,
+            options={"SKIP_SAVE"},
+        ),
         **shared_properties(),
     }
 
@@ -303,7 +314,7 @@ class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        for name in ("masks", "separate", "turn_upright", "front", "capture_folder"):
+        for name in ("masks", "separate", "marker", "turn_upright", "front", "capture_folder"):
             layout.prop(self, name)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -323,6 +334,8 @@ class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
         if self.masks:
             arguments += ["--masks", bpy.path.abspath(self.masks)]
         arguments += self.upright()
+        if self.marker > 0:
+            arguments += ["--marker", f"{self.marker * context.scene.unit_settings.scale_length * 1000:g}"]
         if self.separate:
             arguments += ["--separate"]
         return self.errand(context, name_of(folder), *arguments)

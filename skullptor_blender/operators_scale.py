@@ -53,9 +53,16 @@ class SKULLPTOR_OT_set_scale(bpy.types.Operator):
         return True
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.in_units_of(context.scene)
         return context.window_manager.invoke_props_dialog(self)
 
+    def in_units_of(self, scene: bpy.types.Scene) -> None:
+        """The default is in metres, a length in units of the scene."""
+        if not self.properties.is_property_set("length"):
+            self.length = INTERPUPILLARY / scene.unit_settings.scale_length
+
     def execute(self, context: bpy.types.Context) -> set[str]:
+        self.in_units_of(context.scene)
         a, b = ends(context)
         distance = (a - b).length
         if distance < 1e-12:

@@ -211,6 +211,7 @@ def test_an_unknown_file_and_a_missing_bridge(tmp_path, monkeypatch, unchanged):
 CALIBRATE = """
 import json, pathlib, shutil, sys
 photos, out = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[sys.argv.index("-o") + 1])
+print(*sys.argv, "")
 print(" 50%  Matching photographs  about 3 s left", flush=True)
 if "fail" in photos.name:
     sys.exit("Error: Only 2 of 9 photographs match. Take more between them.")
@@ -226,7 +227,10 @@ def test_photos_to_cameras(tmp_path, capture, monkeypatch, unchanged):
         photo(tmp_path / name / "a.jpg", 8, 8)
     kept = tmp_path / "kept"
     photos_to_cameras = bpy.ops.skullptor.photos_to_cameras
-    assert photos_to_cameras(directory=str(tmp_path / "photos"), capture_folder=str(kept)) == {"FINISHED"}
+    made = photos_to_cameras(directory=str(tmp_path / "photos"), capture_folder=str(kept), marker=0.05)
+    assert made == {"FINISHED"}
+    words = (tmp_path / "runs" / "captures.log").read_text()
+    assert "--marker 50 " in words  # millimetres on the command line, metres in Blender
     assert len(bpy.data.cameras) == 4
     assert "Rig" in bpy.data.objects
     assert (kept / "photos" / "capture.json").is_file()

@@ -63,6 +63,19 @@ def test_two_objects_and_one_undo_step(rig):
     np.testing.assert_allclose(bpy.data.objects["cam00"].location, place)
 
 
+def test_the_default_is_that_of_pupils_in_any_unit(rig):
+    bpy.context.scene.unit_settings.scale_length = 0.01
+    for name, x in (("left", -20), ("right", 20)):
+        marker = bpy.data.objects.new(name, None)
+        marker.location.x = x
+        bpy.context.scene.collection.objects.link(marker)
+        marker.select_set(True)
+    bpy.context.view_layer.update()
+    bpy.ops.skullptor.set_scale()
+    left, right = (bpy.data.objects[name].matrix_world.translation for name in ("left", "right"))
+    assert (left - right).length == pytest.approx(6.3)
+
+
 def test_the_same_place_twice_is_refused(rig):
     for name in ("a", "b"):
         marker = bpy.data.objects.new(name, None)
