@@ -132,29 +132,39 @@ def test_loss_and_gradient_equal_the_twin(kind, level, size):
 
 
 @pytest.mark.parametrize("level", [2, 5])  # 320 triangles of many pixels, 20 480 below a pixel
-def test_silhouette_gradient_equals_finite_differences(level):
-    """Mask loss only, so that all gradient comes through silhouettes; whole motions, visibility free to change."""
+@pytest.mark.parametrize(("kind", "tolerance"), [("silhouettes", 0.03), ("l2", 0.1)])
+def test_gradient_equals_finite_differences(level, kind, tolerance):
+    """Whole motions with visibility free to change; silhouettes: mask loss only, so that all gradient comes from them.
+
+    A rasterised loss is a staircase: its slope at one place says little. But what it climbs over an interval is the
+    integral of its gradient there, so the slope of a line through the losses is compared with the gradients' mean, over
+    16 views with different parts of a pixel cut off. Measured: silhouettes within 1.2 %, l2 within 2 % but for the
+    translation (8 %), where what the two sides of the shape want nearly cancels.
+    """
     vertices, faces = icosphere(level)
     vertices = vertices * [0.9, 1.0, 0.8]
-    cameras = [look_at(20, 10, width=96, height=96), look_at(100, -20, width=96, height=96)]
-    shot = make_rasteriser("cpu", [c.resize(960, 960) for c in cameras]).render(vertices * 1.08 + [0.05, 0, 0], faces)
-    masks = [(t >= 0).astype(np.float32).reshape(96, 10, 96, 10).mean((1, 3)) for t in shot.triangle]
-    zero = [np.zeros((96, 96, 3), np.float32)] * 2
-    targets = ImageTargets.of(zero, masks, [np.zeros((96, 96))] * 2, [np.ones((96, 96))] * 2)
+    part = np.random.default_rng(0).uniform(0, 1, (16, 2))
+    cameras = [look_at(20 + 37 * i, 10 - (13 * i) % 40, width=96, height=96).crop(*part[i], 96, 96) for i in range(16)]
+    shot = make_rasteriser("cpu", [c.resize(768, 768) for c in cameras]).render(vertices * 1.08 + [0.05, 0, 0], faces)
+    masks = [(t >= 0).astype(np.float32).reshape(96, 8, 96, 8).mean((1, 3)) for t in shot.triangle]
+    normals = [n.reshape(96, 8, 96, 8, 3).mean((1, 3)) for n in shot.normals]
+    normals = [n / np.maximum(np.linalg.norm(n, axis=-1, keepdims=True), 1e-6) for n in normals]
+    weight = np.full((96, 96), 0.0 if kind == "silhouettes" else 1.0)
+    targets = ImageTargets.of(normals, masks, [weight] * 16, [np.ones((96, 96))] * 16)
     raster = make_rasteriser("cpu", cameras)
-
-    def loss(v):
-        return raster.loss_and_gradient(Surface.of(v, faces), targets, LossSettings("l1", 1.0))
-
-    _, gradient = loss(vertices)
-    motions = {"scale": vertices, "x": np.tile([1.0, 0, 0], (len(vertices), 1)), "squash": vertices * [0, 1.0, 0]}
+    settings = LossSettings("l2", 1.0)
+    motions = {
+        "scale": vertices,
+        "x": np.tile([1.0, 0, 0], (len(vertices), 1)),
+        "squash": vertices * [0, 1.0, 0],
+        "wave": vertices * np.sin(4 * vertices[:, 1:2] + 1),
+    }
     for name, motion in motions.items():
-        h = 0.01  # several steps average over the jumps of point sampling
-        steps = np.linspace(-h, h, 21)
-        values = [loss(vertices + s * motion)[0] for s in steps]
-        numeric = np.polyfit(steps, values, 1)[0]
-        analytic = float((gradient * motion).sum())
-        assert analytic == pytest.approx(numeric, rel=0.25), name
+        steps = np.linspace(-0.01, 0.01, 9)
+        found = [raster.loss_and_gradient(Surface.of(vertices + s * motion, faces), targets, settings) for s in steps]
+        numeric = np.polyfit(steps, [loss for loss, _ in found], 1)[0]
+        analytic = np.mean([(gradient * motion).sum() for _, gradient in found])
+        assert analytic == pytest.approx(numeric, rel=tolerance), name
 
 
 def test_a_wrong_normal_or_mirror_raises_the_loss():
