@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--reference", type=Path, metavar="DIR", help="checkout of Profactor/continuous-remeshing")
     parser.add_argument("--reference-steps", type=int, default=200, help="end the reference after so many steps")
     parser.add_argument("--reference-repeats", type=int, default=3, help="of its remeshing step")
-    parser.add_argument("--vertices", type=int, nargs="+", help="sizes of the tables remesh and solve")
+    parser.add_argument("--vertices", type=int, nargs="+", help="sizes of the tables")
     parser.add_argument("--captures", type=Path, nargs="+", default=[], help="captures with ground truth")
     parser.add_argument("--presets", nargs="+", default=["draft", "standard", "fine"])
     parser.add_argument("--quick", action="store_true", help="small sizes only")
@@ -48,7 +48,7 @@ def main() -> int:
 
     for table in options.tables:
         if table == "growth":
-            growth.table(50_000 if options.quick else growth.VERTICES[-1])
+            growth.table([20_000, 50_000] if options.quick else options.vertices)
         elif table == "remesh":
             sizes = options.vertices or ([10_000] if options.quick else [10_000, 50_000, 250_000, 500_000])
             beside.remesh_table(sizes, reference, options.reference_repeats)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bridge.mesh import Surface
@@ -22,11 +24,15 @@ PIXELS = (256, 512, 1024)
 USUAL = (50_000, 10, 512)
 
 
-def table(largest: int = VERTICES[-1]) -> None:
-    """Markdown. Vertices go up, so that the peak of memory belongs to the row it stands in."""
-    cases = [(USUAL[0], views, USUAL[2]) for views in VIEWS]
-    cases += [(USUAL[0], USUAL[1], pixels) for pixels in PIXELS if pixels != USUAL[2]]
-    cases += [(count, *USUAL[1:]) for count in VERTICES if count != USUAL[0] and count <= largest]
+def table(counts: Sequence[int] | None = None) -> None:
+    """Markdown. counts: only these numbers of vertices, not the rows by views and pixels.
+
+    Rows go up, so that the peak of memory, which the targets share, belongs to the row it stands in or one above.
+    """
+    cases = [(count, *USUAL[1:]) for count in counts or VERTICES]
+    if not counts:
+        cases += [(USUAL[0], views, USUAL[2]) for views in VIEWS if views != USUAL[1]]
+        cases += [(USUAL[0], USUAL[1], pixels) for pixels in PIXELS if pixels != USUAL[2]]
     truth = subjects.shape(10_000)
     print(
         "\n| vertices | views | pixels | image step ms | remeshing ms | both | both, CPU ms | peak MB |\n|" + "---|" * 8

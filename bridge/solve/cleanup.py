@@ -18,9 +18,9 @@ RINGS_EVERY = 4  # attempts at one place after which the neighbourhood that is s
 MOST_RINGS = 6
 PLAIN_ATTEMPTS = 8  # at one place, before it is also tried swollen and shrunk
 PUSHES = (0.3, -0.3, 1.0, -1.0)  # of the local edge length, outward
-FARTHEST = 5.0  # local edge lengths
+LEASHES = (5.0, 15.0, 45.0)  # local edge lengths that a vertex may move; longer only when the shorter does not do
 TANGLED = 0.01  # share of the faces; if more still cross after the plain attempts, no better is to be had
-PATIENCE = 15  # attempts without fewer crossing faces after which nothing better is expected
+PATIENCE = 15  # attempts without fewer crossing faces after which a leash has done what it can
 
 
 def clean_up(surface: Surface, seen: np.ndarray, check: Check = unchecked) -> np.ndarray:
@@ -45,20 +45,22 @@ def untangle(surface: Surface, check: Check = unchecked) -> int:
     Each tangle is smoothed, in a neighbourhood that grows while that does not help. Smoothing alone makes a thin part
     (a fin, an ear's rim) only thinner, so where it has failed for a while the neighbourhood is also tried swollen (for
     a thin part whose sides have passed each other) and shrunk (for a gap that has closed); of all these, what leaves
-    the fewest crossing faces there is kept. No vertex moves further than FARTHEST edges, and a surface that is one
-    great tangle keeps its shape, and what still crosses.
+    the fewest crossing faces there is kept. Vertices move no further than the longest of LEASHES, and a surface that is
+    one great tangle keeps its shape, and what still crosses.
     """
     vertices, faces = surface.vertices, surface.faces
     tree = BoxTree.of(vertices, faces)
     crossing = crossing_faces(vertices, faces, tree, np.arange(len(faces)))
     attempts = np.zeros(len(vertices), np.int32)
     origin, edge = vertices.copy(), None
-    best, fewest, since = None, int(crossing.sum()), 0
+    best, fewest, since, leash = None, int(crossing.sum()), 0, 0
     for attempt in range(UNTANGLE_ROUNDS):
         check()
         corners = faces[crossing]
         hopeless = attempt > PLAIN_ATTEMPTS and len(corners) > TANGLED * len(faces)
-        if not len(corners) or since > PATIENCE or hopeless:
+        if since > PATIENCE:
+            leash, since = leash + 1, 0
+        if not len(corners) or leash == len(LEASHES) or hopeless:
             break
         edge = _mean_edges(surface) if edge is None else edge
         # a tangle that wanders takes its count with it
@@ -68,9 +70,9 @@ def untangle(surface: Surface, check: Check = unchecked) -> int:
         reach[tangled] = np.minimum(attempts[tangled] // RINGS_EVERY, MOST_RINGS)
         rounds = 2 + int(reach.max())
         moved = _around(reach, surface)
-        leash = origin[moved], FARTHEST * edge[moved, None]
+        room = origin[moved], LEASHES[leash] * edge[moved, None]
         pushes = (0.0, *PUSHES) if attempts[tangled].max() > PLAIN_ATTEMPTS else (0.0,)
-        crossing = _best_attempt(surface, tree, moved, leash, edge, pushes, rounds)
+        crossing = _best_attempt(surface, tree, moved, room, edge, pushes, rounds)
         since += 1
         if int(crossing.sum()) < fewest:
             best, fewest, since = vertices.copy(), int(crossing.sum()), 0
@@ -78,15 +80,15 @@ def untangle(surface: Surface, check: Check = unchecked) -> int:
     return fewest
 
 
-def _best_attempt(surface: Surface, tree: BoxTree, moved: np.ndarray, leash: tuple[np.ndarray, np.ndarray],
+def _best_attempt(surface: Surface, tree: BoxTree, moved: np.ndarray, room: tuple[np.ndarray, np.ndarray],
                   edge: np.ndarray, pushes: tuple[float, ...], rounds: int) -> np.ndarray:  # fmt: skip
     """Pushes the moved vertices [n] outward and smooths them, by each of pushes, and keeps the best for every part.
 
-    leash: places [n, 3] and how far from them [n, 1] the vertices may go; edge [V] their mean edge lengths. Returns the
+    room: places [n, 3] and how far from them [n, 1] the vertices may go; edge [V] their mean edge lengths. Returns the
     faces [F] bool that cross afterwards, among those that moved and what they cross.
     """
     vertices, faces = surface.vertices, surface.faces
-    place, farthest = leash
+    place, farthest = room
     part, parts = _parts(moved, surface)
     suspects = np.flatnonzero((part >= 0)[faces].any(1))
     before = vertices[moved]
