@@ -32,6 +32,9 @@ BEHIND = 0.03  # of the head's radius: how far behind the rendered surface a ver
 SEARCHED = 30_000  # vertices that are matched; with more, the others follow them
 LIKE = 0.2  # mean correlation that a match needs
 SPREAD = 1  # smoothing steps of the matching costs over SEARCHED vertices: photographs have more grain than renders
+AROUND = 2  # rounds of averaging of the normals along which the surface is searched
+CRUMPLED = 0.3  # cosine between a vertex's normal and the mean around it below which it is smoothed
+SMOOTHINGS = 20  # rounds
 SOLVES = 4  # re-weighted solves: matches that disagree with all around lose their say
 OUTLIER = 1.2  # search steps of disagreement at which a match counts half
 
@@ -101,6 +104,7 @@ def match_photographs(
     pictures = _Pictures.of(photos, cameras, frame)
     vertices = (mesh.vertices - frame.center) / frame.radius
     links = _links(mesh.faces, len(vertices))
+    vertices = _uncrumpled(vertices, mesh.faces, links)
     # a random choice, the same every time, spreads evenly over the surface
     count = len(vertices)
     chosen = np.arange(count)
@@ -109,9 +113,10 @@ def match_photographs(
     confidence = np.zeros(count, np.float32)
     for i, sweep in enumerate(SWEEPS):
         offset, certainty = _sweep(vertices, mesh.faces, links, chosen, pictures, sweep, check)
-        vertices = vertices + offset[:, None] * vertex_normals(vertices.astype(np.float32), mesh.faces)
+        vertices = vertices + offset[:, None] * _directions(vertices, mesh.faces, links, AROUND)
         confidence = np.maximum(confidence, certainty)  # the wider the search, the more a match stands out
         step(i + 1, len(SWEEPS))
+    vertices = _uncrumpled(vertices, mesh.faces, links)
     moved = Mesh(vertices * frame.radius + frame.center, mesh.faces)
     return Matched(moved, confidence, float(np.linalg.norm(moved.vertices - mesh.vertices, axis=1).mean()))
 
@@ -127,7 +132,7 @@ def _sweep(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Offsets [V] along the normals and confidence [V] of one search."""
     count = len(vertices)
-    normals = vertex_normals(vertices.astype(np.float32), faces).astype(np.float64)
+    normals = _directions(vertices, faces, links, AROUND)
     points, towards = vertices[chosen], normals[chosen]
     views, seen_by, pixel = _visible(points, towards, vertices, faces, pictures)
     offsets = np.linspace(-sweep.reach, sweep.reach, sweep.steps)
@@ -148,6 +153,33 @@ def _sweep(
     # the data's weight grows with the vertices that are searched, the Laplacian's energy of a field does not
     stiffness = sweep.stiffness * len(chosen) / SEARCHED
     return _settled(offset, certainty, links, stiffness, offsets[1] - offsets[0], check), certainty
+
+
+def _averaging(links: sparse.csr_matrix) -> sparse.csr_matrix:
+    """[V, V] that takes every vertex's value to its neighbours' mean."""
+    return (sparse.diags(1 / np.maximum(np.asarray(links.sum(1)).ravel(), 1)) @ links).tocsr()
+
+
+def _directions(vertices: np.ndarray, faces: np.ndarray, links: sparse.csr_matrix, rounds: int) -> np.ndarray:
+    """Unit normals [V, 3] averaged over some rings: neighbours move side by side."""
+    normals, mean = vertex_normals(vertices.astype(np.float32), faces).astype(np.float64), _averaging(links)
+    for _ in range(rounds):
+        normals = 0.5 * (normals + mean @ normals)
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+
+
+def _uncrumpled(vertices: np.ndarray, faces: np.ndarray, links: sparse.csr_matrix) -> np.ndarray:
+    """Vertices [V, 3] with folds smoothed whose normals have nothing to do with those around: where predicted normals
+    contradict each other the carved surface crumples, and moving it along such normals makes spikes of it."""
+    own = vertex_normals(vertices.astype(np.float32), faces)
+    crumpled = (own * _directions(vertices, faces, links, 8)).sum(1) < CRUMPLED
+    chosen = (links @ crumpled.astype(np.float32) > 0) | crumpled
+    if not chosen.any():
+        return vertices
+    vertices, mean = vertices.copy(), _averaging(links)[chosen]
+    for _ in range(SMOOTHINGS):
+        vertices[chosen] += 0.5 * (mean @ vertices - vertices[chosen])
+    return vertices
 
 
 def _links(faces: np.ndarray, count: int) -> sparse.csr_matrix:
@@ -186,7 +218,7 @@ def _spread(
     costs: np.ndarray, known: np.ndarray, links: sparse.csr_matrix, thinning: float, check: Check
 ) -> np.ndarray:
     """Costs [V, D] averaged over the surface where they are known; as far for dense meshes as for SEARCHED vertices."""
-    mean = sparse.diags(1 / np.maximum(np.asarray(links.sum(1)).ravel(), 1)).astype(np.float32) @ links
+    mean = _averaging(links).astype(np.float32)
     weight = known[:, None]
     for _ in range(round(SPREAD * thinning)):
         check()
