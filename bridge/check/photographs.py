@@ -16,7 +16,7 @@ SIDE = 400  # pixels: the head's longer side when its sharpness is told
 BLURRED, BLURRIER = 0.62, 0.16  # blur of a photograph that is soft, and how far above the others' median
 STOPS = 0.8  # exposure that differs by more from the others (factor of 2 each)
 SHARED = 60  # surface points two views must share before their brightness is compared
-SAME = 0.004  # mean difference of two photographs that are one
+SAME = 0.002  # mean difference of two photographs that are one
 
 
 def check(

@@ -238,6 +238,23 @@ def test_an_unknown_scale_and_a_giant_are_warnings(folder, tmp_path):
     assert "scale" in [m.code for m in play(folder, tmp_path / "b", settings) if isinstance(m, p.Warning)]
 
 
+def test_a_wrong_camera_is_named_before_the_head_is_carved(folder, tmp_path):
+    def zoom(body):
+        for row in (0, 1):
+            body["views"][3]["K"][row][row] *= 1.25
+
+    edit(folder, zoom)
+    settings = p.JobSettings(preset="draft", normals="measured", steps=2)
+    cache = Cache(tmp_path / "cache")
+    for name in ("fresh", "cached"):
+        heard = play(folder, tmp_path / name, settings, cache=cache)
+        # the body has no face: from opposite sides it looks the same, which is told as well
+        told = [m for m in heard if isinstance(m, p.Warning) and m.code != "photo-twin"]
+        assert [m.code for m in told] == ["camera-focal"] and "'cam03'" in told[0].sentence
+        carving = next(k for k, m in enumerate(heard) if isinstance(m, p.Progress) and m.stage == "Carving the head")
+        assert heard.index(told[0]) < carving
+
+
 def test_the_cache_knows_each_photograph_mask_and_camera(source, folder):
     """What changes a pixel, a mask or a camera changes the key; a second look at the same does not."""
     from bridge.cache import key_of
