@@ -28,12 +28,14 @@ def label(model: onnx.ModelProto, network: nn.Module) -> None:
             known[np.ascontiguousarray(values.T).tobytes()] = f"{name}^T"
             for i, row in enumerate(values):
                 known.setdefault(np.ascontiguousarray(row).tobytes(), f"{name}#{i}")
-    renamed = {}
+    renamed, taken = {}, {tensor.name for tensor in model.graph.initializer}
+    taken |= {name for node in model.graph.node for name in node.output}
     for tensor in model.graph.initializer:
         new = known.get(numpy_helper.to_array(tensor).tobytes()) if tensor.data_type == onnx.TensorProto.FLOAT else None
-        if new and new not in renamed.values():
+        if new and new not in taken:  # parameters that are equal before training share one value
             renamed[tensor.name] = new
             tensor.name = new
+            taken.add(new)
     for node in model.graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
 
