@@ -20,7 +20,7 @@ from ..normals.network import CONFIGS, Attention, NormalNetwork, attend
 from ..normals.sessions import sha256
 from . import checkpoint
 from .losses import concentration
-from .restore import label
+from .restore import equal_parameters, label
 
 OPSET = 18
 CONFIDENCE_SCALE = math.radians(20.0)
@@ -123,6 +123,7 @@ def export(network: NormalNetwork, folder: Path, name: str, input_size: int, not
     body = {
         "name": name,
         "size": network.config.name,
+        "equal": equal_parameters(network),
         "input": input_size,
         "files": files,
         "licence": "GPL-3.0-or-later",

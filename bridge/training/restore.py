@@ -40,6 +40,14 @@ def label(model: onnx.ModelProto, network: nn.Module) -> None:
         node.input[:] = [renamed.get(name, name) for name in node.input]
 
 
+def equal_parameters(network: nn.Module) -> list[list[str]]:
+    """Names of parameters that hold the same values: biases whose sum alone matters stay equal for ever."""
+    groups: dict[bytes, list[str]] = {}
+    for name, p in network.named_parameters():
+        groups.setdefault(str(tuple(p.shape)).encode() + p.detach().cpu().numpy().tobytes(), []).append(name)
+    return [names for names in groups.values() if len(names) > 1]
+
+
 def restore(record: Path, network: nn.Module) -> None:
     """Fill the network from the weights of a record (normals/weights/NAME.json), as exactly as half precision keeps
     them. Raises ValueError naming a parameter that they lack."""
@@ -48,6 +56,10 @@ def restore(record: Path, network: nn.Module) -> None:
     for entry in files.values():
         for tensor in onnx.load(str(record.parent / entry["file"])).graph.initializer:
             stored[tensor.name.removesuffix("_half")] = numpy_helper.to_array(tensor).astype(np.float32)
+    body = json.loads(record.read_text(encoding="utf-8"))
+    for group in body.get("equal", []):  # the exporter keeps one of them
+        held = next((name for name in group if name in stored), None)
+        stored |= {name: stored[held] for name in group if held}
     with torch.no_grad():
         for name, p in network.named_parameters():
             shape = tuple(p.shape)
@@ -58,6 +70,6 @@ def restore(record: Path, network: nn.Module) -> None:
             elif all(f"{name}#{i}" in stored for i in range(shape[0])):
                 values = np.stack([stored[f"{name}#{i}"].reshape(shape[1:]) for i in range(shape[0])])
             else:
-                size = json.loads(record.read_text(encoding="utf-8")).get("size", "another size")
+                size = body.get("size", "another size")
                 raise ValueError(f"The weights {record.name} do not hold {name}; they are of '{size}'.")
             p.copy_(torch.from_numpy(np.ascontiguousarray(values)))
