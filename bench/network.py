@@ -228,7 +228,8 @@ def main() -> None:
         print_table(table)
         print(f"\nONNX against PyTorch: at most {against_torch(weights, predictor):.2f} degrees")
         rng = np.random.default_rng(0)
-        group = {"rotation": np.stack([np.eye(3)] * 10), "distance": np.full(10, 5.0)}
+        turns = [trimesh.transformations.rotation_matrix(a, [0, 1, 0])[:3, :3] for a in np.linspace(0, 5.6, 10)]
+        group = {"rotation": np.stack(turns), "distance": np.full(10, 5.0)}
         images, cameras = list(rng.random((10, SIZE, SIZE, 3)).astype(np.float32)), [v.real for v in head_views(group)]
         began = time.perf_counter()
         predictor.predict(images, cameras, [np.ones((SIZE, SIZE), np.float32)] * 10, size=SIZE)

@@ -234,7 +234,7 @@ def _match(mesh: Mesh, inputs: Inputs, frame: HeadFrame, report: Reporter) -> Ma
     matched = match_photographs(
         mesh, photos, cameras, frame, report.check, lambda done, total: report.step(done, total + 1)
     )
-    mesh = untangled(matched.mesh, frame, report.check)
+    mesh = untangled(mesh, matched.mesh, frame, report.check)
     report.step(1, 1)
     return replace(matched, mesh=mesh)
 

@@ -7,11 +7,37 @@ import numpy as np
 from ..errors import Check, unchecked
 from ..framing import HeadFrame
 from ..mesh import Mesh, Surface
-from .cleanup import clean_up
+from ..mesh.boxtree import BoxTree
+from ..mesh.intersections import crossing_faces
+from .cleanup import untangle
+
+RETREATS = 12  # after that many halvings the surface is back where it was
+RINGS = 3  # around crossing faces that retreat with them
 
 
-def untangled(mesh: Mesh, frame: HeadFrame, check: Check = unchecked) -> Mesh:
-    """The same closed mesh with faces that cross pulled apart; all else stays where it is."""
-    surface = Surface.of((mesh.vertices - frame.center) / frame.radius, mesh.faces)
-    vertices = clean_up(surface, np.ones(len(surface.vertices), np.float32), check)
-    return Mesh(vertices.astype(np.float64) * frame.radius + frame.center, surface.faces)
+def untangled(before: Mesh, after: Mesh, frame: HeadFrame, check: Check = unchecked) -> Mesh:
+    """The moved mesh, drawn back towards the sound mesh it was moved from where its faces cross; same connectivity.
+
+    Half the way back each time, together with a few rings that fade into what stays; the last rest is smoothed.
+    """
+    start, end = ((mesh.vertices - frame.center) / frame.radius for mesh in (before, after))
+    faces, everything = after.faces, np.arange(len(after.faces))
+    share = np.ones(len(start))
+    vertices, tree = end.copy(), BoxTree.of(end, faces)
+    for _ in range(RETREATS):
+        check()
+        crossing = crossing_faces(vertices, faces, tree, everything)
+        if not crossing.any():
+            break
+        wanted = np.ones(len(start))
+        wanted[faces[crossing].reshape(-1)] = 0.5
+        for ring in range(RINGS):
+            near = faces[(wanted[faces] < 1).any(1)].reshape(-1)
+            wanted[near] = np.minimum(wanted[near], 0.5 + 0.5 * (ring + 1) / (RINGS + 1))
+        share *= wanted
+        vertices = start + share[:, None] * (end - start)
+        tree.refit(vertices, faces)
+    surface = Surface.of(vertices, faces)
+    surface = Surface(vertices, surface.faces, surface.twin, surface.outgoing)
+    untangle(surface, check)
+    return Mesh(surface.vertices * frame.radius + frame.center, surface.faces)

@@ -9,6 +9,8 @@ from bridge.cameras import Camera
 from bridge.errors import Cancelled
 from bridge.framing import HeadFrame
 from bridge.mesh import Mesh
+from bridge.mesh.boxtree import BoxTree
+from bridge.mesh.intersections import crossing_faces
 from bridge.mesh.topology import icosphere
 from bridge.solve import untangled
 from bridge.stereo import match_photographs
@@ -118,5 +120,24 @@ def test_cancel_ends_it(shots):
 
 
 def test_untangled_keeps_what_is_sound():
-    mesh = wrong_ball(4)
-    assert np.allclose(untangled(mesh, FRAME).vertices, mesh.vertices, atol=1e-6)
+    mesh, moved = wrong_ball(4), wrong_ball(4)
+    moved.vertices[:] = CENTER + 1.1 * (moved.vertices - CENTER)
+    assert np.allclose(untangled(mesh, moved, FRAME).vertices, moved.vertices, atol=1e-9)
+
+
+def test_untangled_draws_back_what_crosses():
+    mesh, moved = wrong_ball(4), wrong_ball(4)
+    points = (moved.vertices - CENTER) / RADIUS
+    spot = np.linalg.norm(points - points[100], axis=1) < 0.3
+    rng = np.random.default_rng(1)
+    moved.vertices[spot] += RADIUS * rng.normal(0, 0.1, (int(spot.sum()), 3))
+    count = len(moved.faces)
+
+    def crossing(m: Mesh) -> int:
+        return int(crossing_faces(m.vertices, m.faces, BoxTree.of(m.vertices, m.faces), np.arange(count)).sum())
+
+    assert crossing(moved) > 20 and crossing(mesh) == 0
+    sound = untangled(mesh, moved, FRAME)
+    assert crossing(sound) == 0
+    far = np.linalg.norm(points - points[100], axis=1) > 0.8
+    assert np.allclose(sound.vertices[far], moved.vertices[far])
