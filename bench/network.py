@@ -26,6 +26,7 @@ from bridge.normals.warp import HeadView
 from bridge.raster import make_rasteriser
 from bridge.reporter import Reporter
 from bridge.training.group import CANONICAL_RANGE, World, make_group
+from bridge.training.staging import head_focal
 from bridge.training.validation import VALIDATION_SEED
 from bridge.wire import Control
 
@@ -61,7 +62,7 @@ def head_views(group: dict[str, np.ndarray]) -> list[HeadView]:
     """Views of a generated group: the camera that took it is a head camera already."""
     views = []
     for R, distance in zip(group["rotation"].astype(float), group["distance"].astype(float), strict=True):
-        focal = 0.5 * 0.85 * np.sqrt(distance**2 - 1)
+        focal = head_focal(distance)
         K = np.array([[focal, 0, 0.5], [0, focal, 0.5], [0, 0, 1.0]])
         head = Camera("head", K, R, np.array([0, 0, distance]), 1, 1)
         views.append(HeadView(head.resize(SIZE, SIZE), head, distance))

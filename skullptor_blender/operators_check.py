@@ -119,11 +119,4 @@ class SKULLPTOR_OT_check_cameras(Task, bpy.types.Operator):
 CLASSES = (SKULLPTOR_OT_check_cameras,)
 
 
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

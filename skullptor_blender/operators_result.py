@@ -127,11 +127,4 @@ class SKULLPTOR_OT_run_again(_OnResult, bpy.types.Operator):
 CLASSES = (SKULLPTOR_OT_show_confidence, SKULLPTOR_OT_run_again)
 
 
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

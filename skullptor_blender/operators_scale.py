@@ -122,11 +122,4 @@ def scale_mesh(mesh: bpy.types.Mesh, change: Matrix) -> None:
 CLASSES = (SKULLPTOR_OT_set_scale,)
 
 
-def register() -> None:
-    for cls in CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister() -> None:
-    for cls in reversed(CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

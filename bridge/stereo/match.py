@@ -104,7 +104,8 @@ def match_photographs(
     pictures = _Pictures.of(photos, cameras, frame)
     vertices = (mesh.vertices - frame.center) / frame.radius
     links = _links(mesh.faces, len(vertices))
-    vertices = _uncrumpled(vertices, mesh.faces, links)
+    mean = _averaging(links)
+    vertices = _uncrumpled(vertices, mesh.faces, links, mean)
     # a random choice, the same every time, spreads evenly over the surface
     count = len(vertices)
     chosen = np.arange(count)
@@ -112,11 +113,11 @@ def match_photographs(
         chosen = np.sort(np.random.default_rng(0).choice(count, SEARCHED, replace=False))
     confidence = np.zeros(count, np.float32)
     for i, sweep in enumerate(SWEEPS):
-        offset, certainty = _sweep(vertices, mesh.faces, links, chosen, pictures, sweep, check)
-        vertices = vertices + offset[:, None] * _directions(vertices, mesh.faces, links, AROUND)
+        way, certainty = _sweep(vertices, mesh.faces, links, mean, chosen, pictures, sweep, check)
+        vertices = vertices + way
         confidence = np.maximum(confidence, certainty)  # the wider the search, the more a match stands out
         step(i + 1, len(SWEEPS))
-    vertices = _uncrumpled(vertices, mesh.faces, links)
+    vertices = _uncrumpled(vertices, mesh.faces, links, mean)
     moved = Mesh(vertices * frame.radius + frame.center, mesh.faces)
     return Matched(moved, confidence, float(np.linalg.norm(moved.vertices - mesh.vertices, axis=1).mean()))
 
@@ -125,14 +126,15 @@ def _sweep(
     vertices: np.ndarray,
     faces: np.ndarray,
     links: sparse.csr_matrix,
+    mean: sparse.csr_matrix,
     chosen: np.ndarray,
     pictures: _Pictures,
     sweep: Sweep,
     check: Check,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets [V] along the normals and confidence [V] of one search."""
+    """Where one search moves every vertex along its normal [V, 3], and its confidence [V]."""
     count = len(vertices)
-    normals = _directions(vertices, faces, links, AROUND)
+    normals = _directions(vertices, faces, mean, AROUND)
     points, towards = vertices[chosen], normals[chosen]
     views, seen_by, pixel = _visible(points, towards, vertices, faces, pictures)
     offsets = np.linspace(-sweep.reach, sweep.reach, sweep.steps)
@@ -147,12 +149,13 @@ def _sweep(
     matched[chosen] = seen_by >= 2
     costs = np.zeros((count, sweep.steps), np.float32)
     costs[chosen] = found
-    costs = _spread(costs, matched, links, count / len(chosen), check)
+    costs = _spread(costs, matched, mean, count / len(chosen), check)
     offset, certainty = _best(costs, offsets)
     certainty *= matched
     # the data's weight grows with the vertices that are searched, the Laplacian's energy of a field does not
     stiffness = sweep.stiffness * len(chosen) / SEARCHED
-    return _settled(offset, certainty, links, stiffness, offsets[1] - offsets[0], check), certainty
+    offset = _settled(offset, certainty, links, stiffness, offsets[1] - offsets[0], check)
+    return offset[:, None] * normals, certainty
 
 
 def _averaging(links: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -160,23 +163,25 @@ def _averaging(links: sparse.csr_matrix) -> sparse.csr_matrix:
     return (sparse.diags(1 / np.maximum(np.asarray(links.sum(1)).ravel(), 1)) @ links).tocsr()
 
 
-def _directions(vertices: np.ndarray, faces: np.ndarray, links: sparse.csr_matrix, rounds: int) -> np.ndarray:
+def _directions(vertices: np.ndarray, faces: np.ndarray, mean: sparse.csr_matrix, rounds: int) -> np.ndarray:
     """Unit normals [V, 3] averaged over some rings: neighbours move side by side."""
-    normals, mean = vertex_normals(vertices.astype(np.float32), faces).astype(np.float64), _averaging(links)
+    normals = vertex_normals(vertices.astype(np.float32), faces).astype(np.float64)
     for _ in range(rounds):
         normals = 0.5 * (normals + mean @ normals)
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
-def _uncrumpled(vertices: np.ndarray, faces: np.ndarray, links: sparse.csr_matrix) -> np.ndarray:
+def _uncrumpled(
+    vertices: np.ndarray, faces: np.ndarray, links: sparse.csr_matrix, mean: sparse.csr_matrix
+) -> np.ndarray:
     """Vertices [V, 3] with folds smoothed whose normals have nothing to do with those around: where predicted normals
     contradict each other the carved surface crumples, and moving it along such normals makes spikes of it."""
     own = vertex_normals(vertices.astype(np.float32), faces)
-    crumpled = (own * _directions(vertices, faces, links, 8)).sum(1) < CRUMPLED
+    crumpled = (own * _directions(vertices, faces, mean, 8)).sum(1) < CRUMPLED
     chosen = (links @ crumpled.astype(np.float32) > 0) | crumpled
     if not chosen.any():
         return vertices
-    vertices, mean = vertices.copy(), _averaging(links)[chosen]
+    vertices, mean = vertices.copy(), mean[chosen]
     for _ in range(SMOOTHINGS):
         vertices[chosen] += 0.5 * (mean @ vertices - vertices[chosen])
     return vertices
@@ -214,11 +219,9 @@ def _visible(
     return order.astype(np.int64), counts.astype(np.int64), pixel
 
 
-def _spread(
-    costs: np.ndarray, known: np.ndarray, links: sparse.csr_matrix, thinning: float, check: Check
-) -> np.ndarray:
+def _spread(costs: np.ndarray, known: np.ndarray, mean: sparse.csr_matrix, thinning: float, check: Check) -> np.ndarray:
     """Costs [V, D] averaged over the surface where they are known; as far for dense meshes as for SEARCHED vertices."""
-    mean = _averaging(links).astype(np.float32)
+    mean = mean.astype(np.float32)
     weight = known[:, None]
     for _ in range(round(SPREAD * thinning)):
         check()
