@@ -165,7 +165,9 @@ def split_edges(data, start, twin, degree, order, candidates, moved, vertex_coun
         k1, k2, l0, l1, l2 = k0 + 1, k0 + 2, k0 + 3, k0 + 4, k0 + 5
         face_count += 2
         th1, tg2 = twin[h1], twin[g2]
-        moved[h1], moved[g2] = k1, l2
+        for place, new in ((h1, k1), (g2, l2)):
+            if moved[place] == place:  # else its candidate has left already, and an inner edge lies here now
+                moved[place] = new
         start[h1], start[g] = m, m
         start[k0], start[k1], start[k2] = m, b, c
         start[l0], start[l1], start[l2] = b, m, d

@@ -8,11 +8,12 @@ every run on every device, whatever the order of its threads.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from ..cameras import Camera
+from ..device import Device
 from ..mesh import Surface
 from .images import TARGET_CHANNELS, ImageTargets, LossSettings, PackedCameras, Render
 
@@ -25,32 +26,23 @@ i32, f64 = np.int32, np.float64
 
 def unavailable() -> str:
     """Why this backend cannot be used here, in one sentence with a cure; "" if it can."""
-    from .cuda_device import unavailable
+    from ..device.nvidia import unavailable
 
     return unavailable()
-
-
-class Device(Protocol):
-    """What the rasteriser asks of CuPy (cuda_device.py) or, in the tests, of the kernels built for the CPU."""
-
-    def buffer(self, name: str, count: int, dtype: type, zero: bool = False) -> Any: ...
-    def upload(self, name: str, array: np.ndarray) -> Any: ...
-    def download(self, array: Any) -> np.ndarray: ...
-    def launch(self, kernel: str, threads: int, rows: int, *arguments: Any) -> None: ...
 
 
 class CudaRasteriser:
     """See Rasteriser. Device memory grows with the mesh, is kept between calls and goes with this object."""
 
     def __init__(self, cameras: Sequence[Camera], device: Device | None = None) -> None:
-        if device is None:
-            from .cuda_device import CupyDevice
+        from .cuda_source import pack_views, pixel_length, source
 
-            device = CupyDevice()
+        if device is None:
+            from ..device.nvidia import CupyDevice
+
+            device = CupyDevice(source())
         if not cameras:
             raise ValueError("a rasteriser needs at least one camera")
-        from .cuda_source import pack_views, pixel_length
-
         self.cameras = list(cameras)
         self.packed = PackedCameras.of(cameras)
         self.device = device

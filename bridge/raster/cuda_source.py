@@ -1,4 +1,4 @@
-"""The kernels' source (kernels/*.cu), what it is compiled with, and the camera record it shares with the host."""
+"""The rasteriser's kernels (kernels/*.cu) and the camera record they share with the host."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
+from ..device.source import join
+from ..mesh.cuda_source import VERTEX_NORMALS
 from ..mesh.normals import TINY
 from .images import PackedCameras
 from .silhouette import BEND, MAX_WALK, STEEP
 from .visibility import NEAR
 
 FOLDER = Path(__file__).parent / "kernels"
-FILES = ("base.cu", "visibility.cu", "silhouette.cu", "shading.cu", "normals.cu")
-# no contraction to FMA: it would open cracks between triangles, and results would differ from the CPU's
-OPTIONS = ("--std=c++14", "--fmad=false")
+FILES = ("view.cu", "visibility.cu", "silhouette.cu", "shading.cu", "normals.cu")
 LOSS_CELLS = 256  # partial sums of the loss: fewer threads meet at each
 
 VIEW = np.dtype(
@@ -27,13 +27,9 @@ VIEW = np.dtype(
 
 
 def source() -> str:
-    """One translation unit; #line keeps the compiler's messages about the right file."""
-    reals = {"NEAR": NEAR, "TINY": TINY, "STEEP": STEEP, "BEND": BEND}
-    lines = [f"#define {name} {float(value)!r}" for name, value in reals.items()]
-    lines += [f"#define MAX_WALK {MAX_WALK}", f"#define LOSS_CELLS {LOSS_CELLS}"]
-    for name in FILES:
-        lines += [f'#line 1 "{name}"', (FOLDER / name).read_text(encoding="utf-8")]
-    return "\n".join(lines)
+    constants = {"NEAR": NEAR, "TINY": TINY, "STEEP": float(STEEP), "BEND": float(BEND)}
+    constants |= {"MAX_WALK": MAX_WALK, "LOSS_CELLS": LOSS_CELLS}
+    return join([VERTEX_NORMALS, *(FOLDER / name for name in FILES)], constants)
 
 
 def pack_views(cameras: PackedCameras) -> np.ndarray:  # [m] VIEW

@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from bridge.raster import LossSettings, available, choose, cuda, cuda_device, make_rasteriser
+from bridge.device import nvidia
+from bridge.raster import LossSettings, available, choose, cuda, make_rasteriser
 from bridge.raster.cuda import CudaRasteriser
 from tests.bridge.scenes import ring
 from tests.bridge.test_raster import perturbed_problem
@@ -17,26 +18,21 @@ from tests.support import cupy_standin, host_device
 pytestmark = pytest.mark.skipif(host_device.compiler() is None, reason="no C++ compiler")
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    return host_device.build(tmp_path_factory.mktemp("kernels"))
-
-
 @pytest.fixture
-def card(library, monkeypatch):
+def card(monkeypatch):
     """A machine with a driver, CuPy and a GPU."""
-    cupy = cupy_standin.module(library)
+    cupy = cupy_standin.module()
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.setitem(sys.modules, "cupy.cuda", cupy.cuda)
-    monkeypatch.setattr(cuda_device, "driver_complaint", lambda: "")
+    monkeypatch.setattr(nvidia, "driver_complaint", lambda: "")
     for name, value in vars(cupy_standin.Card).items():
         if not name.startswith("_"):
             monkeypatch.setattr(cupy_standin.Card, name, value)
-    cuda_device._standing_complaint.cache_clear()
-    cuda_device._module.cache_clear()
+    nvidia._standing_complaint.cache_clear()
+    nvidia._module.cache_clear()
     yield cupy_standin.Card
-    cuda_device._standing_complaint.cache_clear()
-    cuda_device._module.cache_clear()
+    nvidia._standing_complaint.cache_clear()
+    nvidia._module.cache_clear()
 
 
 def test_auto_takes_the_gpu_and_a_step_waits_once(card):
@@ -81,7 +77,7 @@ def test_every_reason_is_one_sentence_with_a_cure(card, monkeypatch, broken):
         raise cupy_standin.CUDARuntimeError(status) if status else RuntimeError("no libnvrtc.so.12\nsearched in ...")
 
     if broken == "driver":
-        monkeypatch.setattr(cuda_device, "driver_complaint", lambda: "the NVIDIA driver sees no GPU; use the CPU")
+        monkeypatch.setattr(nvidia, "driver_complaint", lambda: "the NVIDIA driver sees no GPU; use the CPU")
     elif broken == "old":
         card.capability = "52"
     elif broken == "memory":
@@ -101,14 +97,14 @@ def test_every_reason_is_one_sentence_with_a_cure(card, monkeypatch, broken):
 
 
 def test_no_driver_and_no_cupy_are_told_apart(monkeypatch):
-    cuda_device._standing_complaint.cache_clear()
-    monkeypatch.setattr(cuda_device, "find_spec", lambda name: None)
+    nvidia._standing_complaint.cache_clear()
+    monkeypatch.setattr(nvidia, "find_spec", lambda name: None)
     assert "CuPy is not installed" in cuda.unavailable()
-    cuda_device._standing_complaint.cache_clear()
+    nvidia._standing_complaint.cache_clear()
     monkeypatch.undo()
 
     def missing(name):
         raise OSError(name)
 
-    monkeypatch.setattr(cuda_device.ctypes, "CDLL", missing)
-    assert "no NVIDIA driver" in cuda_device.driver_complaint()
+    monkeypatch.setattr(nvidia.ctypes, "CDLL", missing)
+    assert "no NVIDIA driver" in nvidia.driver_complaint()

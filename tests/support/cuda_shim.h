@@ -32,9 +32,12 @@ static inline unsigned atomicAdd(unsigned* target, unsigned value)
     return __atomic_fetch_add(target, value, __ATOMIC_RELAXED);
 }
 
-static inline unsigned long long atomicMax(unsigned long long* target, unsigned long long value)
+static inline int atomicAdd(int* target, int value) { return __atomic_fetch_add(target, value, __ATOMIC_RELAXED); }
+
+template <class T>
+static inline T atomicMax(T* target, T value)
 {
-    unsigned long long old = __atomic_load_n(target, __ATOMIC_RELAXED);
+    T old = __atomic_load_n(target, __ATOMIC_RELAXED);
     while (old < value && !__atomic_compare_exchange_n(target, &old, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
     return old;

@@ -6,11 +6,11 @@ import ctypes
 import re
 import shutil
 import subprocess
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
-
-from bridge.raster import cuda_source
 
 BLOCK = 64
 SHIM = Path(__file__).with_name("cuda_shim.h")
@@ -20,24 +20,24 @@ def compiler() -> str | None:
     return shutil.which("g++") or shutil.which("clang++")
 
 
-def build(folder: Path, *flags: str) -> ctypes.CDLL:
+@cache
+def build(source: str) -> ctypes.CDLL:
     """Compiles the same source that NVRTC gets."""
-    source = cuda_source.source()
     names = re.findall(r"^KERNEL (\w+)\(", source, re.MULTILINE)
-    file = folder / "kernels.cpp"
-    file.write_text("\n".join([f'#include "{SHIM.as_posix()}"', source, *(f"LAUNCHER({name})" for name in names)]))
-    library = folder / "kernels.so"
-    # no contraction, as --fmad=false on the device
-    subprocess.run([compiler(), "-std=c++14", "-O1", "-g0", "-ffp-contract=off", "-shared", "-fPIC", "-pthread", *flags,
-                    "-o", str(library), str(file)], check=True)  # fmt: skip
-    return ctypes.CDLL(str(library))
+    with tempfile.TemporaryDirectory() as folder:
+        file, library = Path(folder) / "kernels.cpp", Path(folder) / "kernels.so"
+        file.write_text("\n".join([f'#include "{SHIM.as_posix()}"', source, *(f"LAUNCHER({name})" for name in names)]))
+        # no contraction, as --fmad=false on the device
+        subprocess.run([compiler(), "-std=c++14", "-O1", "-g0", "-ffp-contract=off", "-shared", "-fPIC", "-pthread",
+                        "-o", str(library), str(file)], check=True)  # fmt: skip
+        return ctypes.CDLL(str(library))
 
 
 class HostDevice:
     """Buffers are NumPy arrays; memory that a kernel has to write first is filled with garbage."""
 
-    def __init__(self, library: ctypes.CDLL, seed: int = 0) -> None:
-        self.library = library
+    def __init__(self, source: str, seed: int = 0) -> None:
+        self.library = build(source)
         self.seed = seed
         self.buffers: dict[str, np.ndarray] = {}
         self.log: list[str] = []

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 
 import numpy as np
 
-from . import cuda_source
+from .source import OPTIONS
 
 BLOCK = 128  # threads; a multiple of a warp
 FREE_NEEDED = 512 << 20  # bytes: 10 views of 512 pixels and 500k vertices take about 250 MiB
@@ -81,24 +81,28 @@ def _line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-@lru_cache(maxsize=1)
-def _module():
+@cache
+def _module(source: str):
     """The compiled kernels; CuPy keeps them on disk, so only the first run on a machine compiles."""
     import cupy
 
-    return cupy.RawModule(code=cuda_source.source(), options=cuda_source.OPTIONS, backend="nvrtc")
+    return cupy.RawModule(code=source, options=OPTIONS, backend="nvrtc")
 
 
 class CupyDevice:
-    """Named buffers that only grow (straight from the driver, so that they go back when this object goes)."""
+    """Named buffers that only grow (straight from the driver, so that they go back when this object goes).
 
-    def __init__(self) -> None:
+    source: of the kernels that it can launch (source.py). Raises RuntimeError with a sentence where there is no GPU.
+    """
+
+    def __init__(self, source: str) -> None:
         complaint = unavailable()
         if complaint:
             raise RuntimeError(complaint)
         import cupy
 
         self._cupy = cupy
+        self._source = source
         self._buffers: dict[str, object] = {}
         self._kernels: dict[str, object] = {}
 
@@ -143,6 +147,6 @@ class CupyDevice:
         """threads along x (rounded up to whole blocks), rows along y. Numbers must be NumPy scalars of C's type."""
         function = self._kernels.get(kernel)
         if function is None:
-            function = self._kernels[kernel] = _module().get_function(kernel)
+            function = self._kernels[kernel] = _module(self._source).get_function(kernel)
         if threads > 0:
             function((-(-threads // BLOCK), rows, 1), (BLOCK, 1, 1), arguments)
