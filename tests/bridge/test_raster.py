@@ -167,6 +167,30 @@ def test_gradient_equals_finite_differences(level, kind, tolerance):
         assert analytic == pytest.approx(numeric, rel=tolerance), name
 
 
+def test_ripples_smaller_than_a_pixel_do_not_move_the_outline():
+    """The mask loss of a rough ball, moved in and out, is least within 0.02 pixels of where it belongs.
+
+    (0.13 pixels outside if the search for silhouettes stops where the surface first turns away.)
+    """
+    vertices, faces = icosphere(6)
+    ripples = sum(np.sin(60 * vertices @ axis) for axis in np.random.default_rng(0).normal(size=(6, 3)))
+    vertices = vertices * (1 + 0.002 * ripples[:, None])
+    cameras = [look_at(35 * i, 20 - 9 * i, width=96, height=96) for i in range(6)]
+    shot = make_rasteriser("cpu", [c.resize(768, 768) for c in cameras]).render(vertices, faces)
+    masks = [(t >= 0).astype(np.float32).reshape(96, 8, 96, 8).mean((1, 3)) for t in shot.triangle]
+    ones = [np.ones((96, 96), np.float32)] * 6
+    targets = ImageTargets.of([np.zeros((96, 96, 3), np.float32)] * 6, masks, [0 * one for one in ones], ones)
+    raster = make_rasteriser("cpu", cameras)
+    pixel = np.linalg.norm(cameras[0].center) / cameras[0].K[0, 0]
+    offsets = np.linspace(-0.3, 0.3, 7)
+    losses = [
+        raster.loss_and_gradient(Surface.of(vertices * (1 + pixel * d), faces), targets, LossSettings("l2", 1.0))[0]
+        for d in offsets
+    ]
+    a, b, _ = np.polyfit(offsets, losses, 2)
+    assert abs(-b / (2 * a)) < 0.02
+
+
 def test_a_wrong_normal_or_mirror_raises_the_loss():
     """The loss can tell: the same surface is better than its mirror image, its inside, and half a pixel off."""
     vertices, faces = bumpy(4)

@@ -6,26 +6,25 @@
 
 DEVICE float along(Point p, int d) { return d == 0 ? p.x : p.y; }
 
-// From the centre of a pixel inside face f, along sign * axis d: the first silhouette edge within one pixel, or -1.
+// From the centre of a pixel inside face f, along sign * axis d: the farthest silhouette edge within one pixel, or -1.
 DEVICE int walk(const View& view, const float* vertices, const int* faces, const int* twin, int f, int x, int y, int d,
                 double sign, float& distance)
 {
     const double here = (d == 0 ? x : y) + 0.5, line = (d == 0 ? y : x) + 0.5;
-    int entered = -1;
-    bool side = false;
-    double t_before = 0.0;
-    int edge_before = -1;
+    int entered = -1, edge_before = -1, found = -1;
+    bool side = false, front_before = false;
+    double t_before = 0.0, farthest = -1.0;
     for (int steps = 0; steps <= MAX_WALK; steps++) {
         const Point p[3] = {project(view, vertices, faces[3 * (i64)f]), project(view, vertices, faces[3 * (i64)f + 1]),
                             project(view, vertices, faces[3 * (i64)f + 2])};
         const bool front = doubled_area(p[0], p[1], p[2]) > 0.0f;
         if (steps == 0) {
             side = front;
-        } else if (front != side) {
-            distance = (float)(t_before > 0.0 ? t_before : 0.0);
-            return edge_before;
+        } else if (front_before == side && front != side && t_before > farthest) {
+            farthest = t_before > 0.0 ? t_before : 0.0;
+            found = edge_before;
         }
-        if (steps == MAX_WALK) return -1;
+        if (steps == MAX_WALK) break;
         int best = -1;
         double best_t = -1e30;
         for (int e = 0; e < 3; e++) {
@@ -40,18 +39,23 @@ DEVICE int walk(const View& view, const float* vertices, const int* faces, const
                 best = e;
             }
         }
-        if (best < 0 || best_t > 1.0) return -1;
+        if (best < 0 || best_t > 1.0 || best_t < farthest - 1.0) break;
         edge_before = 3 * f + best;
         t_before = best_t;
+        front_before = front;
         const int g = twin[edge_before];
         if (g < 0) {
-            distance = (float)(best_t > 0.0 ? best_t : 0.0);
-            return edge_before;
+            if (front == side && best_t > farthest) {
+                farthest = best_t > 0.0 ? best_t : 0.0;
+                found = edge_before;
+            }
+            break;
         }
         f = g / 3;
         entered = g - 3 * f;
     }
-    return -1;
+    distance = (float)farthest;
+    return found;
 }
 
 // Whether a step in depth between two pixels is what the slope before it explains (see find_silhouettes on the CPU).
