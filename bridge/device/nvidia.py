@@ -12,7 +12,7 @@ import numpy as np
 from .source import OPTIONS
 
 BLOCK = 128  # threads; a multiple of a warp
-FREE_NEEDED = 512 << 20  # bytes: 10 views of 512 pixels and 500k vertices take about 250 MiB
+FREE_NEEDED = 1 << 30  # bytes: 10 views of 512 pixels and a mesh of 500k vertices take about 600 MiB
 NO_DEVICE, DRIVER_TOO_OLD, OUT_OF_MEMORY = 100, 35, 2  # CUDA's error numbers
 OLDEST = 60  # compute capability
 

@@ -6,6 +6,7 @@ Knows no cameras, images, jobs or files.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,3 +48,15 @@ class Surface:
         outgoing_half_edges(faces.reshape(-1), outgoing)
         twin = build_twins(faces, len(vertices))
         return cls(np.ascontiguousarray(vertices, np.float32), faces, twin, outgoing)
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceSurface:
+    """Surface in a GPU's memory, flat. Arrays of a DeviceMesh change with its next surface() or remesh()."""
+
+    vertices: Any  # [3V] float32
+    faces: Any  # [3F] int32
+    twin: Any  # [3F] int32
+    outgoing: Any  # [V] int32
+    vertex_count: int
+    face_count: int

@@ -9,8 +9,9 @@ from .candidates import LENGTH
 from .normals import TINY
 
 FOLDER = Path(__file__).parent / "kernels"
+TOPOLOGY = FOLDER / "topology.cu"
 VERTEX_NORMALS = FOLDER / "normals.cu"  # needs TINY
-FILES = ("topology.cu", "collapse.cu", "split.cu", "flip.cu", "order.cu")
+FILES = ("rings.cu", "collapse.cu", "split.cu", "flip.cu", "order.cu")
 CHUNK = 128  # elements that one thread adds up or sorts
 RANK_BINS = 1 << 14  # by which the longest edges are found, 256 to each doubling of the squared length
 DIGIT_BITS = 5  # of a sort's pass
@@ -18,4 +19,4 @@ DIGIT_BITS = 5  # of a sort's pass
 
 def source() -> str:
     constants = {"TINY": TINY, "LENGTH": LENGTH, "CHUNK": CHUNK, "RANK_BINS": RANK_BINS, "DIGIT_BITS": DIGIT_BITS}
-    return join([VERTEX_NORMALS, *(FOLDER / name for name in FILES)], constants)
+    return join([TOPOLOGY, VERTEX_NORMALS, *(FOLDER / name for name in FILES)], constants)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..device import Device
+from . import DeviceSurface
 from .cuda_source import CHUNK, DIGIT_BITS, RANK_BINS, source
 from .remesh import TOLERANCE, HalfEdgeMesh
 
@@ -15,18 +15,6 @@ FLIP_ROUNDS = 6  # in each the best flip of every neighbourhood; as many leave b
 MORTON_BITS = 30
 
 i32, f64 = np.int32, np.float64
-
-
-@dataclass(frozen=True, eq=False)
-class DeviceSurface:
-    """Surface (mesh/__init__.py) as flat arrays of a device. The next remesh() or surface() overwrites them."""
-
-    vertices: Any  # [3V] float32
-    faces: Any  # [3F] int32
-    twin: Any  # [3F] int32
-    outgoing: Any  # [V] int32
-    vertex_count: int
-    face_count: int
 
 
 class DeviceMesh:

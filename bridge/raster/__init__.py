@@ -12,10 +12,19 @@ from typing import Literal, Protocol
 import numpy as np
 
 from ..cameras import Camera
-from ..mesh import Surface
+from ..mesh import DeviceSurface, Surface
 from .images import ImageTargets, LossSettings, Render
 
-__all__ = ["ImageTargets", "LossSettings", "Rasteriser", "Render", "available", "choose", "make_rasteriser"]
+__all__ = [
+    "ImageTargets",
+    "LossSettings",
+    "Rasteriser",
+    "Render",
+    "available",
+    "choose",
+    "make_rasteriser",
+    "on_device",
+]
 
 Backend = Literal["auto", "cpu", "cuda", "nvdiffrast"]
 
@@ -32,9 +41,12 @@ class Rasteriser(Protocol):
         ...
 
     def loss_and_gradient(
-        self, surface: Surface, targets: ImageTargets, loss: LossSettings
+        self, surface: Surface | DeviceSurface, targets: ImageTargets, loss: LossSettings
     ) -> tuple[float, np.ndarray]:
-        """The image loss of a closed mesh and its gradient [V, 3] float32 with respect to the vertices."""
+        """The image loss of a closed mesh and its gradient [V, 3] float32 with respect to the vertices.
+
+        Only a backend that is on_device() takes a DeviceSurface; loss and gradient stay there too (cuda.py).
+        """
         ...
 
 
@@ -55,6 +67,11 @@ def choose(name: Backend) -> Backend:
     from . import cuda
 
     return "cpu" if cuda.unavailable() else "cuda"
+
+
+def on_device(name: Backend) -> bool:
+    """Whether the mesh had better lie in the memory of this backend's GPU."""
+    return choose(name) == "cuda"
 
 
 def make_rasteriser(name: Backend, cameras: Sequence[Camera]) -> Rasteriser:

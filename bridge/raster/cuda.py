@@ -1,6 +1,7 @@
 """The GPU backend: our own kernels (kernels/*.cu), the CPU backend's method with the same conventions and results.
 
-One step is eight launches and one copy back; nothing in between waits for the device. All sums over pixels are
+One step is eight launches; what lies in host memory is copied there and back, what lies on the device (DeviceSurface)
+stays there, and nothing waits for it. All sums over pixels are
 64-bit integers (fixed point) and every vertex is finished by one thread, so the same input gives the same bits on
 every run on every device, whatever the order of its threads.
 """
@@ -14,7 +15,7 @@ import numpy as np
 
 from ..cameras import Camera
 from ..device import Device
-from ..mesh import Surface
+from ..mesh import DeviceSurface, Surface
 from .images import TARGET_CHANNELS, ImageTargets, LossSettings, PackedCameras, Render
 
 LARGE = 128  # pixels of a bounding box above which a triangle is shared out among warps
@@ -85,31 +86,30 @@ class CudaRasteriser:
         return Render(packed.split(triangle), packed.split(depth), packed.split(normals), extra)
 
     def loss_and_gradient(
-        self, surface: Surface, targets: ImageTargets, loss: LossSettings
-    ) -> tuple[float, np.ndarray]:
-        device = self.device
-        arrays = (
+        self, surface: Surface | DeviceSurface, targets: ImageTargets, loss: LossSettings
+    ) -> tuple[Any, Any]:
+        """Of a DeviceSurface nothing is copied or waited for: the loss is an array of no dimensions that float() waits
+        for, the gradient is flat [3V], both on the device and overwritten by the next step."""
+        if isinstance(surface, DeviceSurface):
+            result = self._enqueue(surface, targets, loss)
+            return result[:2].view(np.float64)[0], result[2:]
+        device, V = self.device, len(surface.vertices)
+        result = device.download(self._enqueue(DeviceSurface(
             device.upload("vertices", surface.vertices), device.upload("faces", surface.faces),
-            device.upload("twin", surface.twin), device.upload("outgoing", surface.outgoing),
-        )  # fmt: skip
-        count = len(surface.vertices)
-        result = device.download(self.enqueue(*arrays, count, len(surface.faces), targets, loss))
-        return float(result[:2].view(np.float64)[0]), result[2:].reshape(count, 3)
+            device.upload("twin", surface.twin), device.upload("outgoing", surface.outgoing), V, len(surface.faces),
+        ), targets, loss))  # fmt: skip
+        return float(result[:2].view(np.float64)[0]), result[2:].reshape(V, 3)
 
-    def enqueue(self, vertices: Any, faces: Any, twin: Any, outgoing: Any, vertex_count: int, face_count: int,
-                targets: ImageTargets, loss: LossSettings) -> Any:  # fmt: skip
-        """One step on arrays that are on the device already, without waiting for it.
-
-        Surface's arrays, flat. Returns a device array [2 + 3V] float32 that the next step overwrites: the loss (one
-        float64 in two places), then the gradient.
-        """
+    def _enqueue(self, surface: DeviceSurface, targets: ImageTargets, loss: LossSettings) -> Any:
+        """One step; [2 + 3V] float32 on the device: the loss (one float64 in two places), then the gradient."""
         device, views, rows = self.device, self._views, len(self.cameras)
-        V, pixels, length = vertex_count, self._pixels, f64(self._length)
+        vertices, faces, twin, outgoing = surface.vertices, surface.faces, surface.twin, surface.outgoing
+        V, pixels, length = surface.vertex_count, self._pixels, f64(self._length)
         d_targets = self._upload_targets(targets)
         normals = device.buffer("normals", 3 * V, np.float32)
         lengths = device.buffer("lengths", V, np.float32)
         device.launch("vertex_normals", V, 1, vertices, faces, twin, outgoing, i32(V), normals, lengths)
-        keys = self._rasterise(views, vertices, faces, face_count)
+        keys = self._rasterise(views, vertices, faces, surface.face_count)
         marks = device.buffer("marks", pixels, np.uint8)
         crossing = device.buffer("crossing", 2 * pixels, np.float32)
         edges = device.buffer("edges", 2 * pixels, np.int32)

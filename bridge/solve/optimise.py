@@ -15,6 +15,7 @@ from ..mesh.remesh import HalfEdgeMesh
 # running share of steps in which any pixel saw the vertex
 SECOND, SPEED, FIRST, SEEN = LENGTH + 1, LENGTH + 2, LENGTH + 3, LENGTH + 6
 EXTRA_COLUMNS = 6
+COLUMNS = LENGTH + 1 + EXTRA_COLUMNS
 
 BETA = 0.8  # both moments
 SPEED_REFERENCE = 0.3  # below this speed edges get shorter, above it longer
@@ -22,14 +23,19 @@ GAIN = 0.2  # of the controller, per step
 GRADIENT_LIMIT = 10.0  # a new gradient counts at most as this many times the running one
 
 
-@njit(parallel=True, cache=True)
-def _step(data, gradient, means, step, rate, laplacian, shortest, longest, speed_reference, gain):
-    """One update in place. Moments are bias-corrected as they are stored."""
+@njit(cache=True)
+def moments(step):
+    """How much of a moment stays and how much of the new is taken, bias-corrected; the share of the rate to go by."""
     c_previous = 1 - BETA ** (step - 1)
     c = 1 - BETA**step
-    keep = BETA * c_previous / c
-    take = (1 - BETA) / c
-    rate *= min(1.0, step * (1 - BETA))
+    return BETA * c_previous / c, (1 - BETA) / c, min(1.0, step * (1 - BETA))
+
+
+@njit(parallel=True, cache=True)
+def _step(data, gradient, means, step, rate, laplacian, shortest, longest, speed_reference, gain):
+    """One update in place."""
+    keep, take, ease = moments(step)
+    rate *= ease
     for i in prange(data.shape[0]):
         pull = laplacian * data[i, SPEED]
         squared = 0.0

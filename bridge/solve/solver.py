@@ -12,11 +12,11 @@ from ..framing import HeadFrame, head_frame
 from ..mesh import Mesh, Surface
 from ..mesh.remesh import HalfEdgeMesh
 from ..mesh.topology import icosphere
-from ..raster import LossSettings, Rasteriser, make_rasteriser
+from ..raster import LossSettings, Rasteriser, make_rasteriser, on_device
 from . import schedule
 from .cleanup import clean_up
-from .density import shortest_edges
-from .optimise import EXTRA_COLUMNS, SEEN, optimise
+from .motion import Motion, move
+from .optimise import EXTRA_COLUMNS, SEEN
 from .settings import SolveSettings
 from .targets import Level, Target, build_level
 
@@ -69,7 +69,12 @@ class Solver:
         self._done = 0
         sphere, faces = icosphere(START_LEVEL, START_RADIUS)
         sphere = sphere @ _rotation(settings.seed).T
-        self._mesh = HalfEdgeMesh(sphere, faces, schedule.LONGEST, EXTRA_COLUMNS)
+        self._mesh, self._move = HalfEdgeMesh(sphere, faces, schedule.LONGEST, EXTRA_COLUMNS), move
+        if on_device(settings.raster):
+            from ..mesh.device_mesh import DeviceMesh
+            from .device_motion import DeviceMotion
+
+            self._mesh, self._move = DeviceMesh(self._mesh), DeviceMotion().move
 
     def __iter__(self) -> Iterator[Progress]:
         total = self.settings.steps
@@ -85,7 +90,8 @@ class Solver:
 
     def finish(self) -> Mesh:
         """The mesh after the final clean-up. May be called after any number of steps."""
-        return self._world(clean_up(self._mesh.surface(), self._mesh.data[:, SEEN], self._check))
+        data = self._mesh.data
+        return self._world(clean_up(Surface.of(data[:, :3], self._mesh.faces), data[:, SEEN], self._check))
 
     def _world(self, vertices: np.ndarray) -> Mesh:
         return Mesh(vertices.astype(np.float64) * self.frame.radius + self.frame.center, self._mesh.faces.copy())
@@ -96,14 +102,12 @@ class Solver:
         surface = self._mesh.surface()
         level, rasteriser = self._levels[self._done % len(self._levels)]
         loss, gradient = rasteriser.loss_and_gradient(surface, level.images, self._loss)
-        rate = schedule.learning_rate(self.settings, fraction)
-        optimise(self._mesh, surface.outgoing, surface.vertices, gradient, self._done + 1, rate,
-                 self.settings.laplacian, self._shortest_edges(surface, stage), schedule.LONGEST)  # fmt: skip
+        self._move(self._mesh, surface, gradient, self._motion(stage, fraction))
         if self._done + 1 < self.settings.steps:
             self._mesh.remesh(self.settings.max_vertices)
             if (self._done + 1) % SORT_EVERY == 0:
                 self._mesh.sort_memory()
-        return loss
+        return float(loss)  # last: on a GPU this waits for it
 
     def _converged(self) -> bool:
         last = self._stage == len(schedule.stages_of(self.settings)) - 1
@@ -123,15 +127,14 @@ class Solver:
             level = build_level(targets, self.frame, resolution, self.settings.alpha, self._check)
             self._levels.append((level, make_rasteriser(self.settings.raster, level.cameras)))
 
-    def _shortest_edges(self, surface: Surface, stage: int) -> np.ndarray:  # [V]
-        """The lower limits of the edge length at this stage."""
+    def _motion(self, stage: int, fraction: float) -> Motion:
+        """What the optimiser is told at this stage."""
         wanted = schedule.wanted_vertices(self.settings, schedule.stages_of(self.settings)[stage])
         # the edges settle somewhat above their lower limit: ask for more vertices until they are there
-        self._budget = min(max(self._budget * (FILL * wanted / len(surface.vertices)) ** 0.1, 0.5), MOST_BUDGET)
-        shortest = shortest_edges(surface, self._mesh.data[:, SEEN], wanted * self._budget)
-        if self.settings.min_edge is not None:
-            shortest = np.maximum(shortest, np.float32(self.settings.min_edge / self.frame.radius))
-        return np.minimum(shortest, np.float32(schedule.LONGEST))
+        self._budget = min(max(self._budget * (FILL * wanted / self._mesh.vertex_count) ** 0.1, 0.5), MOST_BUDGET)
+        shortest = min((self.settings.min_edge or 0.0) / self.frame.radius, schedule.LONGEST)
+        return Motion(self._done + 1, schedule.learning_rate(self.settings, fraction), self.settings.laplacian,
+                      wanted * self._budget, shortest, schedule.LONGEST)  # fmt: skip
 
 
 def _rotation(seed: int) -> np.ndarray:  # [3, 3]

@@ -58,6 +58,20 @@ class ndarray:  # noqa: N801
         assert self.nbytes <= memptr.mem.size
         self.host = memptr.mem.bytes[: self.nbytes].view(self.dtype)
 
+    def __getitem__(self, part: slice | int) -> ndarray:
+        return self._of(self.host[part])
+
+    def view(self, dtype) -> ndarray:
+        return self._of(self.host.view(dtype))
+
+    def _of(self, host: np.ndarray) -> ndarray:
+        other = object.__new__(ndarray)
+        other.data, other.host, other.dtype, other.nbytes = self.data, host, host.dtype, host.nbytes
+        return other
+
+    def __float__(self) -> float:
+        return float(self.get())
+
     def set(self, array: np.ndarray) -> None:
         assert array.flags.c_contiguous and array.shape == self.host.shape and array.dtype == self.dtype
         self.host[:] = array

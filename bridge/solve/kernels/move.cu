@@ -1,0 +1,45 @@
+// One update of the optimiser in place (optimise.py). Macros: the columns LENGTH, SECOND, SPEED, FIRST, SEEN; BETA,
+// SPEED_REFERENCE, GAIN, GRADIENT_LIMIT. keep, take and rate are those of this step, the same for all vertices.
+KERNEL move_vertices(float* data, int columns, IN(float) vertices, IN(int) faces, IN(int) twin, IN(int) outgoing,
+                     int vertex_count, IN(float) gradient, double keep, double take, double rate, double laplacian,
+                     int first_step, IN(float) shortest, double longest)
+{
+    const int i = THREAD;
+    if (i >= vertex_count) return;
+    Triple sum = {0.0, 0.0, 0.0};
+    int count = 0, h = outgoing[i];
+    do {
+        const Triple neighbour = load(vertices, faces[next_half_edge(h)]);
+        sum.x += neighbour.x;
+        sum.y += neighbour.y;
+        sum.z += neighbour.z;
+        count++;
+        h = around(twin, h);
+    } while (h != outgoing[i]);
+    const float mean[3] = {(float)(sum.x / count), (float)(sum.y / count), (float)(sum.z / count)};
+    const float* given = gradient + 3 * (i64)i;
+    float* row = data + columns * (i64)i;
+    const bool seen = given[0] != 0.0f || given[1] != 0.0f || given[2] != 0.0f;
+    row[SEEN] = (float)(BETA * row[SEEN] + (1.0 - BETA) * (seen ? 1.0 : 0.0));
+    const double pull = laplacian * row[SPEED];
+    double squared = 0.0, speed = 0.0;
+    for (int d = 0; d < 3; d++) {
+        double g = given[d] + pull * (row[d] - mean[d]);
+        const float m = row[FIRST + d];
+        const double limit = fabsf(m) * GRADIENT_LIMIT;
+        if (!first_step) g = fmin(fmax(g, -limit), limit);
+        row[FIRST + d] = (float)(m * keep + g * take);
+        squared += g * g;
+    }
+    row[SECOND] = (float)(row[SECOND] * keep + squared * take);
+    const double inverse = 1.0 / (sqrtf(row[SECOND]) + 1e-8);
+    for (int d = 0; d < 3; d++) {
+        const double v = row[FIRST + d] * inverse;
+        speed += v * v;
+        row[d] = (float)(row[d] - rate * row[LENGTH] * v);
+    }
+    speed = sqrt(speed);
+    row[SPEED] = (float)speed;
+    const double length = row[LENGTH] * (1.0 + (speed - SPEED_REFERENCE) * GAIN);
+    row[LENGTH] = (float)fmin(fmax(length, (double)shortest[i]), longest);
+}

@@ -1,0 +1,32 @@
+"""One step of the optimiser: where the vertices go and which edge lengths the remesher is to reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..mesh import Surface
+from ..mesh.remesh import HalfEdgeMesh
+from .density import shortest_edges
+from .optimise import SEEN, optimise
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What a step is told, wherever its mesh lies."""
+
+    step: int  # counted from 1
+    rate: float  # step length as a share of the edge length
+    laplacian: float
+    vertex_budget: float  # that the edge lengths aim at (density.py) ...
+    shortest: float  # ... within these limits
+    longest: float
+
+
+def move(mesh: HalfEdgeMesh, surface: Surface, gradient: np.ndarray, motion: Motion) -> None:
+    """Moves the mesh against the gradient [V, 3] by its surface and sets its target lengths."""
+    shortest = shortest_edges(surface, mesh.data[:, SEEN], motion.vertex_budget)
+    shortest = np.clip(shortest, np.float32(motion.shortest), np.float32(motion.longest))
+    optimise(mesh, surface.outgoing, surface.vertices, gradient, motion.step, motion.rate, motion.laplacian, shortest,
+             motion.longest)  # fmt: skip
