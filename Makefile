@@ -71,9 +71,10 @@ dist: .venv-blender/done
 bench: .venv/dev.done
 	$(BRIDGE) -m bench $(BENCH)
 
-# On a machine with an NVIDIA card: the GPU tests, then times per kernel beside the device's floor.
+# On a machine with an NVIDIA card: the GPU tests, then times per kernel beside the device's floor, and a whole solve.
+# BENCH="--reference DIR" adds the published remesher and, where it is installed, nvdiffrast.
 bench-gpu: .venv/dev.done
-	$(BRIDGE) -m pytest tests/gpu -m gpu -s && mkdir -p runs && $(BRIDGE) -m tests.gpu.time_raster --json runs/gpu.json
+	$(BRIDGE) -m pytest tests/gpu -m gpu -s && mkdir -p runs && $(BRIDGE) -m bench.gpu --json runs/gpu.json $(BENCH)
 
 clean:
 	rm -rf .venv .venv-blender runs dist demo/head.* demo/report.* demo/scene.blend

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gc
+import json
 import sys
 
 import numpy as np
 import pytest
 
+from bench import gpu as gpu_bench
 from bridge.device import nvidia
 from bridge.raster import LossSettings, available, choose, cuda, make_rasteriser
 from bridge.raster.cuda import CudaRasteriser
-from tests.bridge.scenes import ring
+from bridge.solve import Solver, SolveSettings
+from tests.bridge.scenes import bumpy, ring, targets_of
 from tests.bridge.test_raster import perturbed_problem
 from tests.support import cupy_standin, host_device
 
@@ -59,6 +62,34 @@ def test_memory_is_reused_and_given_back(card):
     del raster
     gc.collect()
     assert card.used == before
+
+
+def test_a_whole_solve_stays_on_the_card(card):
+    """Auto takes it there; each step waits for its loss and its counts; the memory goes back with the solver."""
+    before = card.used
+    targets = targets_of(*bumpy(3), ring(5))
+    solver = Solver(targets, SolveSettings(steps=24, resolution=48, max_vertices=800))
+    for progress in solver:
+        assert card.waits <= 2 * progress.done
+    assert progress.loss > 0 and progress.vertices > 200
+    assert solver.finish().vertices.shape[1] == 3
+    assert card.used > before
+    del solver
+    gc.collect()
+    assert card.used == before
+
+
+def test_the_bench_runs(card, capsys, tmp_path):
+    """All but the times: make bench-gpu must not fail on the day there is a GPU."""
+    report = tmp_path / "gpu.json"
+    small = "--vertices 600 --views 4 --size 32 --repeats 2 --steps 5 --solve-vertices 500 --json"
+    assert gpu_bench.main([*small.split(), str(report)]) == 0
+    printed = capsys.readouterr().out
+    found = json.loads(report.read_text())
+    assert found["solve"]["steps"] == 5 and len(found["steps"]) == 1
+    kernels = {row["kernel"] for row in found["steps"][0]["kernels"]}
+    assert {"rasterise", "move_vertices", "collapse_edges", "split_faces", "flip_edges", "place_digits"} <= kernels
+    assert "| **a step** |" in printed and "stand-in" in printed
 
 
 def test_a_full_card_is_said_in_a_sentence(card):

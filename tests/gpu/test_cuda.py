@@ -5,12 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bench import gpu as gpu_bench
+from bridge.mesh import cuda_source as mesh_source
+from bridge.mesh.device_mesh import DeviceMesh
+from bridge.mesh.remesh import HalfEdgeMesh
 from bridge.raster import LossSettings, choose, cuda, make_rasteriser
 from bridge.raster.cuda import CudaRasteriser
 from bridge.solve import Solver, SolveSettings
+from bridge.solve.device_motion import DeviceMotion
+from bridge.solve.motion import Motion, move
+from bridge.solve.optimise import EXTRA_COLUMNS
 from tests.bridge.scenes import bumpy, ring, targets_of
+from tests.bridge.test_mesh import check_closed
 from tests.bridge.test_raster import LOSSES, perturbed_problem
-from tests.gpu import time_raster
+from tests.support import host_device
 from tests.support.raster_problems import folded, random_cameras, random_targets, relative
 
 pytestmark = [
@@ -59,11 +67,10 @@ def test_hard_cases_too(kind):
 def test_every_run_gives_the_same_bits():
     """Also of a mesh of 642 vertices, where thousands of threads meet at each."""
     for level in (3, 7):
-        vertices, faces = bumpy(level)
-        surface, targets, cameras = time_raster.problem(vertices, faces, views=6, size=256)
-        raster = CudaRasteriser(cameras)
+        step = gpu_bench.Step(10 * 4**level, 6, 256)
+        surface, targets, raster = step.surface, step.targets, step.raster
         first = raster.loss_and_gradient(surface, targets, LossSettings())
-        for other in (raster, raster, CudaRasteriser(cameras)):
+        for other in (raster, raster, CudaRasteriser(raster.cameras)):
             loss, gradient = other.loss_and_gradient(surface, targets, LossSettings())
             assert loss == first[0]
             np.testing.assert_array_equal(gradient, first[1])
@@ -80,9 +87,41 @@ def test_same_seed_same_mesh():
     assert results["first"][0][-1] == pytest.approx(results["cpu"][0][-1], rel=0.1)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_remeshing_is_the_emulations_bit_for_bit(noise):
+    """Against the same kernels built for the CPU, after every pass; without a compiler only the invariants."""
+    vertices, faces = bumpy(5)
+    vertices = vertices + np.random.default_rng(0).normal(size=vertices.shape) * noise
+    start = HalfEdgeMesh(vertices, faces, 0.02, EXTRA_COLUMNS)
+    mesh, twin = DeviceMesh(start), None
+    if host_device.compiler():
+        twin = DeviceMesh(start, host_device.HostDevice(mesh_source.source()))
+    for step in range(6):
+        for each in filter(None, (mesh, twin)):
+            each.remesh(60_000)
+            if step % 3 == 2:
+                each.sort_memory()
+        check_closed(mesh)
+        for name in ("data", "start", "twin", "degree") if twin else ():
+            np.testing.assert_array_equal(getattr(mesh, name), getattr(twin, name), err_msg=f"{name} of pass {step}")
+
+
+def test_the_optimisers_step_is_the_cpus():
+    rng = np.random.default_rng(0)
+    cpu = HalfEdgeMesh(*bumpy(6), 0.03, EXTRA_COLUMNS)
+    gpu, motion = DeviceMesh(cpu), DeviceMotion()
+    for step in range(1, 5):
+        plan = Motion(step, 0.4, 0.05, 60_000, 1e-3, 0.09)
+        gradient = rng.normal(size=(cpu.vertex_count, 3)).astype(np.float32)
+        move(cpu, cpu.surface(), gradient, plan)
+        motion.move(gpu, gpu.surface(), motion.device.upload("gradient", gradient), plan)
+        scale = np.abs(cpu.data).max(0)
+        np.testing.assert_allclose(gpu.data / scale, cpu.data / scale, rtol=2e-4, atol=2e-5)
+
+
 def test_half_a_million_vertices_stay_within_two_gigabytes_and_the_time():
     """Ten views of 512 pixels. The times are printed: they belong into the bench's table."""
-    table = time_raster.measure(500_000, views=10, size=512, repeats=20)
-    print("\n" + time_raster.text(table))
+    table = gpu_bench.measure(500_000, views=10, size=512, repeats=20)
+    print("\n" + gpu_bench.text(table))
     assert table["device_mib"] < 2048
     assert table["step_ms"] < 100

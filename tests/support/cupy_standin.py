@@ -1,8 +1,9 @@
-"""The few names of CuPy that the GPU backend uses, over plain memory and the kernels built for the CPU."""
+"""The few names of CuPy that the GPU code and its bench use, over plain memory and the kernels built for the CPU."""
 
 from __future__ import annotations
 
 import sys
+import time
 import types
 
 import numpy as np
@@ -48,6 +49,19 @@ class MemoryPointer:
 
     def memset_async(self, value: int, size: int, stream=None) -> None:
         self.mem.bytes[:size] = value
+
+    def copy_from_device_async(self, source: MemoryPointer, size: int, stream=None) -> None:
+        self.mem.bytes[:size] = source.mem.bytes[:size]
+
+
+class Event:
+    """The device is done with everything at once, so events know the time."""
+
+    def record(self) -> None:
+        self.time = time.perf_counter()
+
+    def synchronize(self) -> None:
+        pass
 
 
 class ndarray:  # noqa: N801
@@ -99,12 +113,16 @@ def module() -> types.ModuleType:
 
     cupy = types.ModuleType("cupy")
     runtime = types.SimpleNamespace(
-        CUDARuntimeError=CUDARuntimeError, memGetInfo=lambda: (Card.total - Card.used, Card.total)
+        CUDARuntimeError=CUDARuntimeError,
+        memGetInfo=lambda: (Card.total - Card.used, Card.total),
+        getDeviceProperties=lambda number: {"name": b"stand-in"},
     )
     cuda = types.ModuleType("cupy.cuda")
     cuda.Memory, cuda.MemoryPointer, cuda.runtime = Memory, MemoryPointer, runtime
     cuda.memory = types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
     cuda.nvrtc = types.SimpleNamespace(getVersion=lambda: (12, 9))
+    cuda.Event, cuda.get_current_stream = Event, lambda: None
+    cuda.get_elapsed_time = lambda start, end: 1e3 * (end.time - start.time)
     cuda.Device = lambda: types.SimpleNamespace(compute_capability=Card.capability)
     cupy.cuda, cupy.ndarray, cupy.RawModule = cuda, ndarray, RawModule
     cupy.__spec__ = types.SimpleNamespace(name="cupy")
