@@ -22,10 +22,11 @@ DEVICE bool flip_turns_a_face(const float* data, int columns, int a, int b, int 
 // How much closer to 6 the degrees come by the flip of h (h starts at the lower vertex), 0 if it must not flip.
 DEVICE int flip_gain(const float* data, int columns, const int* start, const int* twin, const int* degree, int h)
 {
-    const int g = twin[h], h2 = previous_half_edge(h), g2 = previous_half_edge(g);
-    const int a = start[h], b = start[g], c = start[h2], d = start[g2];
+    const int g = twin[h], a = start[h], b = start[g];
+    if (a > b) return 0;
+    const int h2 = previous_half_edge(h), g2 = previous_half_edge(g), c = start[h2], d = start[g2];
     const int gain = degree[a] + degree[b] - degree[c] - degree[d] - 2;
-    if (a > b || gain <= 0 || degree[a] <= 3 || degree[b] <= 3 || c == d) return 0;
+    if (gain <= 0 || degree[a] <= 3 || degree[b] <= 3 || c == d) return 0;
     if (flip_turns_a_face(data, columns, a, b, c, d)) return 0;
     int e = h2;
     do {  // no edge twice

@@ -24,18 +24,22 @@ KERNEL copy_positions(IN(float) data, int columns, IN(int) counts, float* positi
 KERNEL sum_chunks(IN(int) values, int count, int* sums)
 {
     const int c = THREAD;
-    if ((i64)c * CHUNK >= count) return;
+    const int first = c * CHUNK, end = first + CHUNK < count ? first + CHUNK : count;
+    if (first >= count) return;
     int sum = 0;
-    for (int i = c * CHUNK; i < count && i < (c + 1) * CHUNK; i++) sum += values[i];
+#pragma unroll 8  // several loads under way
+    for (int i = first; i < end; i++) sum += values[i];
     sums[c] = sum;
 }
 
 KERNEL run_chunks(int* values, int count, IN(int) sums)
 {
     const int c = THREAD;
-    if ((i64)c * CHUNK >= count) return;
+    const int first = c * CHUNK, end = first + CHUNK < count ? first + CHUNK : count;
+    if (first >= count) return;
     int sum = sums[c];
-    for (int i = c * CHUNK; i < count && i < (c + 1) * CHUNK; i++) {
+#pragma unroll 8
+    for (int i = first; i < end; i++) {
         const int value = values[i];
         values[i] = sum;
         sum += value;
