@@ -11,8 +11,8 @@ import numpy as np
 from ..cameras import Camera
 from ..errors import Cancelled
 from ..framing import HEAD_SHARE, HeadFrame, head_frame
+from ..masks import UNSEEN, cut_out
 from ..masks import boxes as mask_boxes
-from ..masks import cut_out
 from . import NormalMap
 from .sessions import checked, run, session
 from .warp import FARTHEST, HeadView, from_head, head_view, map_camera, quaternion, to_head, turned_back
@@ -33,7 +33,7 @@ class MultiViewPredictor:
             session(folder / files[role], device) for role in ("encoder", "trunk", "decoder")
         )
         self.provider = self.trunk.get_providers()[0]
-        self.name = f"{self.record['name']} {self.record['files']['trunk']['sha256'][:12]} {self.record['input']} cut 1"
+        self.name = f"{self.record['name']} {self.record['files']['trunk']['sha256'][:12]} {self.record['input']} cut 2"
         self.name += f" coarse {self.record['coarse']}" if self.record.get("coarse") else ""
 
     def predict(
@@ -63,9 +63,9 @@ class MultiViewPredictor:
             outputs = [blended(o, b) for o, b in zip(outputs, broad, strict=True)]
         maps = [_Sampled.of(output, view, size) for output, view in zip(outputs, views, strict=True)]
         given = [mask is not None for mask in masks]
-        mattes = [resized(k, m.target) if k is not None else m.matte for m, k in zip(maps, masks, strict=True)]
+        mattes = [resized(k, m.target) if k is not None else m.doubtful() for m, k in zip(maps, masks, strict=True)]
         photos = [resized(image, m.target) for image, m in zip(images, maps, strict=True)]
-        mattes = cut_out(photos, mattes, given, steps.check)
+        mattes = cut_out(photos, mattes, [m.target for m in maps], given, steps.check)
         return [m.masked(matte) for m, matte in zip(maps, mattes, strict=True)]
 
     def _frame(self, images, cameras, masks, known, steps) -> HeadFrame:
@@ -145,10 +145,14 @@ class _Sampled:
         matte, confidence = (values[..., k].clip(0, 1).astype(np.float32) for k in (6, 7))
         return cls(target, turned_back(values[..., :3], view), values[..., 3:6], matte * known, confidence, known)
 
+    def doubtful(self) -> np.ndarray:  # [h, w]
+        """The matte, undecided where the head camera did not look: a head may be larger than the frame it was given."""
+        return np.where(self.known, self.matte, np.float32(UNSEEN))
+
     def masked(self, matte: np.ndarray) -> NormalMap:
-        """Pixels outside the matte, or that the head camera did not see, have no normal and no matte."""
-        matte = np.where((matte > 0.02) & self.known, matte, 0).astype(np.float32)
-        seen = matte > 0
+        """Pixels outside the matte, or that the head camera did not see, have no normal."""
+        matte = np.where((matte > 0.02) & (self.known | (matte > 0.5)), matte, 0).astype(np.float32)
+        seen = (matte > 0) & self.known
         return NormalMap(
             self.target,
             (self.normals * seen[..., None]).astype(np.float32),

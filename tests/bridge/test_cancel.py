@@ -53,7 +53,7 @@ def test_the_cut_out_in_rounds_is_the_one_of_a_single_call(monkeypatch):
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(tall, expected, None, *models, masks.CUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
     looks = []
-    (found,) = masks._grab_cut(tall, [labels], lambda: looks.append(1))
+    (found,) = masks._grab_cut([tall], [labels], lambda: looks.append(1))
     np.testing.assert_array_equal(found, (expected == cv2.GC_FGD) | (expected == cv2.GC_PR_FGD))
     assert len(looks) > masks.CUT_ROUNDS
 

@@ -71,6 +71,17 @@ def test_maps_belong_to_their_cameras(predictor, scene):
         assert found.canonical.shape == found.normals.shape
 
 
+def test_a_mask_reaches_beyond_what_the_network_looked_at(predictor, scene):
+    """A shoulder far out in one view: the silhouette keeps it, without a normal."""
+    images, cameras, masks = scene
+    masks = [mask.copy() for mask in masks]
+    masks[0][:6, :12] = 1
+    found = predictor.predict(images, cameras, masks, size=128)[0]
+    corner = np.s_[:3, :6]
+    assert (found.matte[corner] > 0.9).all()
+    assert (found.normals[corner] == 0).all() and (found.confidence[corner] == 0).all()
+
+
 def test_a_lit_ball_bulges_towards_every_camera(predictor, scene):
     """Not a head, but round: left of the middle the normals lean left, above it they lean up."""
     images, cameras, masks = scene

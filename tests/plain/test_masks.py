@@ -8,6 +8,7 @@ import pytest
 cv2 = pytest.importorskip("cv2")
 
 from bridge import masks  # noqa: E402
+from bridge.cameras import Camera  # noqa: E402
 
 
 def scene(seed: int, shape=(360, 300), shift=(0, 0)):
@@ -27,6 +28,13 @@ def scene(seed: int, shape=(360, 300), shift=(0, 0)):
     return truth, photo.astype(np.float32), rough
 
 
+def cut_out(photos, mattes, given):
+    """With cameras that say nothing about each other: all look in parallel."""
+    K = np.array([[500.0, 0, 100], [0, 500, 100], [0, 0, 1]])
+    cameras = [Camera(str(i), K, np.eye(3), np.zeros(3), 200, 200) for i in range(len(photos))]
+    return masks.cut_out(photos, mattes, cameras, given)
+
+
 def iou(a, b):
     a, b = a > 0.5, b > 0.5
     return (a & b).sum() / (a | b).sum()
@@ -34,7 +42,7 @@ def iou(a, b):
 
 def test_a_rough_matte_takes_the_photographs_outline():
     truth, photo, rough = scene(0)
-    (cut,) = masks.cut_out([photo], [rough], [False])
+    (cut,) = cut_out([photo], [rough], [False])
     assert iou(rough, truth) < 0.93 and iou(cut, truth) > 0.98
 
 
@@ -44,8 +52,8 @@ def test_what_one_view_missed_is_learnt_from_the_others():
     blind = rough.copy()
     blind[215:] *= 0.5  # this view's matte doubts the shirt
     mattes = [blind] + [view[2] for view in views[1:]]
-    alone = masks.cut_out([photo], [blind], [False])[0]
-    together = masks.cut_out([view[1] for view in views], mattes, [False] * 4)[0]
+    alone = cut_out([photo], [blind], [False])[0]
+    together = cut_out([view[1] for view in views], mattes, [False] * 4)[0]
     assert iou(together, truth) > 0.97 > iou(alone, truth)
 
 
@@ -53,18 +61,18 @@ def test_given_masks_are_returned_untouched_and_sizes_may_differ():
     (truth_a, photo_a, _), (truth_b, photo_b, rough_b) = scene(1), scene(2, shape=(480, 640))
     mine = truth_a.astype(np.float32)
     mine[:3, :3] = 1  # odd, but the user's
-    first, second = masks.cut_out([photo_a, photo_b], [mine, rough_b], [True, False])
+    first, second = cut_out([photo_a, photo_b], [mine, rough_b], [True, False])
     assert first is mine and second.shape == (480, 640) and iou(second, truth_b) > 0.95
-    assert masks.cut_out([photo_a], [mine], [True])[0] is mine
+    assert cut_out([photo_a], [mine], [True])[0] is mine
 
 
 def test_hopeless_mattes_stay_as_they_are():
     _, photo, rough = scene(3)
     for matte in (np.zeros_like(rough), np.full_like(rough, 0.5), np.ones_like(rough)):
-        np.testing.assert_array_equal(masks.cut_out([photo], [matte], [False])[0], matte)
+        np.testing.assert_array_equal(cut_out([photo], [matte], [False])[0], matte)
 
 
 def test_the_same_photographs_give_the_same_cut():
     _, photo, rough = scene(4)
-    first, second = (masks.cut_out([photo], [rough], [False])[0] for _ in range(2))
+    first, second = (cut_out([photo], [rough], [False])[0] for _ in range(2))
     np.testing.assert_array_equal(first, second)
