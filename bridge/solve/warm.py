@@ -9,7 +9,7 @@ import numpy as np
 from ..cameras import Camera
 from ..mesh import Mesh
 from ..mesh.topology import icosphere
-from ..raster import make_rasteriser
+from ..raster import choose, make_rasteriser
 from .coverage import coverage
 from .settings import SolveSettings
 from .solver import Solver
@@ -36,12 +36,13 @@ def sphere_targets(size: int = SIZE) -> list[Target]:
 
 
 def warm_up() -> float:
-    """Compile or load from the cache all that the CPU path needs; returns the seconds it took."""
+    """Compile or load from the cache all that a solve needs, here and on a GPU; returns the seconds it took."""
     began = time.perf_counter()
     targets = sphere_targets()
-    solver = Solver(targets, SolveSettings(steps=SIZE, resolution=SIZE, max_vertices=1000, raster="cpu"))
-    for _ in solver:
-        pass
-    mesh: Mesh = solver.finish()
-    coverage(mesh, targets)
+    for raster in dict.fromkeys(("cpu", choose("auto"))):
+        solver = Solver(targets, SolveSettings(steps=SIZE, resolution=SIZE, max_vertices=1000, raster=raster))
+        for _ in solver:
+            pass
+        mesh: Mesh = solver.finish()
+        coverage(mesh, targets)
     return time.perf_counter() - began
