@@ -48,17 +48,19 @@ class NormalPredictor(Protocol):
 
 
 def make_predictor(name: str, device: str = "auto", weights: Path | None = None) -> NormalPredictor:
-    """ "network" (weights ship with the product) or "david" (weights: a folder with DAViD's ONNX files).
+    """ "network" (weights ship with the product; where DAViD's foreground model was fetched, it gives the mattes) or
+    "david" (weights: a folder with DAViD's ONNX files).
 
     device: "auto" for the best that ONNX Runtime has here, or one by name.
     """
+    from .david import DavidPredictor, Foreground
+    from .sessions import weights_folder
+
     if name == "network":
         from .multiview import MultiViewPredictor
 
-        return MultiViewPredictor(weights or WEIGHTS, device)
+        foreground = Foreground.found(weights_folder("david"), device)
+        return MultiViewPredictor(weights or WEIGHTS, device, foreground=foreground)
     if name == "david":
-        from .david import DavidPredictor
-        from .sessions import weights_folder
-
         return DavidPredictor(weights or weights_folder("david"), device)
     raise ValueError(f"There is no normal predictor '{name}'; choose network or david.")

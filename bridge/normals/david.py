@@ -15,13 +15,41 @@ import numpy as np
 from ..cameras import Camera
 from ..errors import Cancelled
 from . import NormalMap
-from .multiview import resized
 from .sessions import checked, run, session, sha256
-from .warp import map_camera
+from .warp import map_camera, resized
 
 NORMAL_FILE, FOREGROUND_FILE = "normal-model-vitl16_384.onnx", "foreground-segmentation-model-vitl16_384.onnx"
 INPUT = 512  # pixels
 RECORD = "david.json"  # written by the fetch; with it the checksums are checked
+
+
+class Foreground:
+    """The foreground model alone: the matte of one view, whoever predicts its normals."""
+
+    def __init__(self, file: Path, device: str = "auto") -> None:
+        self.file, self.device, self._model = file, device, None
+        self.name = f"foreground {sha256(file)[:12]}"
+
+    @classmethod
+    def found(cls, folder: Path, device: str = "auto") -> Foreground | None:
+        """The model where it was fetched to; None where it is not. Raises ValueError if it is damaged."""
+        file = folder / FOREGROUND_FILE
+        if not file.is_file():
+            return None
+        if (folder / RECORD).is_file():
+            checked(folder, RECORD, "foreground")
+        return cls(file, device)
+
+    def matte(self, image: np.ndarray, target: Camera, cancelled: Callable[[], bool]) -> np.ndarray:
+        """[h, w] float32 0..1 of an image [H, W, 3] sRGB 0..1, at the size of a map's camera. Raises Cancelled."""
+        square, box = padded(image, INPUT)
+        matte = unpadded(_run(self._session(), _feed(square), cancelled)[0], box, target)
+        return matte.clip(0, 1)
+
+    def _session(self):
+        if self._model is None:  # over a gigabyte: only when a mask is missing
+            self._model = session(self.file, self.device)
+        return self._model
 
 
 class DavidPredictor:
@@ -35,10 +63,9 @@ class DavidPredictor:
                 "or choose the network."
             )
         if (folder / RECORD).is_file():
-            checked(folder, RECORD)
+            checked(folder, RECORD, "normals")
         self.normal = session(file, device)
-        foreground = folder / FOREGROUND_FILE
-        self.foreground = session(foreground, device) if foreground.is_file() else None
+        self.foreground = Foreground.found(folder, device)
         self.provider = self.normal.get_providers()[0]
         self.name = f"david {sha256(file)[:12]}"
 
@@ -68,10 +95,9 @@ class DavidPredictor:
 
     def _one(self, image: np.ndarray, target: Camera, mask: np.ndarray | None, cancelled) -> NormalMap:
         square, box = padded(image, INPUT)
-        feed = np.ascontiguousarray(square[None, :, :, ::-1].transpose(0, 3, 1, 2))
-        normals = _run(self.normal, feed, cancelled).transpose(1, 2, 0)
-        matte = mask if mask is not None else unpadded(_run(self.foreground, feed, cancelled)[0], box, target)
-        matte = resized(matte, target).clip(0, 1)
+        normals = _run(self.normal, _feed(square), cancelled).transpose(1, 2, 0)
+        matte = resized(mask, target) if mask is not None else self.foreground.matte(image, target, cancelled)
+        matte = matte.clip(0, 1)
         normals = unpadded(normals, box, target)
         length = np.linalg.norm(normals, axis=-1, keepdims=True)
         matte = np.where((matte > 0.02) & (length[..., 0] > 1e-3), matte, 0).astype(np.float32)
@@ -97,6 +123,10 @@ def axis_signs(maps: Sequence[NormalMap]) -> np.ndarray:
         facing += float(m.normals[..., 2].sum())
     wrong = np.array([lean[0] < -0.3 * strength, lean[1] < -0.3 * strength, facing < 0])
     return np.where(wrong, -1, 1).astype(np.float32)
+
+
+def _feed(square: np.ndarray) -> np.ndarray:  # [1, 3, s, s] BGR
+    return np.ascontiguousarray(square[None, :, :, ::-1].transpose(0, 3, 1, 2))
 
 
 def _run(model, feed: np.ndarray, cancelled: Callable[[], bool]) -> np.ndarray:  # [c, h, w]

@@ -14,8 +14,9 @@ from ..framing import HEAD_SHARE, HeadFrame, head_frame
 from ..masks import UNSEEN, cut_out
 from ..masks import boxes as mask_boxes
 from . import NormalMap
+from .david import Foreground
 from .sessions import checked, run, session
-from .warp import FARTHEST, HeadView, from_head, head_view, map_camera, quaternion, to_head, turned_back
+from .warp import FARTHEST, HeadView, from_head, head_view, map_camera, quaternion, resized, to_head, turned_back
 
 RECORD = "skullptor_small.json"
 LOW_PASS = 0.023  # of the frame: broader shapes than this are taken from the coarse run
@@ -24,9 +25,14 @@ CHUNK = 4  # views whose convolutions run at once: bounds memory with many views
 
 
 class MultiViewPredictor:
-    """Normals, matte, confidence and canonical coordinates of all views together (paper section 3.1)."""
+    """Normals, matte, confidence and canonical coordinates of all views together (paper section 3.1).
 
-    def __init__(self, folder: Path, device: str = "auto", record: str = RECORD) -> None:
+    foreground: a model whose mattes are better than the network's own, where there is one.
+    """
+
+    def __init__(
+        self, folder: Path, device: str = "auto", record: str = RECORD, foreground: Foreground | None = None
+    ) -> None:
         self.record = checked(folder, record)
         files = {role: entry["file"] for role, entry in self.record["files"].items()}
         self.encoder, self.trunk, self.decoder = (
@@ -35,6 +41,8 @@ class MultiViewPredictor:
         self.provider = self.trunk.get_providers()[0]
         self.name = f"{self.record['name']} {self.record['files']['trunk']['sha256'][:12]} {self.record['input']} cut 2"
         self.name += f" coarse {self.record['coarse']}" if self.record.get("coarse") else ""
+        self.foreground = foreground
+        self.name += f" {foreground.name}" if foreground else ""
 
     def predict(
         self,
@@ -55,6 +63,7 @@ class MultiViewPredictor:
         known = [m is not None and bool((m > 0.5).any()) for m in masks]
         coarse = self.record.get("coarse", 0)
         steps.total = len(images) * ((2 if sum(known) >= 2 else 4) + (2 if coarse else 0))
+        steps.total += sum(mask is None for mask in masks) if self.foreground else 0
         frame = self._frame(images, cameras, masks, known, steps)
         views = [head_view(camera, frame) for camera in cameras]
         outputs = self.run(images, views, self.record["input"], steps)
@@ -63,10 +72,21 @@ class MultiViewPredictor:
             outputs = [blended(o, b) for o, b in zip(outputs, broad, strict=True)]
         maps = [_Sampled.of(output, view, size) for output, view in zip(outputs, views, strict=True)]
         given = [mask is not None for mask in masks]
-        mattes = [resized(k, m.target) if k is not None else m.doubtful() for m, k in zip(maps, masks, strict=True)]
+        mattes = [
+            resized(mask, m.target) if mask is not None else self._matte(image, m, steps)
+            for image, mask, m in zip(images, masks, maps, strict=True)
+        ]
         photos = [resized(image, m.target) for image, m in zip(images, maps, strict=True)]
         mattes = cut_out(photos, mattes, [m.target for m in maps], given, steps.check)
         return [m.masked(matte) for m, matte in zip(maps, mattes, strict=True)]
+
+    def _matte(self, image: np.ndarray, found: _Sampled, steps: _Steps) -> np.ndarray:  # [h, w]
+        """Undecided where the head camera did not look: a head may be larger than the frame it was given."""
+        matte = found.matte
+        if self.foreground is not None:
+            matte = self.foreground.matte(image, found.target, steps.cancelled)
+            steps.did(1)
+        return np.where(found.known, matte, np.float32(UNSEEN))
 
     def _frame(self, images, cameras, masks, known, steps) -> HeadFrame:
         """The head's sphere: from the given masks, else from the mattes of a first pass over the whole images."""
@@ -145,10 +165,6 @@ class _Sampled:
         matte, confidence = (values[..., k].clip(0, 1).astype(np.float32) for k in (6, 7))
         return cls(target, turned_back(values[..., :3], view), values[..., 3:6], matte * known, confidence, known)
 
-    def doubtful(self) -> np.ndarray:  # [h, w]
-        """The matte, undecided where the head camera did not look: a head may be larger than the frame it was given."""
-        return np.where(self.known, self.matte, np.float32(UNSEEN))
-
     def masked(self, matte: np.ndarray) -> NormalMap:
         """Pixels outside the matte, or that the head camera did not see, have no normal."""
         matte = np.where((matte > 0.02) & (self.known | (matte > 0.5)), matte, 0).astype(np.float32)
@@ -189,13 +205,6 @@ class _Steps:
         self.check()
         self.done += count
         self.progress(self.done, max(self.total, self.done))
-
-
-def resized(values: np.ndarray, camera: Camera) -> np.ndarray:
-    """A photograph or mask at the size of a map's camera, float32."""
-    import cv2
-
-    return cv2.resize(np.asarray(values, np.float32), (camera.width, camera.height), interpolation=cv2.INTER_AREA)
 
 
 def _masks_to_boxes(cameras: Sequence[Camera], masks: Sequence[np.ndarray | None]) -> np.ndarray:  # [m, 4]

@@ -86,8 +86,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def checked(folder: Path, record_name: str) -> dict:
-    """The record of a set of weights, after its files were found and their checksums agree.
+def checked(folder: Path, record_name: str, role: str | None = None) -> dict:
+    """The record of a set of weights, after its files (or that of one role) were found and their checksums agree.
 
     The record: {"name", "input", "files": {role: {"file", "sha256"}}}.
     """
@@ -95,7 +95,7 @@ def checked(folder: Path, record_name: str) -> dict:
     if not path.is_file():
         raise ValueError(f"The weights' record {record_name} is missing in {folder}; restore it from the release.")
     record = json.loads(path.read_text(encoding="utf-8"))
-    for entry in record["files"].values():
+    for entry in [record["files"][role]] if role else record["files"].values():
         file = folder / entry["file"]
         if not file.is_file():
             raise ValueError(f"The weights file {entry['file']} is missing in {folder}; restore it from the release.")

@@ -116,6 +116,11 @@ def map_camera(camera: Camera, size: int) -> Camera:
     )
 
 
+def resized(values: np.ndarray, camera: Camera) -> np.ndarray:
+    """A photograph or mask at the size of a map's camera, float32."""
+    return cv2.resize(np.asarray(values, np.float32), (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+
+
 def quaternion(R: np.ndarray) -> np.ndarray:
     """Rotation [3, 3] -> unit quaternion [4] (w, x, y, z), w >= 0."""
     xx, yy, zz = R[0, 0], R[1, 1], R[2, 2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ onnx = pytest.importorskip("onnx")
 
 from bridge.cameras import Camera  # noqa: E402
 from bridge.normals import make_predictor  # noqa: E402
-from bridge.normals.david import FOREGROUND_FILE, NORMAL_FILE  # noqa: E402
+from bridge.normals.david import FOREGROUND_FILE, NORMAL_FILE, RECORD  # noqa: E402
 
 
 def stand_in(path, channels: int) -> None:
@@ -37,9 +39,11 @@ def stand_in(path, channels: int) -> None:
     onnx.save(model, str(path))
 
 
-def camera(width: int, height: int) -> Camera:
+def camera(width: int, height: int, yaw: float = 0.0) -> Camera:
+    """Looks at the origin, from 3 units away."""
     K = np.array([[900.0, 0, width / 2], [0, 900, height / 2], [0, 0, 1]])
-    return Camera("a", K, np.eye(3), np.array([0, 0, 3.0]), width, height)
+    R = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
+    return Camera("a", K, R, np.array([0, 0, 3.0]), width, height)
 
 
 def picture(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,6 +78,37 @@ def test_channel_order_padding_and_size(tmp_path):
         assert np.median(angle[found.matte > 0]) < 0.5
         assert found.confidence is None
     assert (maps[1].matte > 0.9999).all()
+
+
+def test_the_network_takes_the_mattes_of_the_foreground_model(tmp_path, monkeypatch):
+    """The user's mask first, then the foreground model where it was fetched (it answers the red channel), then its
+    own."""
+    monkeypatch.setenv("SKULLPTOR_WEIGHTS", str(tmp_path))
+    alone = make_predictor("network", "cpu")
+    (tmp_path / "david").mkdir()
+    stand_in(tmp_path / "david" / FOREGROUND_FILE, 1)
+    both = make_predictor("network", "cpu")
+    assert both.name != alone.name  # cached maps of the one are not the other's
+    cameras = [camera(200, 150), camera(150, 200, 0.5), camera(200, 150, 1.0)]
+    images, discs = [], []
+    for c in cameras:
+        y, x = np.mgrid[: c.height, : c.width] + 0.5
+        disc = np.hypot(x - c.width / 2, y - c.height / 2) < 40
+        image = np.full((c.height, c.width, 3), 0.2, np.float32)
+        image[..., 0] = np.where(disc, 1.0, 0.0)  # RGB: a model that were fed BGR the wrong way round would miss it
+        images.append(image)
+        discs.append(disc)
+    mine = [discs[0].astype(np.float32), np.roll(discs[1], 9, 1).astype(np.float32), None]
+    done = []
+    maps = both.predict(images, cameras, mine, size=200, progress=lambda a, b: done.append((a, b)))
+    np.testing.assert_array_equal(maps[1].matte > 0.5, mine[1] > 0.5)
+    found = maps[2].matte > 0.5
+    assert (found & discs[2]).sum() > 0.97 * (found | discs[2]).sum()
+    assert done[-1][0] == done[-1][1]
+    record = {"files": {"foreground": {"file": FOREGROUND_FILE, "sha256": "0" * 64}}}
+    (tmp_path / "david" / RECORD).write_text(json.dumps(record))
+    with pytest.raises(ValueError, match="checksum"):
+        make_predictor("network", "cpu")
 
 
 def test_missing_files_are_named(tmp_path):
