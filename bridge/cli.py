@@ -83,6 +83,7 @@ def job_settings(options: argparse.Namespace) -> protocol.JobSettings:
         min_edge_mm=options.min_edge_mm,
         seed=options.seed,
         match=options.match,
+        refine_cameras=options.refine_cameras,
     )
 
 
@@ -107,12 +108,18 @@ def reconstruct(argv: list[str]) -> int:
         default=defaults.match,
         help="move the mesh to where the photographs agree (default: if the normals are predicted)",
     )
+    parser.add_argument(
+        "--refine-cameras", action="store_true", help="correct small errors of the cameras first (docs/refine.md)"
+    )
+    parser.add_argument("--refined", type=Path, metavar="CAPTURE", help="also write the refined capture to this folder")
     parser.add_argument("--report", type=Path, help="also write the report as JSON here")
     parser.add_argument("--picture", type=Path, help="also write the report picture as PNG here")
     parser.add_argument("--no-cache", action="store_true", help="predict the normals again even if they are known")
     options = parser.parse_args(argv)
     if options.output.suffix.lower() not in (".ply", ".npz"):
         parser.error("the output must end in .ply or .npz")
+    if options.refined and not options.refine_cameras:
+        parser.error("--refined needs --refine-cameras")
     with clear_errors() as failed, tempfile.TemporaryDirectory(prefix="skullptor-") as folder:
         settings = job_settings(options)
         from .cache import Cache
@@ -131,6 +138,11 @@ def reconstruct(argv: list[str]) -> int:
             if target:
                 _deliver(made / source, target)
         print(f"Wrote {options.output}")
+        if options.refined and (made / "refined").is_dir():
+            from .capture import load
+            from .refine import write_capture
+
+            print(f"Wrote {write_capture(load(made / 'refined'), options.refined)}")
     return failed.code
 
 

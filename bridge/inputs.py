@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +35,23 @@ class Inputs:
     given_masks: list[np.ndarray | None]
     maps: list[NormalMap] = field(default_factory=list)
     provider: str = "files"
+
+    @property
+    def cameras(self) -> list[Camera]:
+        return [photo.camera for photo in self.photos]
+
+    def place(self, cameras: Sequence[Camera]) -> None:
+        """Give every view the pose of its camera, before there are maps."""
+        self.photos = [
+            replace(photo, camera=replace(photo.camera, R=camera.R, t=camera.t))
+            for photo, camera in zip(self.photos, cameras, strict=True)
+        ]
+        views = [
+            replace(view, camera=replace(view.camera, R=camera.R, t=camera.t))
+            for view, camera in zip(self.capture.views, cameras, strict=True)
+        ]
+        self.capture = replace(self.capture, views=tuple(views))
+        self.maps = []
 
 
 def read_inputs(path: Path, report: Reporter) -> Inputs:

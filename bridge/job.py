@@ -1,4 +1,4 @@
-"""The stages of one reconstruction: read, predict, carve, measure. The only place that reports progress."""
+"""The stages of one reconstruction: read, refine, predict, carve, measure. The only place that reports progress."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from .inputs import Inputs, make_targets, measured_map, read_inputs
 from .normals import NormalMap, NormalPredictor, make_predictor
 from .protocol import VERSION, Error, JobSettings, Preview, Result, Run, Status
 from .raster import choose
-from .reporter import MATCHING, STAGES, Reporter
+from .refine import Refined, refine, write_capture
+from .reporter import MATCHING, STAGES, Reporter, refining
 from .solve import Mesh, Solver, SolveSettings, Target, coverage, untangled
 from .stereo import Matched, match_photographs
 from .wire import Control, Send
@@ -73,7 +74,7 @@ class Workshop:
             self._predictors[key] = make_predictor(settings.normals, device)
         predictor = self._predictors[key]
         inputs.provider = predictor.provider
-        cameras = [photo.camera for photo in inputs.photos]
+        cameras = inputs.cameras
         seen = [part for view in inputs.capture.views for part in _content(view)]
         name = key_of([predictor.name, str(size), *seen, *(camera.K for camera in cameras)])
         stored = self.cache.get(name)
@@ -110,9 +111,11 @@ class Workshop:
         output = Path(run.output)
         claim_folder(output)
         wanted = settings.normals != "measured" if settings.match is None else settings.match
-        report = Reporter(run.id, send, control, MATCHING if wanted else STAGES)
+        shares = MATCHING if wanted else STAGES
+        report = Reporter(run.id, send, control, refining(shares) if settings.refine_cameras else shares)
         report.begin("Reading photos")
         inputs = read_inputs(Path(run.capture), report)
+        refined = self._refine(inputs, settings, output, report) if settings.refine_cameras else None
         solve_settings = _solve_settings(settings, inputs, report)
         report.begin("Predicting normals")
         self.predict(inputs, settings, report)
@@ -128,7 +131,27 @@ class Workshop:
             matched = _match(mesh, inputs, frame, report)
             mesh = matched.mesh
         report.begin("Measuring")
-        send(_write(run, inputs, targets, frame, mesh, matched, steps, report, solve_settings))
+        send(_write(run, inputs, targets, frame, mesh, refined, matched, steps, report, solve_settings))
+
+    def _refine(self, inputs: Inputs, settings: JobSettings, output: Path, report: Reporter) -> Refined:
+        """Better poses for all that follows. The network sees the head in the cameras' frame, so it is asked again."""
+        mattes = inputs.given_masks
+        if any(mask is None for mask in mattes):
+            report.begin("Finding the head")
+            self.predict(inputs, settings, report)
+            found = zip(mattes, inputs.maps, strict=True)
+            mattes = [known.matte if mask is None else mask for mask, known in found]
+        report.begin("Refining the cameras")
+        photos = [photo.pixels for photo in inputs.photos]
+        refined = refine(inputs.cameras, photos, mattes, report.check, report.step)
+        if refined.cure:
+            report.warn("cameras-not-refined", refined.sentence, refined.cure)
+        else:
+            report.send(Status(report.id, refined.sentence))
+        if not refined.refused:
+            inputs.place(refined.cameras)
+            write_capture(inputs.capture, output / "refined")
+        return refined
 
 
 def as_error(run_id: str, error: Exception) -> Error:
@@ -230,7 +253,7 @@ def _carve(
 
 def _match(mesh: Mesh, inputs: Inputs, frame: HeadFrame, report: Reporter) -> Matched:
     """Stage 3: the surface where the photographs agree, without crossing faces."""
-    photos, cameras = [photo.pixels for photo in inputs.photos], [photo.camera for photo in inputs.photos]
+    photos, cameras = [photo.pixels for photo in inputs.photos], inputs.cameras
     matched = match_photographs(
         mesh, photos, cameras, frame, report.check, lambda done, total: report.step(done, total + 1)
     )
@@ -251,6 +274,7 @@ def _write(
     targets: list[Target],
     frame: HeadFrame,
     mesh: Mesh,
+    refined: Refined | None,
     matched: Matched | None,
     steps: int,
     report: Reporter,
@@ -266,8 +290,7 @@ def _write(
     report.step(2, 3)
     attributes = {"view_count": seen.view_count, "confidence": seen.confidence, "normal_error": errors}
     photos = [photo.pixels for photo in inputs.photos]
-    cameras = [photo.camera for photo in inputs.photos]
-    color = texture.blend(mesh, photos, cameras, [target.mask for target in targets], frame, report.check)
+    color = texture.blend(mesh, photos, inputs.cameras, [target.mask for target in targets], frame, report.check)
     results.write_npz(output / "head.npz", vertices=mesh.vertices, faces=mesh.faces, color=color, **attributes)
     channels = {name: color[:, i] for i, name in enumerate(("red", "green", "blue"))}  # the names PLY viewers know
     report.check()
@@ -298,6 +321,7 @@ def _write(
         "faces": len(mesh.faces),
         "unit_mm": inputs.capture.unit_mm,
         "size_mm": size_mm,
+        "refined": None if refined is None else refined.as_json(),
         "matched": None if matched is None else _account(matched, inputs.capture),
         "seen_pct": round(float((seen.view_count > 0).mean() * 100), 2),
         "normal_error_deg": round(mean, 3),

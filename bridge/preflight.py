@@ -34,11 +34,10 @@ def warn(inputs: Inputs, content: str, cache: Cache, report: Reporter) -> None:
 
 
 def _findings(inputs: Inputs, report: Reporter) -> list[list[str]]:
-    cameras = [photo.camera for photo in inputs.photos]
     photos = [photo.pixels for photo in inputs.photos]
     given = [mask is not None for mask in inputs.given_masks]
     mattes = [m.matte if mask is None else mask for m, mask in zip(inputs.maps, inputs.given_masks, strict=True)]
     told = inspect(
-        cameras, photos, mattes, given, inputs.capture.unit_mm, maps=inputs.maps, check=report.check
+        inputs.cameras, photos, mattes, given, inputs.capture.unit_mm, maps=inputs.maps, check=report.check
     ).findings
     return [[f.code, f.sentence, f.cure] for f in told if f.severity != INFO and f.code not in TOLD_LATER]

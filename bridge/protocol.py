@@ -58,6 +58,7 @@ class JobSettings:
     min_edge_mm: float | None = None  # shortest edge the remesher may aim for, in millimetres
     seed: int = 0
     match: bool | None = None  # move the mesh to where the photographs agree; None: if the normals are predicted
+    refine_cameras: bool = False  # correct small errors of the cameras first
     stage: str = "mesh"  # how far to go; "normals" ends after the prediction, with maps and masks for a look
 
     def __post_init__(self) -> None:

@@ -12,6 +12,15 @@ from .wire import Control, Send
 STAGES = {"Reading photos": 0.04, "Predicting normals": 0.30, "Carving the head": 0.58, "Measuring": 0.08}
 MATCHING = STAGES | {"Carving the head": 0.40, "Matching the photographs": 0.18}
 
+# before all others, in units of the others' sum
+REFINING = {"Finding the head": 0.3, "Refining the cameras": 0.25}
+
+
+def refining(shares: dict[str, float]) -> dict[str, float]:
+    """The stages of a job that refines its cameras first."""
+    total = 1 + sum(REFINING.values())
+    return {stage: share / total for stage, share in (shares | REFINING).items()}
+
 
 class Reporter:
     """Turns stage steps into Progress messages with a fraction that never falls and an honest remaining time."""

@@ -38,9 +38,9 @@ class Silhouette:
     outline: np.ndarray  # [n, 2] float64 pixel positions, along the outline, without those cut by the image's border
 
     @classmethod
-    def of(cls, camera: Camera, matte: np.ndarray) -> Silhouette:
-        """matte: [H, W] 0..1 at any size of the camera's field of view."""
-        scale = SIZE / max(camera.width, camera.height)
+    def of(cls, camera: Camera, matte: np.ndarray, size: int = SIZE) -> Silhouette:
+        """matte: [H, W] 0..1 at any size of the camera's field of view; size: pixels of the longer side."""
+        scale = size / max(camera.width, camera.height)
         width, height = max(8, round(camera.width * scale)), max(8, round(camera.height * scale))
         small = cv2.resize(np.asarray(matte, np.float32), (width, height), interpolation=cv2.INTER_AREA)
         mask = small > 0.5
@@ -106,6 +106,42 @@ def _median_point(origins: np.ndarray, rays: np.ndarray) -> np.ndarray:  # [3]
     return point
 
 
+def places(camera: Camera, pixels: np.ndarray, ball: Ball, steps: int = STEPS) -> np.ndarray:  # [3, n, steps] float32
+    """Places along the rays of pixels [n, 2], in head radii from the head's centre."""
+    rays = camera.rays(pixels)
+    eye = (camera.center - ball.center) / ball.radius
+    middle = -(rays @ eye)  # where the ray is nearest to the centre
+    along = np.maximum(middle[:, None] + np.linspace(-RANGE, RANGE, steps), 0)
+    return np.ascontiguousarray((eye[:, None, None] + rays.T[:, :, None] * along), np.float32)
+
+
+def depth_in(silhouette: Silhouette, places: np.ndarray, ball: Ball) -> np.ndarray:  # [n, steps] float32
+    """How deep places lie inside a silhouette, in head radii; where its image does not reach, it says nothing."""
+    sx, sy, sz = places
+    if not sx.size:
+        return np.zeros(sx.shape, np.float32)  # OpenCV refuses empty maps
+    camera = silhouette.camera
+    P = np.empty((3, 4), np.float32)  # of the head's frame, with cv2's first pixel centre at 0
+    K = camera.K - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
+    P[:, :3] = K @ camera.R
+    P[:, 3] = K @ (camera.t + camera.R @ ball.center) / ball.radius
+    # sums by hand: a matrix product of three columns is slower and wakes every core
+    x, y, z = (row[0] * sx + row[1] * sy + row[2] * sz + row[3] for row in P)
+    before = z > 1e-6
+    inverse = 1 / np.maximum(z, np.float32(1e-6))
+    x *= inverse
+    y *= inverse
+    found = cv2.remap(silhouette.depth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    found *= z * np.float32(1 / np.sqrt(camera.K[0, 0] * camera.K[1, 1]))
+    np.clip(found, -DEEP, DEEP, out=found)
+    away = sx * sx + sy * sy + sz * sz  # from the head's centre, squared
+    beyond = (x < 0) | (y < 0) | (x > camera.width - 1) | (y > camera.height - 1)
+    # an image may cut off shoulders, not the middle of the head; and no ray may look for it somewhere else
+    found[beyond] = DEEP
+    found[~before | (beyond & (away < CORE**2)) | (away > REACH**2)] = -DEEP
+    return found
+
+
 class Agreement:
     """Depths of all outline rays in all silhouettes, from which any subset of views can be judged at once."""
 
@@ -121,37 +157,11 @@ class Agreement:
                 self.depths[of, at] = self._depth(of, at) if of != at else round(DEEP / UNIT)
 
     def _samples(self, silhouette: Silhouette) -> np.ndarray:  # [3, points, steps] float32
-        """Places along the outline's rays, in head radii from the head's centre."""
         chosen = np.linspace(0, len(silhouette.outline), self.points, endpoint=False).astype(int)
-        camera = silhouette.camera
-        rays = camera.rays(silhouette.outline[chosen])
-        eye = (camera.center - self.ball.center) / self.ball.radius
-        middle = -(rays @ eye)  # where the ray is nearest to the centre
-        along = np.maximum(middle[:, None] + np.linspace(-RANGE, RANGE, STEPS), 0)
-        return np.ascontiguousarray((eye[:, None, None] + rays.T[:, :, None] * along), np.float32)
+        return places(silhouette.camera, silhouette.outline[chosen], self.ball)
 
     def _depth(self, of: int, at: int) -> np.ndarray:  # [points, steps] int16
-        """Depth of view `of`'s samples in silhouette `at`; where that image does not reach, it says nothing."""
-        silhouette, (sx, sy, sz) = self.silhouettes[at], self.samples[of]
-        camera = silhouette.camera
-        P = np.empty((3, 4), np.float32)  # of the head's frame, with cv2's first pixel centre at 0
-        K = camera.K - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
-        P[:, :3] = K @ camera.R
-        P[:, 3] = K @ (camera.t + camera.R @ self.ball.center) / self.ball.radius
-        # sums by hand: a matrix product of three columns is slower and wakes every core
-        x, y, z = (row[0] * sx + row[1] * sy + row[2] * sz + row[3] for row in P)
-        before = z > 1e-6
-        inverse = 1 / np.maximum(z, np.float32(1e-6))
-        x *= inverse
-        y *= inverse
-        found = cv2.remap(silhouette.depth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        found *= z * np.float32(1 / np.sqrt(camera.K[0, 0] * camera.K[1, 1]))
-        np.clip(found, -DEEP, DEEP, out=found)
-        away = sx * sx + sy * sy + sz * sz  # from the head's centre, squared
-        beyond = (x < 0) | (y < 0) | (x > camera.width - 1) | (y > camera.height - 1)
-        # an image may cut off shoulders, not the middle of the head; and no ray may look for it somewhere else
-        found[beyond] = DEEP
-        found[~before | (beyond & (away < CORE**2)) | (away > REACH**2)] = -DEEP
+        found = depth_in(self.silhouettes[at], self.samples[of], self.ball)
         found /= UNIT
         return np.rint(found).astype(np.int16)
 
