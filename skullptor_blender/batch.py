@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "skullptor_extension"  # when it is no installed extension
 KEYWORDS = (
-    "preset", "normals", "device", "max_vertices", "steps", "smoothness", "seed",
+    "preset", "normals", "device", "max_vertices", "steps", "smoothness", "seed", "refine_cameras",
     "image_folder", "mask_folder", "normals_folder", "bridge_python",
 )  # fmt: skip
 COMMAND = "reconstruct_head"
@@ -76,6 +76,11 @@ def parser(program: str = "batch.py") -> argparse.ArgumentParser:
     settings.add_argument("--steps", type=_number(int, 1, 100_000), metavar="N")
     settings.add_argument("--smoothness", type=_number(float, 0.0, 10.0), metavar="X")
     settings.add_argument("--seed", type=_number(int, 0, 2**31 - 1), metavar="N")
+    settings.add_argument(
+        "--refine-cameras",
+        action=argparse.BooleanOptionalAction,
+        help="correct small errors of the cameras first; the scene's stay as they are",
+    )
     settings.add_argument("--image-folder", metavar="DIR", help="photographs named as the cameras")
     settings.add_argument("--mask-folder", metavar="DIR", help="masks named as the cameras")
     settings.add_argument("--normals-folder", metavar="DIR", help="measured normal maps named as the cameras")

@@ -277,6 +277,7 @@ class SKULLPTOR_PT_quality(_Sidebar, bpy.types.Panel):
             value.enabled = getattr(settings, f"use_{name}")
             value.prop(settings, name, text="")
         column = layout.column()
+        column.prop(settings, "refine_cameras")
         column.prop(settings, "device")
         column.prop(settings, "seed")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from pathlib import Path
 
 import bpy
 
@@ -15,7 +16,7 @@ from .preflight import Finding
 from .worker import WorkerError
 
 FOLDERS = ("image_folder", "mask_folder", "normals_folder")
-SETTINGS = ("preset", "normals", "device", "max_vertices", "steps", "smoothness", "seed")
+SETTINGS = ("preset", "normals", "device", "max_vertices", "steps", "smoothness", "seed", "refine_cameras")
 OPTIONAL = ("max_vertices", "steps", "smoothness")  # the preset's, unless the artist ticks them
 
 
@@ -121,12 +122,23 @@ def complete(context: bpy.types.Context, scene_name: str, job: Job, findings: li
             "skullptor_report": job.result.report,
         },
     )
+    text = f"{len(arrays['vertices']):,} vertices in {job.elapsed:.0f} s"
+    if job.settings.refine_cameras and (said := _refined(job.result.report)):
+        text += f". {said}"
     return session.Outcome(
         ok=True,
-        text=f"{len(arrays['vertices']):,} vertices in {job.elapsed:.0f} s",
+        text=text,
         warnings=[f.sentence for f in findings] + [f"{w.sentence} {w.cure}".strip() for w in job.warnings],
         report=job.result.report,
         picture=job.result.picture,
         result=job.result.path,
         object_name=head.name,
     )
+
+
+def _refined(report: str) -> str:
+    """How far the cameras were off, in the report's own sentence."""
+    try:
+        return json.loads(Path(report).read_text(encoding="utf-8"))["refined"]["sentence"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

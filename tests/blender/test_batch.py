@@ -58,7 +58,7 @@ def test_everything_that_was_asked_for_is_written(scene_file, tmp_path):
     out = tmp_path / "out folder ü"
     code, said, complaint = run(
         scene_file, "--output", out / "head.blend", "--ply", out / "head.ply", "--report", out / "r.json",
-        "--preset", "draft", "--seed", 3, "--max-vertices", 9000,
+        "--preset", "draft", "--seed", 3, "--max-vertices", 9000, "--refine-cameras",
     )  # fmt: skip
     assert (code, complaint) == (0, "")
     lines = said.splitlines()
@@ -76,6 +76,7 @@ def test_everything_that_was_asked_for_is_written(scene_file, tmp_path):
     assert len(head.data.vertices) == count
     settings = json.loads(head["skullptor_settings"])
     assert (settings["preset"], settings["seed"], settings["max_vertices"]) == ("draft", 3, 9000)
+    assert settings["refine_cameras"] is True
     # the photographs are still found from where the new file lies
     image = bpy.data.objects["cam00"].data.background_images[0].image
     assert Path(bpy.path.abspath(image.filepath)).resolve().is_file()

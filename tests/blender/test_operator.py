@@ -46,6 +46,17 @@ def sphere_radii(ob):
     return np.linalg.norm(co.reshape(-1, 3), axis=1)
 
 
+def test_refined_cameras_are_told_and_the_scenes_stay(rig):
+    before = [ob.matrix_world.copy() for ob in bpy.data.objects if ob.type == "CAMERA"]
+    bpy.context.scene.skullptor.refine_cameras = True
+    reconstruct(preset="draft")
+    assert json.loads(bpy.data.objects["Head"]["skullptor_settings"])["refine_cameras"] is True
+    assert session.outcome.text.endswith("3 cameras were off by 0.50 degrees.")
+    assert [ob.matrix_world for ob in bpy.data.objects if ob.type == "CAMERA"] == before
+    reconstruct(preset="draft", refine_cameras=False)
+    assert "off by" not in session.outcome.text
+
+
 def test_a_head_arrives(rig, tmp_path):
     before = counts()
     assert reconstruct(preset="draft", seed=7) == {"FINISHED"}

@@ -1,0 +1,118 @@
+"""python -m bench.camera_noise CAPTURE... [--sigmas 0.25 0.5 1] [--seeds 1 2]: wrong cameras, refined and not.
+
+Every camera of a capture with ground truth is turned about each axis by a normal deviate of sigma degrees and shifted
+along each by one of sigma percent of its distance to the head. depth_mm is of the draft after alignment to the true
+mesh (evaluate --align procrustes); degrees and percent are the cameras' errors after a similarity of their centres.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from bridge import capture as captures
+from bridge import results
+from bridge.cameras import Camera
+from bridge.canonical import similarity
+from bridge.evaluate import evaluate
+from bridge.framing import head_frame
+from bridge.job import Workshop
+from bridge.protocol import Error, JobSettings, Run
+from bridge.refine.adjust import moved, way
+from bridge.wire import Control
+
+
+def noisy(cameras: Sequence[Camera], sigma: float, seed: int) -> list[Camera]:
+    """sigma in degrees and percent, about and along every axis."""
+    rng = np.random.default_rng(seed)
+    center = head_frame(cameras).center
+    found = []
+    for camera in cameras:
+        far = np.linalg.norm(camera.center - center)
+        turn, shift = np.radians(sigma) * rng.normal(size=3), sigma / 100 * far * rng.normal(size=3)
+        found.append(moved(camera, turn, shift))
+    return found
+
+
+def left(cameras: Sequence[Camera], truth: Sequence[Camera]) -> tuple[float, float]:
+    """Mean degrees and percent between the rigs, after the similarity of their centres."""
+    fit = similarity(*(np.stack([camera.center for camera in rig]) for rig in (cameras, truth)))
+    center = head_frame(truth).center
+    errors = []
+    for camera, true in zip(cameras, truth, strict=True):
+        turn, shift = way(true, camera.transformed(fit.scale, fit.rotation, fit.offset))
+        far = np.linalg.norm(true.center - center)
+        errors.append((np.degrees(np.linalg.norm(turn)), 100 * np.linalg.norm(shift) / far))
+    degrees, percent = np.mean(errors, axis=0)
+    return float(degrees), float(percent)
+
+
+def run(path: Path, cameras: Sequence[Camera], refine: bool) -> tuple[float, dict]:
+    """depth_mm and the report of a draft of the capture with other cameras."""
+    with tempfile.TemporaryDirectory() as work:
+        folder, output = Path(work) / "capture", Path(work) / "output"
+        shutil.copytree(path, folder, copy_function=_linked)
+        capture = captures.load(folder)
+        views = tuple(replace(view, camera=camera) for view, camera in zip(capture.views, cameras, strict=True))
+        (folder / "capture.json").unlink()  # a link: the original must not be written to
+        capture = replace(capture, views=views)
+        captures.save(capture, folder)
+        heard = []
+        settings = JobSettings(preset="draft", refine_cameras=refine)
+        Workshop().play(Run("bench", str(folder), str(output), settings), heard.append, Control())
+        for message in heard:
+            if isinstance(message, Error):
+                raise SystemExit(message.sentence)
+        truth = results.read_ply(capture.evaluation.mesh)
+        score = evaluate(capture, *results.read_ply(output / "head.ply"), truth)
+        report = json.loads((output / "report.json").read_text(encoding="utf-8"))
+        if (output / "refined").is_dir():
+            report["cameras"] = captures.load(output / "refined").cameras
+        return score.depth_mm, report
+
+
+def _linked(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.camera_noise", description=__doc__)
+    parser.add_argument("captures", nargs="+", type=Path)
+    parser.add_argument("--sigmas", nargs="+", type=float, default=[0.0, 0.25, 0.5, 1.0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--refined-only", action="store_true", help="as given for sigma 0 only")
+    options = parser.parse_args()
+    print(
+        "| capture | sigma | seed | degrees | percent | depth_mm as given | refined | degrees | percent | features px |"
+    )
+    print("|" + "---|" * 10)
+    for path in options.captures:
+        truth = captures.load(path).cameras
+        for sigma in options.sigmas:
+            for seed in options.seeds if sigma else options.seeds[:1]:
+                cameras = noisy(truth, sigma, seed)
+                before = left(cameras, truth)
+                plain = None if sigma and options.refined_only else run(path, cameras, False)[0]
+                depth, report = run(path, cameras, True)
+                after = left(report.get("cameras", cameras), truth)
+                px = report["refined"]["error_px"]
+                fits = "" if px is None else f"{px[0]:.2f} -> {px[1]:.2f}"
+                given = "" if plain is None else f"{plain:.3f}"
+                print(f"| {path.name} | {sigma:g} | {seed} | {before[0]:.2f} | {before[1]:.2f} | {given} | {depth:.3f} "
+                      f"| {after[0]:.2f} | {after[1]:.2f} | {fits} |", flush=True)  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
