@@ -13,6 +13,7 @@ MODULES = (
     "operators_tools",
     "operators_setup",
     "operators_result",
+    "operators_refined",
     "operators_look",
     "operators_capture",
     "operators_check",

@@ -14,6 +14,7 @@ from . import (
     check_report,
     heat_map,
     operators_look,
+    operators_refined,
     operators_result,
     pictures,
     reference_image,
@@ -314,6 +315,8 @@ class SKULLPTOR_PT_result(_Sidebar, bpy.types.Panel):
         column = self.layout.column(align=True)
         column.operator("skullptor.run_again", icon="FILE_REFRESH")
         column.operator("skullptor.set_scale", text="Set Scale...", icon="DRIVER_DISTANCE")
+        if _remembered(f"refined {ob.name}", lambda: operators_refined.folders(ob)):
+            column.operator("skullptor.apply_refined_cameras", icon="CON_CAMERASOLVER")
         report = str(ob.get("skullptor_report") or "")
         if report and _remembered(f"file {report}", Path(report).is_file):
             if run.get("picture"):

@@ -25,7 +25,7 @@ from skullptor_extension.skullptor_blender import (
     worker,
 )
 
-from .helpers import counts, look_at, photo
+from .helpers import counts, look_at, photo, survey
 
 
 def reconstruct(**keywords):
@@ -55,6 +55,36 @@ def test_refined_cameras_are_told_and_the_scenes_stay(rig):
     assert [ob.matrix_world for ob in bpy.data.objects if ob.type == "CAMERA"] == before
     reconstruct(preset="draft", refine_cameras=False)
     assert "off by" not in session.outcome.text
+
+
+def test_refined_cameras_are_applied_where_nobody_moved_them(rig):
+    reconstruct(preset="draft")
+    assert not bpy.ops.skullptor.apply_refined_cameras.poll()
+    head = bpy.data.objects["Head"]
+    capture = Path(json.loads(head["skullptor_run"])["capture"])
+    refined = shutil.copytree(capture, Path(head["skullptor_report"]).parent / "refined")
+    body = json.loads((refined / "capture.json").read_text())
+    turn = np.array(mathutils.Euler((0.01, -0.004, 0.006)).to_matrix())
+    poses = {}
+    for view in body["views"]:
+        R, t = turn @ np.array(view["R"]), turn @ np.array(view["t"]) + [0.001, 0.002, -0.003]
+        view["R"], view["t"] = R.tolist(), t.tolist()
+        poses[view["name"]] = R, t
+    (refined / "capture.json").write_text(json.dumps(body))
+    names = sorted(poses)
+    touched, others = bpy.data.objects[names[0]], names[1:]
+    touched.location.x += 0.1
+    bpy.context.view_layer.update()
+    before = touched.matrix_world.copy()
+    assert bpy.ops.skullptor.apply_refined_cameras() == {"FINISHED"}
+    bpy.context.view_layer.update()
+    assert touched.matrix_world == before
+    found = {view.camera: view.record for view in survey().usable}
+    for name in others:
+        np.testing.assert_allclose(found[name].R, poses[name][0], atol=1e-5)
+        np.testing.assert_allclose(found[name].t, poses[name][1], atol=1e-5)
+    with pytest.raises(RuntimeError, match="nothing was changed"):  # a second time
+        bpy.ops.skullptor.apply_refined_cameras()
 
 
 def test_a_head_arrives(rig, tmp_path):

@@ -1,0 +1,90 @@
+"""Apply Refined Cameras: what a run found out about the cameras, into the scene."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+import numpy as np
+from mathutils import Matrix
+
+from . import conventions, operators_result, scene_cameras
+from .preflight import ViewRecord, plural
+
+SAME = 1e-3  # of the distance, and radians: a camera further from where the run saw it was moved since
+
+
+def folders(ob: bpy.types.Object | None) -> tuple[Path, Path] | None:
+    """The run's capture and its refined one, if the run changed the cameras and both are still there."""
+    run = operators_result.stored(ob, "skullptor_run") if ob is not None else {}
+    report = str(ob.get("skullptor_report") or "") if ob is not None else ""
+    if not run.get("capture") or not report:
+        return None
+    given, refined = Path(run["capture"]), Path(report).parent / "refined"
+    return (given, refined) if all((folder / "capture.json").is_file() for folder in (given, refined)) else None
+
+
+class SKULLPTOR_OT_apply_refined_cameras(bpy.types.Operator):
+    """Move the scene's cameras to where this head's run found them. Cameras that were moved since, or that are
+    animated or constrained, stay"""
+
+    bl_idname = "skullptor.apply_refined_cameras"
+    bl_label = "Apply Refined Cameras"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if folders(operators_result.chosen(context)) is None:
+            cls.poll_message_set("Select a head that was made with Refine Cameras and changed them")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            given, refined = (records(folder) for folder in folders(operators_result.chosen(context)))
+        except scene_cameras.ImportProblem as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        moved, stayed = [], []
+        for name in given.keys() & refined.keys():
+            ob = context.view_layer.objects.get(name)
+            change = _matrix(refined[name]) @ _matrix(given[name]).inverted()
+            if ob is None or ob.type != "CAMERA" or is_driven(ob) or not _stands(ob, given[name]):
+                stayed.append(name)
+                continue
+            ob.matrix_world = change @ ob.matrix_world
+            moved.append(name)
+        if not moved:
+            sentence = "No camera stands where this head's run saw it, free to move: nothing was changed."
+            self.report({"ERROR"}, sentence)
+            return {"CANCELLED"}
+        left = f"; {', '.join(sorted(stayed))} stayed" if stayed else ""
+        self.report({"INFO"}, f"{plural(len(moved), 'camera')} moved{left}")
+        return {"FINISHED"}
+
+
+def records(folder: Path) -> dict[str, ViewRecord]:
+    body, _ = scene_cameras.parse(folder)
+    return {view["name"]: scene_cameras.record(view) for view in body["views"]}
+
+
+def is_driven(ob: bpy.types.Object) -> bool:
+    """Would Blender put the camera back?"""
+    return ob.animation_data is not None or bool(ob.constraints)
+
+
+def _matrix(record: ViewRecord) -> Matrix:
+    return Matrix(conventions.matrix_from_pose(record.R, record.t))
+
+
+def _stands(ob: bpy.types.Object, record: ViewRecord) -> bool:
+    """Is the camera where it was? Its roll may differ by that of its picture."""
+    try:
+        R, t = conventions.pose_from_matrix(np.array(ob.matrix_world))
+    except ValueError:
+        return False
+    far = max(float(np.linalg.norm(record.t)), 1e-9)
+    return bool(np.linalg.norm(R.T @ t - record.R.T @ record.t) < SAME * far and R[2] @ record.R[2] > 1 - SAME**2 / 2)
+
+
+register, unregister = bpy.utils.register_classes_factory((SKULLPTOR_OT_apply_refined_cameras,))
