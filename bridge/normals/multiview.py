@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from ..cameras import Camera
 from ..errors import Cancelled
-from ..framing import HEAD_SHARE, HeadFrame, head_frame
+from ..framing import HEAD_SHARE, HeadFrame, head_frame, rig_up
 from ..masks import UNSEEN, cut_out
 from ..masks import boxes as mask_boxes
 from . import NormalMap
@@ -39,7 +40,9 @@ class MultiViewPredictor:
             session(folder / files[role], device) for role in ("encoder", "trunk", "decoder")
         )
         self.provider = self.trunk.get_providers()[0]
-        self.name = f"{self.record['name']} {self.record['files']['trunk']['sha256'][:12]} {self.record['input']} cut 2"
+        self.name = (
+            f"{self.record['name']} {self.record['files']['trunk']['sha256'][:12]} {self.record['input']} cut 2 up 1"
+        )
         self.name += f" coarse {self.record['coarse']}" if self.record.get("coarse") else ""
         self.foreground = foreground
         self.name += f" {foreground.name}" if foreground else ""
@@ -60,6 +63,7 @@ class MultiViewPredictor:
         if not images:
             return []
         steps = _Steps(progress, cancelled)
+        taken, cameras = cameras, standing(cameras)
         known = [m is not None and bool((m > 0.5).any()) for m in masks]
         coarse = self.record.get("coarse", 0)
         steps.total = len(images) * ((2 if sum(known) >= 2 else 4) + (2 if coarse else 0))
@@ -78,7 +82,7 @@ class MultiViewPredictor:
         ]
         photos = [resized(image, m.target) for image, m in zip(images, maps, strict=True)]
         mattes = cut_out(photos, mattes, [m.target for m in maps], given, steps.check)
-        return [m.masked(matte) for m, matte in zip(maps, mattes, strict=True)]
+        return [m.masked(matte, camera) for m, matte, camera in zip(maps, mattes, taken, strict=True)]
 
     def _matte(self, image: np.ndarray, found: _Sampled, steps: _Steps) -> np.ndarray:  # [h, w]
         """Undecided where the head camera did not look: a head may be larger than the frame it was given."""
@@ -165,17 +169,26 @@ class _Sampled:
         matte, confidence = (values[..., k].clip(0, 1).astype(np.float32) for k in (6, 7))
         return cls(target, turned_back(values[..., :3], view), values[..., 3:6], matte * known, confidence, known)
 
-    def masked(self, matte: np.ndarray) -> NormalMap:
-        """Pixels outside the matte, or that the head camera did not see, have no normal."""
+    def masked(self, matte: np.ndarray, camera: Camera) -> NormalMap:
+        """Pixels outside the matte, or that the head camera did not see, have no normal. camera: the view's, in the
+        world of the capture."""
         matte = np.where((matte > 0.02) & (self.known | (matte > 0.5)), matte, 0).astype(np.float32)
         seen = (matte > 0) & self.known
         return NormalMap(
-            self.target,
+            map_camera(camera, max(matte.shape)),
             (self.normals * seen[..., None]).astype(np.float32),
             matte,
             self.confidence * seen,
             (self.canonical * seen[..., None]).astype(np.float32),
         )
+
+
+def standing(cameras: Sequence[Camera]) -> list[Camera]:
+    """The same cameras in a world whose +Y is up: the network was trained in such worlds, at any yaw, and is told the
+    poses. Blender's worlds have +Z up, others nothing at all."""
+    up = rig_up(cameras)
+    turn, _ = Rotation.align_vectors([[0.0, 1.0, 0.0]], up[None])
+    return [camera.transformed(1.0, turn.as_matrix(), np.zeros(3)) for camera in cameras]
 
 
 def blended(fine: dict[str, np.ndarray], coarse: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
