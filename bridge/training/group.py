@@ -46,7 +46,10 @@ class Group:
     distance: np.ndarray  # [m] float32 camera to head centre in radii
 
 
-def make_group(seed: int, world: World, views: int, size: int, oversample: float = 1.5) -> Group:
+def make_group(
+    seed: int, world: World, views: int, size: int, oversample: float = 1.5, kind: str | None = None
+) -> Group:
+    """kind: of the rig, if it is not to be drawn too (staging.RIGS)."""
     rng = np.random.default_rng(seed)
     only_scans = world.ict is None and not world.avatars
     shown = bool(world.scans) and (only_scans or rng.random() < 0.5)
@@ -68,7 +71,7 @@ def make_group(seed: int, world: World, views: int, size: int, oversample: float
         np.zeros(m, np.float32),
     )
     seed_relief = int(rng.integers(1 << 20))
-    rig = scan.cameras(rng, m) if scan else cameras(rng, subject, m)
+    rig = scan.cameras(rng, m) if scan else cameras(rng, subject, m, kind)
     views = [render(subject, casting, lighting, camera, fine, seed_relief) for camera in rig]
     if lighting.lit:  # one exposure for the rig, by its brightest view: a face is not white because hair was metered
         levels = [float(np.percentile(rgb[matte > 0].mean(-1), 90)) for rgb, _, _, matte in views if matte.any()]

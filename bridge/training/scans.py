@@ -30,7 +30,7 @@ class Scan:
 
     def cameras(self, rng: np.random.Generator, count: int) -> list[HeadCamera]:
         """Some of the scan's 48 cameras (Table S3: frontal), the same 48 whenever they are asked for."""
-        fixed = cameras(np.random.default_rng(self.seed), self.subject, VIEWS, frontal=True)
+        fixed = cameras(np.random.default_rng(self.seed), self.subject, VIEWS, "frontal")
         return [fixed[i] for i in rng.choice(VIEWS, count, replace=count > VIEWS)]
 
 

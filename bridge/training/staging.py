@@ -117,8 +117,11 @@ def head_sphere(subject: Subject) -> tuple[np.ndarray, float]:
     return (low + high) / 2, float(max(half[1], (half[0] + half[2]) / 2))
 
 
-def cameras(rng: np.random.Generator, subject: Subject, count: int, frontal: bool = False) -> list[HeadCamera]:
-    """A random rig around the head; frontal: only the kind of the paper's Table S3."""
+RIGS = {"frontal": 0.0, "ring": 0.45, "dome": 0.75}  # kinds, and from which draw of 0..1 on; frontal: Table S3
+
+
+def cameras(rng: np.random.Generator, subject: Subject, count: int, kind: str | None = None) -> list[HeadCamera]:
+    """A random rig around the head, of any kind or of one of RIGS."""
     centre, radius = head_sphere(subject)
     if rng.random() < 0.7:
         radius *= rng.uniform(0.85, 1.2)
@@ -126,15 +129,16 @@ def cameras(rng: np.random.Generator, subject: Subject, count: int, frontal: boo
         radius *= np.exp(rng.uniform(np.log(0.6), np.log(2.2)))
     centre = centre + radius * np.clip(rng.normal(0, 0.07, 3), -0.15, 0.15)
     rig, distance = rng.random(), np.exp(rng.uniform(np.log(2.2), np.log(11)))
+    rig = rig if kind is None else RIGS[kind]
     tilt = np.deg2rad(rng.normal(0, 5, 2))
     first = rng.uniform(-np.pi, np.pi)
     out = []
     for i in range(count):
-        if frontal or rig < 0.45:  # frontal, the paper's Table S3
+        if rig < RIGS["ring"]:
             yaw, pitch = np.deg2rad(rng.uniform(-95, 95)), np.deg2rad(rng.uniform(-35, 35))
-        elif rig < 0.75:  # ring
+        elif rig < RIGS["dome"]:
             yaw, pitch = first + 2 * np.pi * i / count + rng.normal(0, 0.15), np.deg2rad(rng.normal(5, 14))
-        else:  # dome
+        else:
             yaw, pitch = rng.uniform(-np.pi, np.pi), np.deg2rad(rng.uniform(-30, 60))
         d = distance * np.exp(rng.normal(0, 0.08))
         direction = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
