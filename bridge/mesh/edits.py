@@ -198,42 +198,64 @@ def flip_turns_a_face(data, a, b, c, d):
 
 
 @njit(cache=True)
-def flip_edges(data, start, twin, degree, face_count):
-    """One sweep of flips that bring degrees closer to 6, never turning a face or doubling an edge; gives the count."""
-    done = 0
+def flip_gain(start, twin, degree, h):
+    """How much closer to 6 the degrees around h come by its flip; below 1: it had better stay."""
+    g = twin[h]
+    c, d = start[previous_half_edge(h)], start[previous_half_edge(g)]
+    return degree[start[h]] + degree[start[g]] - degree[c] - degree[d] - 2
+
+
+@njit(cache=True)
+def may_flip(data, start, twin, degree, h):
+    """False if the flip would double an edge, turn a face or leave a degree below 3."""
+    g, h2 = twin[h], previous_half_edge(h)
+    a, b, c, d = start[h], start[g], start[h2], start[previous_half_edge(g)]
+    if degree[a] <= 3 or degree[b] <= 3 or c == d or flip_turns_a_face(data, a, b, c, d):
+        return False
+    e = h2
+    while True:
+        if start[twin[e]] == d:
+            return False
+        e = twin[previous_half_edge(e)]
+        if e == h2:
+            return True
+
+
+@njit(cache=True)
+def flip_edges(data, start, twin, degree, face_count, candidates, gains):
+    """Flips that bring degrees closer to 6, those that do most first; gives the count.
+
+    candidates, gains [3F / 2] int32 are written. An edge flips only if it still gains what its turn is about: sweeping
+    by index instead, where a flip leads to the next, gave surfaces 13 % further off for slightly better degrees.
+    """
+    count, most, done = 0, 0, 0
     for h in range(3 * face_count):
-        g = twin[h]
-        a, b = start[h], start[g]
-        if a > b:
-            continue
-        h2, g2 = previous_half_edge(h), previous_half_edge(g)
-        c, d = start[h2], start[g2]
-        if 2 + degree[c] + degree[d] - degree[a] - degree[b] >= 0:
-            continue
-        if degree[a] <= 3 or degree[b] <= 3 or c == d or flip_turns_a_face(data, a, b, c, d):
-            continue
-        exists = False
-        e = h2
-        while True:
-            if start[twin[e]] == d:
-                exists = True
-                break
-            e = twin[previous_half_edge(e)]
-            if e == h2:
-                break
-        if exists:
-            continue
-        h1, g1 = next_half_edge(h), next_half_edge(g)
-        th1, th2, tg1, tg2 = twin[h1], twin[h2], twin[g1], twin[g2]
-        start[h], start[h1], start[h2] = d, c, a
-        start[g], start[g1], start[g2] = c, d, b
-        twin[h1], twin[th2] = th2, h1
-        twin[h2], twin[tg1] = tg1, h2
-        twin[g1], twin[tg2] = tg2, g1
-        twin[g2], twin[th1] = th1, g2
-        degree[a] -= 1
-        degree[b] -= 1
-        degree[c] += 1
-        degree[d] += 1
-        done += 1
+        if start[h] < start[twin[h]]:
+            gain = flip_gain(start, twin, degree, h)
+            if gain > 0:
+                candidates[count], gains[count] = h, gain
+                most = max(most, gain)
+                count += 1
+    for least in range(most, 0, -1):
+        for q in range(count):
+            h = candidates[q]
+            if gains[q] < least or flip_gain(start, twin, degree, h) < least:
+                continue
+            if not may_flip(data, start, twin, degree, h):
+                continue
+            g, h1, h2 = twin[h], next_half_edge(h), previous_half_edge(h)
+            g1, g2 = next_half_edge(g), previous_half_edge(g)
+            a, b, c, d = start[h], start[g], start[h2], start[g2]
+            th1, th2, tg1, tg2 = twin[h1], twin[h2], twin[g1], twin[g2]
+            start[h], start[h1], start[h2] = d, c, a
+            start[g], start[g1], start[g2] = c, d, b
+            twin[h1], twin[th2] = th2, h1
+            twin[h2], twin[tg1] = tg1, h2
+            twin[g1], twin[tg2] = tg2, g1
+            twin[g2], twin[th1] = th1, g2
+            degree[a] -= 1
+            degree[b] -= 1
+            degree[c] += 1
+            degree[d] += 1
+            done += 1
     return done

@@ -77,7 +77,7 @@ class HalfEdgeMesh:
                 self._data, self._start, self._twin, self._degree, self.vertex_count, self.face_count,
                 self._vertex_map, self._face_map,
             )  # fmt: skip
-        flip_edges(self._data, self._start, self._twin, self._degree, self.face_count)
+        flip_edges(self._data, self._start, self._twin, self._degree, self.face_count, self._candidates, self._gains)
 
     def _collapse(self, normals: np.ndarray) -> int:
         F = self.face_count
@@ -141,6 +141,7 @@ class HalfEdgeMesh:
         self._mark = 0
         self._removed = 0
         self._candidates = np.empty(3 * faces // 2 + 8, np.int32)
+        self._gains = np.empty(3 * faces // 2 + 8, np.int32)
         self._ranks = np.empty(3 * faces // 2 + 8, np.float32)
         self._priority = np.empty(3 * faces, np.float32)
         self._moved = np.empty(3 * faces, np.int32)

@@ -161,8 +161,8 @@ def test_triangles_are_as_good_as_the_cpus(noise):
 
 
 def test_few_faces_turn_over_in_a_long_run():
-    """A shape seen from its middle whose edges get shorter and longer again and again: no more faces look inward than
-    on the CPU, where the flips' test, by the mean of two faces, lets some through at bends."""
+    """A shape seen from its middle whose edges get shorter and longer again and again. The flips' test, by the mean of
+    two faces, lets a few look inward at bends, here and on the CPU."""
     inward = []
     for mesh in (on_device(noisy(3, 2, 0.0, 0.1)), noisy(3, 2, 0.0, 0.1)):
         share = []
@@ -174,7 +174,7 @@ def test_few_faces_turn_over_in_a_long_run():
             share.append((np.einsum("fi,fi->f", np.cross(b - a, c - a), a + b + c) <= 0).mean())
         check_closed(mesh)
         inward.append(np.mean(share))
-    assert inward[0] <= inward[1] < 0.01
+    assert max(inward) < 0.002
 
 
 def test_the_order_of_the_threads_does_not_matter():
