@@ -11,20 +11,29 @@ from dataclasses import replace
 import numpy as np
 
 from .cameras import Camera, Similarity
+from .canonical import Canonical
 from .capture import Capture
 from .errors import BridgeError
 from .framing import head_frame, rig_up
 
 UP, FRONT = np.array([0.0, 0.0, 1.0]), np.array([0.0, -1.0, 0.0])
 HEAD_RADIUS = 0.15  # units: where the scale is unknown a head gets about the size it has in metres
+# Horizons tell up within 2 degrees, the network within 10; but where cameras were rolled at will only it tells at all
+ROLLED = np.radians(30.0)
 EVEN = 0.15  # a mean direction shorter than this says nothing: the cameras stand all around
 
 
-def similarity(cameras: Sequence[Camera], front: str | None = None, unit_mm: float | None = None) -> Similarity:
+def similarity(
+    cameras: Sequence[Camera],
+    front: str | None = None,
+    unit_mm: float | None = None,
+    head: Canonical | None = None,
+) -> Similarity:
     """The similarity that stands the rig upright.
 
-    front: name of the view that shows the face; without it the face is taken to be where most cameras stand.
-    unit_mm: of the world as it is; the result is in metres then, else the head gets a size like a head's in metres.
+    front: name of the view that shows the face; without it the face is where the head looks, else where most cameras
+    stand. unit_mm: of the world as it is; the result is in metres then, else the head gets about the size of a head.
+    head: where the network sees it, if that can be trusted.
     Raises BridgeError "view" for a front that does not exist, "cameras-apart" where no head can be placed.
     """
     try:
@@ -34,11 +43,17 @@ def similarity(cameras: Sequence[Camera], front: str | None = None, unit_mm: flo
             "cameras-apart", "All cameras look in parallel, so no head can be placed.", "Check the cameras' rotations."
         ) from None
     up = rig_up(cameras)
-    front_direction = _front(cameras, frame.center, up, front)
+    if head is not None and up @ head.up < np.cos(ROLLED):
+        up = head.up
+    if head is not None and front is None:
+        front_direction = _across(head.front, up)
+    else:
+        front_direction = _front(cameras, frame.center, up, front)
     # rows: right (+X), back (+Y), up (+Z) of the upright world in the old one
     rotation = np.stack([np.cross(up, front_direction), -front_direction, up])
-    scale = HEAD_RADIUS / frame.radius if unit_mm is None else unit_mm / 1000.0
-    return Similarity(scale, rotation, -scale * rotation @ frame.center)
+    guessed = HEAD_RADIUS / frame.radius if head is None else head.unit_mm / 1000.0
+    scale = guessed if unit_mm is None else unit_mm / 1000.0
+    return Similarity(scale, rotation, -scale * rotation @ (frame.center if head is None else head.center))
 
 
 def apply(capture: Capture, turn: Similarity) -> Capture:
@@ -67,5 +82,10 @@ def _front(cameras: Sequence[Camera], center: np.ndarray, up: np.ndarray, front:
     middle = flat.mean(0)
     if np.linalg.norm(middle) < EVEN or front is not None:
         middle = flat[0] if lengths[0] > 1e-9 else cameras[0].up
-    middle = middle - (middle @ up) * up
-    return middle / max(np.linalg.norm(middle), 1e-12)
+    return _across(middle, up)
+
+
+def _across(direction: np.ndarray, up: np.ndarray) -> np.ndarray:  # [3] unit
+    """The part of a direction that is square to up."""
+    flat = direction - (direction @ up) * up
+    return flat / max(np.linalg.norm(flat), 1e-12)

@@ -21,6 +21,7 @@ from ..capture import Capture, View
 from ..cli import Terminal, clear_errors, stoppable
 from ..errors import BridgeError, Check, unchecked
 from ..files import link_or_copy
+from ..head import find_head
 from ..importers.cli import add_upright, positive
 from ..importers.pictures import Pictures
 from ..importers.records import Rig
@@ -30,7 +31,7 @@ from . import metric, photographs
 from .photographs import Photograph
 
 if TYPE_CHECKING:
-    from .motion import Motion
+    from .motion import Joined, Motion
 
 REPORT, POINTS = "calibration.json", "points.ply"
 LENSES = ("none", "simple", "radial", "opencv", "fisheye")
@@ -218,7 +219,6 @@ def _calibrate(options: argparse.Namespace, length: Length | None, work: Path, r
             f"Only {len(solved.joined)} of {len(found)} photographs could be joined.",
             reports.advice(solved)[0],
         )
-    report.begin("Writing")
     if solved.failed:
         notes.append(f"Left out {len(solved.failed)} photographs that did not join.")
     views = [View(joined.camera, joined.photograph.path) for joined in solved.joined]
@@ -287,6 +287,11 @@ def _matching_masks(found: Sequence[Photograph], masks: dict[str, Path | None], 
     return folder
 
 
+def _view(joined: Joined, masks: dict[str, Path | None]) -> View:
+    """With the file itself, so that the capture holds a hard link to it and no link into the work folder."""
+    return View(joined.camera, joined.photograph.path.resolve(), masks[joined.photograph.name])
+
+
 def _write(
     options: argparse.Namespace,
     solved: Motion,
@@ -296,18 +301,24 @@ def _write(
     report: Reporter,
 ) -> Capture:
     cameras = [joined.camera for joined in solved.joined]
-    turn = upright.similarity(cameras, options.front, unit) if options.upright else None
+    turn = None
+    if options.upright:
+        head = None
+        if not options.front:
+            report.begin("Finding the face")
+            head = find_head(
+                [_view(joined, masks) for joined in solved.joined], report.step, report.control.cancel.is_set
+            )
+        turn = upright.similarity(cameras, options.front, unit, head)
+    report.begin("Writing")
+    report.begin("Writing")
     points = solved.points if turn is None else turn.points(solved.points)
 
     def cloud(folder: Path) -> None:
         channels = {name: solved.colors[:, i] for i, name in enumerate(("red", "green", "blue"))}
         results.write_ply(folder / POINTS, points, np.zeros((0, 3), np.int32), **channels)
 
-    views = tuple(
-        # the file itself, so that the capture holds a hard link to it and no link into the work folder
-        View(joined.camera, joined.photograph.path.resolve(), masks[joined.photograph.name])
-        for joined in solved.joined
-    )
+    views = tuple(_view(joined, masks) for joined in solved.joined)
     report.check()
     rig = Rig(views, unit, tuple(notes))
     return write(rig, options.output, unit, options.replace, turn and partial(upright.apply, turn=turn), cloud)

@@ -20,6 +20,10 @@ UNDERSIDE = 0.5  # a normal that points down by more than this belongs to the ne
 FRONTAL = np.radians(50.0)  # from the face's direction: a camera within sees the face
 SHOULDERS = 0.55  # head radii below the head's centre: nobody asks for them
 HEAD_MM = (120.0, 1200.0)  # a head, or a head with shoulders, is within this
+HEAD_HEIGHT_MM = 230.0  # chin to crown, were the canonical head of average size
+HEIGHT_MM = (150.0, 350.0)  # people's are 200 to 300; a child's, and what the network may be off, are allowed for
+UNITS = (2.54, 3.048)  # inches and feet among metric units, but for powers of ten
+NEAR_FACTOR = 0.15  # of the logarithm: as far as heads and the network differ
 
 
 def check(
@@ -29,7 +33,7 @@ def check(
     findings = [*_twins(cameras, ball), *_gap(cameras, ball, hull)]
     if canonical is not None:
         findings += _face(cameras, canonical)
-    return findings + _size(ball, unit_mm)
+    return findings + _size(ball, unit_mm, canonical)
 
 
 def _twins(cameras: Sequence[Camera], ball: Ball) -> list[Finding]:
@@ -81,14 +85,30 @@ def _face(cameras: Sequence[Camera], canonical: Canonical) -> list[Finding]:
     return [Finding("coverage-face", INFO, (), sentence, "Add a photograph of the face: most detail is seen there.")]
 
 
-def _size(ball: Ball, unit_mm: float | None) -> list[Finding]:
+def _size(ball: Ball, unit_mm: float | None, canonical: Canonical | None) -> list[Finding]:
+    """By the head itself where the network sees it, else by the outlines, whatever they show beside a head."""
     if unit_mm is None:
         return []
-    size = 2 * ball.radius * unit_mm
-    if HEAD_MM[0] <= size <= HEAD_MM[1]:
+    if canonical is not None:
+        height, usual, (least, most) = HEAD_HEIGHT_MM * unit_mm / canonical.unit_mm, HEAD_HEIGHT_MM, HEIGHT_MM
+        told = f"The head would be {height / 10:.3g} cm high in these units"
+    else:
+        height, usual, (least, most) = 2 * ball.radius * unit_mm, 300.0, HEAD_MM
+        told = f"The head would be {height / 10:.3g} cm across in these units"
+    if least <= height <= most:
         return []
-    factor = 10.0 ** np.round(np.log10(size / 300.0))
-    by = f"{factor:g} times too large" if factor > 1 else f"{1 / factor:g} times too small"
-    sentence = f"The head would be {size / 10:.3g} cm across in these units" + (f": {by}." if factor != 1 else ".")
+    factor = _known_factor(height / usual, exact=canonical is not None)
+    by = f"{factor:g} times too large" if factor > 1 else f"{1 / factor:.4g} times too small"
     cure = f"Set unit_mm to {unit_mm / factor:g} (the scene's unit scale), unless the subject is a statue."
-    return [Finding("scale", WARNING, (), sentence, cure)]
+    return [Finding("scale", WARNING, (), told + (f": {by}." if factor != 1 else "."), cure)]
+
+
+def _known_factor(ratio: float, exact: bool) -> float:
+    """The mistake that a ratio comes of: a power of ten, inches or feet taken for another unit; else itself to
+    two digits. exact: the ratio is known well enough to tell inches from powers of ten."""
+    powers = 10.0 ** np.arange(-6, 7)
+    known = (
+        powers if not exact else np.concatenate([powers, *(powers * k for k in UNITS), *(powers / k for k in UNITS)])
+    )
+    nearest = float(known[np.argmin(np.abs(np.log(known / ratio)))])
+    return nearest if not exact or abs(np.log(nearest / ratio)) < NEAR_FACTOR else float(f"{ratio:.2g}")

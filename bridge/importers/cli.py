@@ -11,6 +11,7 @@ from pathlib import Path
 from .. import capture as captures
 from .. import upright
 from ..errors import BridgeError
+from ..head import find_head
 from . import FORMATS, read
 from .export import WRITERS
 from .records import Rig
@@ -49,7 +50,8 @@ def import_main(argv: list[str]) -> int:
         turn = None
         if options.upright:
             cameras = [view.camera for view in rig.views]
-            turn = partial(upright.apply, turn=upright.similarity(cameras, options.front, unit_mm))
+            head = None if options.front else find_head(rig.views)
+            turn = partial(upright.apply, turn=upright.similarity(cameras, options.front, unit_mm, head))
         capture = write(rig, options.output, unit_mm, options.replace, turn)
         unit = "of unknown size" if capture.unit_mm is None else f"= {capture.unit_mm:g} mm"
         masks = sum(view.mask is not None for view in capture.views)
@@ -71,7 +73,12 @@ def add_upright(parser: argparse.ArgumentParser, default: bool) -> None:
         help="stand the rig upright: +Z up, the face towards -Y (Blender's front view), the head at the origin, in "
         f"metres where the scale is known (default: {'yes' if default else 'no, the world stays as it is'})",
     )
-    parser.add_argument("--front", metavar="NAME", help="with --upright: the view that shows the face from the front")
+    parser.add_argument(
+        "--front",
+        metavar="NAME",
+        help="with --upright: the view that shows the face from the front "
+        "(default: where the network sees the face, else where most cameras stand)",
+    )
 
 
 def export_main(argv: list[str]) -> int:

@@ -13,9 +13,12 @@ from scipy.spatial.transform import Rotation
 from bridge import capture as captures
 from bridge import images
 from bridge.cameras import OPENGL, Camera
-from bridge.check import INFO, inspect
+from bridge.canonical import Canonical
+from bridge.check import INFO, inspect, rig
+from bridge.check.hull import carve
 from bridge.check.matches import fundamental, sampson
 from bridge.check.photographs import blur
+from bridge.check.silhouettes import Ball, Silhouette
 from bridge.mesh.topology import icosphere
 from bridge.raster import make_rasteriser
 from tests.support.synthetic import look_at
@@ -155,6 +158,31 @@ def test_twins_blur_and_exposure(views):
 def test_a_unit_ten_times_too_large(views):
     assert told(*views, unit_mm=100.0) == {}
     assert "scale" in told(*views, unit_mm=1000.0 * 10)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (1.0, None),
+        (1.35, None),  # heads differ, and so does the network
+        (10.0, "10 times too large"),
+        (2.54, "2.54 times too large"),  # the outlines alone would not tell: a bust may be that large
+        (1 / 25.4, "25.4 times too small"),
+        (2.08, "2 times too large"),
+        (1 / 1000, "1000 times too small"),
+    ],
+)
+def test_a_unit_that_the_head_contradicts_is_named_with_its_factor(views, wrong, says):
+    cameras, _, masks = views
+    silhouettes = [Silhouette.of(camera, mask) for camera, mask in zip(cameras, masks)]
+    ball = Ball.around(silhouettes)
+    hull = carve(silhouettes, ball, [True] * len(cameras))
+    true = 120.0
+    head = Canonical(1.04 * true / 140, np.eye(3), np.zeros(3), 0.7)
+    found = [f for f in rig.check(cameras, ball, hull, true * wrong, head) if f.code == "scale"]
+    assert [says in finding.sentence for finding in found] == ([True] if says else [])
+    for finding in found:
+        assert float(finding.cure.split()[3]) == pytest.approx(true, rel=0.05)
 
 
 def test_a_side_that_nobody_sees_is_mentioned(views):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from bridge.canonical import UNIT_MM, locate, robust_similarity
+from bridge.head import head_in
 from bridge.normals import NormalMap
 from tests.support.synthetic import AXES, ring, trace
 
@@ -63,6 +66,28 @@ def test_from_the_maps_of_several_views():
     assert found.unit_mm == pytest.approx(SCALE * UNIT_MM, rel=0.03)
     assert np.allclose(found.center, center, atol=0.1)
     assert found.up @ TURN[1] > 0.999 and found.front @ TURN[2] > 0.999
+
+
+def test_the_head_of_a_rig_from_its_maps_alone():
+    """Surface and views that see it are found from the mattes; canonical coordinates that make no sense are not
+    believed."""
+    center, size = np.array([10.0, 0.0, -4.0]), 96
+    maps = []
+    for camera in ring(6, center, 2.0, size):
+        normals, depth = trace(camera, center, 2.0)
+        y, x = np.mgrid[:size, :size] + 0.5
+        rays = camera.rays(np.stack([x.ravel(), y.ravel()], 1)).reshape(size, size, 3)
+        points = camera.center + rays * (depth / (rays @ camera.forward))[..., None]
+        canonical = (SCALE * (points - center) @ TURN.T).astype(np.float32)
+        maps.append(NormalMap(camera, normals, (depth > 0).astype(np.float32), None, canonical))
+    found = head_in(maps)
+    assert found.up @ TURN[1] > 0.995 and found.front @ TURN[2] > 0.995
+    assert np.allclose(found.center, center, atol=0.2) and found.unit_mm == pytest.approx(SCALE * UNIT_MM, rel=0.05)
+    rng = np.random.default_rng(0)
+    noise = [replace(m, canonical=rng.normal(0, 1, m.canonical.shape).astype(np.float32)) for m in maps]
+    assert head_in(noise) is None
+    empty = [replace(m, matte=np.zeros_like(m.matte)) for m in maps]
+    assert head_in(empty) is None
 
 
 def test_too_few_points_say_nothing():

@@ -13,6 +13,7 @@ cv2 = pytest.importorskip("cv2")
 from bridge import capture as captures  # noqa: E402
 from bridge import upright  # noqa: E402
 from bridge.cameras import Similarity  # noqa: E402
+from bridge.canonical import Canonical  # noqa: E402
 from bridge.capture import Capture, Evaluation, NormalsEncoding, View  # noqa: E402
 from bridge.errors import BridgeError  # noqa: E402
 from bridge.framing import rig_up  # noqa: E402
@@ -110,6 +111,53 @@ def test_the_front_may_be_named_and_an_unknown_scale_gives_a_head_of_a_heads_siz
 def test_cameras_all_around_look_to_the_front_from_the_first():
     found = rig(AROUND, 0.2, 0.0)
     assert upright.similarity(found).camera(found[0]).center[1] < 0
+
+
+def head_of(turn, scale=0.5, center=(3.0, -2.0, 1.0)):
+    """A canonical head (+Y up, +Z out of the face) that looks to -Y with +Z up, in a world turned by turn."""
+    stands = np.array([[1.0, 0, 0], [0, 0, 1.0], [0, -1.0, 0]])  # rows: its axes in the world that is not turned
+    rotation = stands @ turn.T
+    return Canonical(scale, rotation, -scale * rotation @ np.asarray(center), 0.6)
+
+
+def test_the_face_that_the_network_sees_is_turned_to_the_front():
+    """Also in an even ring, whose cameras say nothing of it; its place and, in unknown units, its size come along."""
+    turn = cv2.Rodrigues(np.array([0.4, -1.2, 0.9]))[0]
+    found = [camera.transformed(1.0, turn, np.array([3.0, -2, 1])) for camera in rig(AROUND + 2.0, 0.2, 0.0)]
+    head = head_of(turn)
+    placed = upright.similarity(found, head=head)
+    assert np.allclose(placed.rotation @ head.front, [0, -1, 0], atol=1e-2)
+    assert np.allclose(placed.rotation @ head.up, [0, 0, 1], atol=1e-2)
+    assert np.linalg.det(placed.rotation) == pytest.approx(1)
+    assert np.allclose(placed.points(head.center[None]), 0, atol=1e-9)
+    assert placed.scale == pytest.approx(0.5 * 0.140)
+    assert upright.similarity(found, unit_mm=1000.0, head=head).scale == pytest.approx(1.0)
+    named = upright.similarity(found, front="c4", head=head)  # the user knows better
+    eye = named.camera(found[4]).center
+    assert abs(eye[0]) < 0.01 and eye[1] < -0.3
+
+
+def test_only_a_rig_rolled_at_will_takes_its_up_from_the_head():
+    turn = cv2.Rodrigues(np.array([0.4, -1.2, 0.9]))[0]
+    nearly = cv2.Rodrigues(np.radians([6.0, 0, 0]))[0]
+    level = [camera.transformed(1.0, turn, np.zeros(3)) for camera in rig(AROUND, 0.2, 0.0)]
+    placed = upright.similarity(level, head=head_of(turn @ nearly))  # the network is off by 6 degrees, horizons are not
+    assert placed.rotation[2] @ turn[:, 2] > np.cos(np.radians(0.1))
+    placed = upright.similarity(level, head=head_of(turn @ cv2.Rodrigues(np.radians([70.0, 0, 0]))[0]))
+    assert placed.rotation[2] @ turn[:, 2] == pytest.approx(np.cos(np.radians(70)), abs=1e-6)
+
+
+def test_import_asks_where_the_face_is_unless_it_is_told(capture, tmp_path, monkeypatch):
+    turn = cv2.Rodrigues(np.array([0.4, -1.2, 0.9]))[0]
+    about = cv2.Rodrigues(np.radians([0.0, 0, 40]))[0]
+    head, asked = head_of(turn @ about, center=(30.0, -20, 5)), []
+    monkeypatch.setattr(cli, "find_head", lambda views: asked.append(len(views)) or head)
+    model = cameras.colmap_text(tmp_path / "sparse", capture.cameras)
+    options = ["colmap", str(model), "--images", str(tmp_path / "images"), "--unit-mm", "140", "--upright", "-o"]
+    assert cli.import_main([*options, str(tmp_path / "asked")]) == 0
+    assert np.allclose(captures.load(tmp_path / "asked").upright.rotation @ head.front, [0, -1, 0], atol=1e-2)
+    assert cli.import_main([*options, str(tmp_path / "told"), "--front", "c2"]) == 0
+    assert asked == [5]
 
 
 def test_ground_truth_is_not_turned(capture):
