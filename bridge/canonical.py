@@ -18,9 +18,9 @@ from .normals import NormalMap
 
 UNIT_MM = 140.0  # of the canonical frame
 TOLERANCE = 0.15  # canonical units: a pair this far apart still agrees
-# Least share of the pairs that must agree. With the network of November 2026: 0.45 to 0.78 on ten heads whose up and
-# front it found within 11 degrees (most within 6); less on what is hardly a head to it: a bust with a tall crown 0.30 (10
-# degrees off), a ball with a pattern 0.33 and buddha_real 0.2, where it is lost
+# Least share of the pairs that must agree. With the network of November 2026: 0.45 to 0.78 on eleven heads whose up and
+# front it found within 11 degrees (most within 6); less on what is hardly a head to it: a bust with a tall crown 0.3
+# (10 degrees off), a ball with a pattern 0.33 and buddha_real 0.2, where it is lost
 TRUSTED = 0.4
 LEAST_PAIRS = 50
 TRIALS = 500
