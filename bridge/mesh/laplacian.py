@@ -1,4 +1,4 @@
-"""Neighbour sums and uniform Laplacian smoothing on closed meshes."""
+"""The uniform Laplacian of values on a closed mesh."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from numba import njit, prange
 
 
 @njit(parallel=True, cache=True)
-def neighbour_means(vertices, start, twin, out, means):
-    """means [V, 3] = mean of the neighbours of each vertex (every neighbour once), gathered around the vertex."""
-    for i in prange(vertices.shape[0]):
+def from_neighbours(values, share, start, twin, out, result):
+    """result [V, 3] = values [V, 3] less share [V] of their neighbours' mean (every neighbour once)."""
+    for i in prange(values.shape[0]):
         x = 0.0
         y = 0.0
         z = 0.0
@@ -19,29 +19,30 @@ def neighbour_means(vertices, start, twin, out, means):
         while h >= 0:
             f = h - h % 3
             j = start[f + (h + 1) % 3]
-            x += vertices[j, 0]
-            y += vertices[j, 1]
-            z += vertices[j, 2]
+            x += values[j, 0]
+            y += values[j, 1]
+            z += values[j, 2]
             count += 1
             h = twin[f + (h + 2) % 3]
             if h == first:
                 break
-        inverse = 1.0 / max(count, 1)
-        means[i, 0] = x * inverse
-        means[i, 1] = y * inverse
-        means[i, 2] = z * inverse
+        part = share[i] / max(count, 1)
+        result[i, 0] = values[i, 0] - x * part
+        result[i, 1] = values[i, 1] - y * part
+        result[i, 2] = values[i, 2] - z * part
 
 
-def smooth(vertices: np.ndarray, faces_start: np.ndarray, twin: np.ndarray, out: np.ndarray, weight: np.ndarray,
-           iterations: int, shrink: float = 0.5, grow: float = -0.53) -> np.ndarray:  # fmt: skip
-    """Taubin smoothing: a shrinking and a growing Laplacian step in turn, so that volume stays.
+def laplacian(positions: np.ndarray, start: np.ndarray, twin: np.ndarray, out: np.ndarray,
+              even: np.ndarray | None = None) -> np.ndarray:  # fmt: skip
+    """The Laplacian L of positions [V, 3] float32: it points out of every bend. Connectivity as in Surface.
 
-    vertices [V, 3]; weight [V] 0..1 scales the motion of each vertex (0 = pinned). Returns new vertices [V, 3].
+    even [V] float32 0..1: where it is 1 the answer is L^2, which is 0 on an even bend and not where one bend differs
+    from those around it; where it is 0 it stays L.
     """
-    vertices = vertices.copy()
-    means = np.empty_like(vertices)
-    for _ in range(iterations):
-        for step in (shrink, grow):
-            neighbour_means(vertices, faces_start, twin, out, means)
-            vertices += (step * weight[:, None] * (means - vertices)).astype(vertices.dtype)
-    return vertices
+    first = np.empty_like(positions)
+    from_neighbours(positions, np.ones(len(positions), np.float32), start, twin, out, first)
+    if even is None:
+        return first
+    second = np.empty_like(positions)
+    from_neighbours(first, even, start, twin, out, second)
+    return second

@@ -31,10 +31,20 @@ class DeviceMotion:
         shortest = self.shortest_edges(mesh, surface, motion)
         keep, take, ease = moments(motion.step)
         self.device.launch(
-            "move_vertices", surface.vertex_count, 1, mesh.rows(), i32(COLUMNS), surface.vertices, surface.faces,
-            surface.twin, surface.outgoing, i32(surface.vertex_count), gradient, f64(keep), f64(take),
-            f64(motion.rate * ease), f64(motion.laplacian), i32(motion.step == 1), shortest, f64(motion.longest),
+            "move_vertices", surface.vertex_count, 1, mesh.rows(), i32(COLUMNS), i32(surface.vertex_count), gradient,
+            self.laplacian(mesh, surface, motion.order), f64(keep), f64(take), f64(motion.rate * ease),
+            f64(motion.laplacian), i32(motion.step == 1), shortest, f64(motion.longest),
         )  # fmt: skip
+
+    def laplacian(self, mesh: DeviceMesh, surface: DeviceSurface, order: int) -> Any:  # [3V] float32
+        """See optimise.optimise."""
+        V, values = surface.vertex_count, surface.vertices
+        for k in range(order):
+            result = self.device.buffer(f"laplacian {k}", 3 * V, np.float32)
+            self.device.launch("from_neighbours", V, 1, values, mesh.rows(), i32(COLUMNS), i32(k), surface.faces,
+                               surface.twin, surface.outgoing, i32(V), result)  # fmt: skip
+            values = result
+        return values
 
     def shortest_edges(self, mesh: DeviceMesh, surface: DeviceSurface, motion: Motion) -> Any:  # [V] float32
         """See density.shortest_edges; within the motion's limits."""

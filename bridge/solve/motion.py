@@ -18,7 +18,8 @@ class Motion:
 
     step: int  # counted from 1
     rate: float  # step length as a share of the edge length
-    laplacian: float
+    laplacian: float  # weight
+    order: int  # of the Laplacian
     vertex_budget: float  # that the edge lengths aim at (density.py) ...
     shortest: float  # ... within these limits
     longest: float
@@ -28,5 +29,5 @@ def move(mesh: HalfEdgeMesh, surface: Surface, gradient: np.ndarray, motion: Mot
     """Moves the mesh against the gradient [V, 3] by its surface and sets its target lengths."""
     shortest = shortest_edges(surface, mesh.data[:, SEEN], motion.vertex_budget)
     shortest = np.clip(shortest, np.float32(motion.shortest), np.float32(motion.longest))
-    optimise(mesh, surface.outgoing, surface.vertices, gradient, motion.step, motion.rate, motion.laplacian, shortest,
-             motion.longest)  # fmt: skip
+    optimise(mesh, surface.outgoing, surface.vertices, gradient, motion.step, motion.rate, motion.laplacian,
+             motion.order, shortest, motion.longest)  # fmt: skip

@@ -24,7 +24,7 @@ class SolveSettings:
     learning_rate: float = 0.5
     """Step length as a share of the local edge length (paper: 0.3; 0.5 converges further in the same steps)."""
     laplacian: float = 0.05
-    """lambda_lap of Eq. 7: pull towards the neighbours' mean, scaled by the vertex's speed (paper: 0.1)."""
+    """lambda_lap of Eq. 7, scaled by the vertex's speed (paper: 0.1); of the second order once the shape is there."""
     loss: Loss = "l2"
     """"l2" squared difference of the normals, background 0 (default by measurement: it averages wrong normals best and
     costs little with right ones); "l1" their difference; "robust" bounded; "linear" the paper's Eq. 8."""

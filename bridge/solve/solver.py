@@ -129,12 +129,13 @@ class Solver:
 
     def _motion(self, stage: int, fraction: float) -> Motion:
         """What the optimiser is told at this stage."""
-        wanted = schedule.wanted_vertices(self.settings, schedule.stages_of(self.settings)[stage])
+        plan = schedule.stages_of(self.settings)[stage]
+        wanted = schedule.wanted_vertices(self.settings, plan)
         # the edges settle somewhat above their lower limit: ask for more vertices until they are there
         self._budget = min(max(self._budget * (FILL * wanted / self._mesh.vertex_count) ** 0.1, 0.5), MOST_BUDGET)
         shortest = min((self.settings.min_edge or 0.0) / self.frame.radius, schedule.LONGEST)
         return Motion(self._done + 1, schedule.learning_rate(self.settings, fraction), self.settings.laplacian,
-                      wanted * self._budget, shortest, schedule.LONGEST)  # fmt: skip
+                      plan.order, wanted * self._budget, shortest, schedule.LONGEST)  # fmt: skip
 
 
 def _rotation(seed: int) -> np.ndarray:  # [3, 3]

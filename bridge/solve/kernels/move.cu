@@ -1,22 +1,34 @@
-// One update of the optimiser in place (optimise.py). Macros: the columns LENGTH, SECOND, SPEED, FIRST, SEEN; BETA,
-// SPEED_REFERENCE, GAIN, GRADIENT_LIMIT. keep, take and rate are those of this step, the same for all vertices.
-KERNEL move_vertices(float* data, int columns, IN(float) vertices, IN(int) faces, IN(int) twin, IN(int) outgoing,
-                     int vertex_count, IN(float) gradient, double keep, double take, double rate, double laplacian,
-                     int first_step, IN(float) shortest, double longest)
+// Values [3V] less their neighbours' mean, the second time less that share of it which was seen (mesh/laplacian.py).
+KERNEL from_neighbours(IN(float) values, IN(float) data, int columns, int second, IN(int) faces, IN(int) twin,
+                       IN(int) outgoing, int vertex_count, float* result)
 {
     const int i = THREAD;
     if (i >= vertex_count) return;
     Triple sum = {0.0, 0.0, 0.0};
     int count = 0, h = outgoing[i];
     do {
-        const Triple neighbour = load(vertices, faces[next_half_edge(h)]);
+        const Triple neighbour = load(values, faces[next_half_edge(h)]);
         sum.x += neighbour.x;
         sum.y += neighbour.y;
         sum.z += neighbour.z;
         count++;
         h = around(twin, h);
     } while (h != outgoing[i]);
-    const float mean[3] = {(float)(sum.x / count), (float)(sum.y / count), (float)(sum.z / count)};
+    const Triple own = load(values, i);
+    const double part = (second ? (double)data[columns * (i64)i + SEEN] : 1.0) / count;
+    float* out = result + 3 * (i64)i;
+    out[0] = (float)(own.x - sum.x * part);
+    out[1] = (float)(own.y - sum.y * part);
+    out[2] = (float)(own.z - sum.z * part);
+}
+
+// One update of the optimiser in place (optimise.py). Macros: the columns LENGTH, SECOND, SPEED, FIRST, SEEN; BETA,
+// SPEED_REFERENCE, GAIN, GRADIENT_LIMIT. keep, take and rate are those of this step, the same for all vertices.
+KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradient, IN(float) bend, double keep,
+                     double take, double rate, double laplacian, int first_step, IN(float) shortest, double longest)
+{
+    const int i = THREAD;
+    if (i >= vertex_count) return;
     const float* given = gradient + 3 * (i64)i;
     float* row = data + columns * (i64)i;
     const bool seen = given[0] != 0.0f || given[1] != 0.0f || given[2] != 0.0f;
@@ -24,7 +36,7 @@ KERNEL move_vertices(float* data, int columns, IN(float) vertices, IN(int) faces
     const double pull = laplacian * row[SPEED];
     double squared = 0.0, speed = 0.0;
     for (int d = 0; d < 3; d++) {
-        double g = given[d] + pull * (row[d] - mean[d]);
+        double g = given[d] + pull * bend[3 * (i64)i + d];
         const float m = row[FIRST + d];
         const double limit = fabsf(m) * GRADIENT_LIMIT;
         if (!first_step) g = fmin(fmax(g, -limit), limit);
