@@ -71,6 +71,11 @@ def wanted_vertices(settings: SolveSettings, stage: Stage) -> float:
     return min(stage.share * settings.max_vertices, stage.most)
 
 
+def laplacian_order(settings: SolveSettings, stage: Stage) -> int:
+    """Losses that pull as hard however near the surface is need the order that shrinks to hold them back (measured)."""
+    return stage.order if settings.loss in ("l2", "robust") else 1
+
+
 def view_groups(views: int, stage: Stage) -> list[list[int]]:
     """Indices of the views that one step looks at, interleaved so that neighbours on a ring share no group."""
     count = max(1, min(stage.groups, views // GROUP_MINIMUM))

@@ -134,8 +134,10 @@ class Solver:
         # the edges settle somewhat above their lower limit: ask for more vertices until they are there
         self._budget = min(max(self._budget * (FILL * wanted / self._mesh.vertex_count) ** 0.1, 0.5), MOST_BUDGET)
         shortest = min((self.settings.min_edge or 0.0) / self.frame.radius, schedule.LONGEST)
-        return Motion(self._done + 1, schedule.learning_rate(self.settings, fraction), self.settings.laplacian,
-                      plan.order, wanted * self._budget, shortest, schedule.LONGEST)  # fmt: skip
+        return Motion(
+            self._done + 1, schedule.learning_rate(self.settings, fraction), self.settings.laplacian,
+            schedule.laplacian_order(self.settings, plan), wanted * self._budget, shortest, schedule.LONGEST,
+        )  # fmt: skip
 
 
 def _rotation(seed: int) -> np.ndarray:  # [3, 3]
