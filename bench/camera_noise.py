@@ -1,8 +1,9 @@
 """python -m bench.camera_noise CAPTURE... [--sigmas 0.25 0.5 1] [--seeds 1 2]: wrong cameras, refined and not.
 
 Every camera of a capture with ground truth is turned about each axis by a normal deviate of sigma degrees and shifted
-along each by one of sigma percent of its distance to the head. depth_mm is of the draft after alignment to the true
-mesh (evaluate --align procrustes); degrees and percent are the cameras' errors after a similarity of their centres.
+along each by one of sigma percent of its distance to the head. depth_mm is of the draft after alignment to the
+true mesh (evaluate --align procrustes), "placed" after the similarity of the cameras' frame to the true one, which
+knows nothing of the mesh; degrees and percent are the cameras' errors after a similarity of their centres.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,13 @@ import numpy as np
 from bridge import capture as captures
 from bridge import results
 from bridge.cameras import Camera
-from bridge.canonical import similarity
+from bridge.canonical import Canonical, similarity
 from bridge.evaluate import evaluate
 from bridge.framing import head_frame
 from bridge.job import Workshop
 from bridge.protocol import Error, JobSettings, Run
-from bridge.refine.adjust import moved, way
+from bridge.refine.adjust import moved, triangulated, way
+from bridge.refine.tracks import Tracks
 from bridge.wire import Control
 
 
@@ -55,8 +57,27 @@ def left(cameras: Sequence[Camera], truth: Sequence[Camera]) -> tuple[float, flo
     return float(degrees), float(percent)
 
 
-def run(path: Path, cameras: Sequence[Camera], refine: bool) -> tuple[float, dict]:
-    """depth_mm and the report of a draft of the capture with other cameras."""
+def frame(cameras: Sequence[Camera], truth: Sequence[Camera], points: np.ndarray) -> Canonical:
+    """The similarity from the world that the cameras describe to the true one, at points [N, 3] of the true one."""
+    count, views = len(points), len(truth)
+    pixels = np.concatenate([camera.project(points)[0] for camera in truth])
+    tracks = Tracks(np.tile(np.arange(count), views), np.repeat(np.arange(views), count), pixels)
+    return similarity(triangulated(cameras, tracks), points)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A draft: depth_mm after the alignment of its surface and of its cameras, the cameras, the report."""
+
+    depth: float
+    placed: float
+    cameras: list[Camera]
+    report: dict
+
+
+def run(path: Path, cameras: Sequence[Camera], refine: bool) -> Made:
+    """A draft of the capture with other cameras."""
+    original = captures.load(path)
     with tempfile.TemporaryDirectory() as work:
         folder, output = Path(work) / "capture", Path(work) / "output"
         shutil.copytree(path, folder, copy_function=_linked)
@@ -72,11 +93,12 @@ def run(path: Path, cameras: Sequence[Camera], refine: bool) -> tuple[float, dic
             if isinstance(message, Error):
                 raise SystemExit(message.sentence)
         truth = results.read_ply(capture.evaluation.mesh)
-        score = evaluate(capture, *results.read_ply(output / "head.ply"), truth)
+        vertices, faces = results.read_ply(output / "head.ply")
         report = json.loads((output / "report.json").read_text(encoding="utf-8"))
-        if (output / "refined").is_dir():
-            report["cameras"] = captures.load(output / "refined").cameras
-        return score.depth_mm, report
+        found = captures.load(output / "refined").cameras if (output / "refined").is_dir() else list(cameras)
+        fit = frame(found, original.cameras, truth[0][:: max(1, len(truth[0]) // 2000)])
+        placed = evaluate(capture, fit.apply(vertices), faces)
+        return Made(evaluate(capture, vertices, faces, truth).depth_mm, placed.depth_mm, found, report)
 
 
 def _linked(source: str, target: str) -> None:
@@ -103,14 +125,16 @@ def main() -> int:
             for seed in options.seeds if sigma else options.seeds[:1]:
                 cameras = noisy(truth, sigma, seed)
                 before = left(cameras, truth)
-                plain = None if sigma and options.refined_only else run(path, cameras, False)[0]
-                depth, report = run(path, cameras, True)
-                after = left(report.get("cameras", cameras), truth)
-                px = report["refined"]["error_px"]
+                given = ""
+                if not (sigma and options.refined_only):
+                    given = f"{run(path, cameras, False).depth:.3f}"
+                made = run(path, cameras, True)
+                after = left(made.cameras, truth)
+                px = made.report["refined"]["error_px"]
                 fits = "" if px is None else f"{px[0]:.2f} -> {px[1]:.2f}"
-                given = "" if plain is None else f"{plain:.3f}"
-                print(f"| {path.name} | {sigma:g} | {seed} | {before[0]:.2f} | {before[1]:.2f} | {given} | {depth:.3f} "
-                      f"| {after[0]:.2f} | {after[1]:.2f} | {fits} |", flush=True)  # fmt: skip
+                print(f"| {path.name} | {sigma:g} | {seed} | {before[0]:.2f} | {before[1]:.2f} | {given} "
+                      f"| {made.depth:.3f} | {made.placed:.3f} | {after[0]:.2f} | {after[1]:.2f} | {fits} |",
+                      flush=True)  # fmt: skip
     return 0
 
 

@@ -16,14 +16,14 @@ from .tracks import Tracks, find_tracks
 
 ROTATION, POSITION = np.radians(1.0), 0.01  # standard deviations of a given pose; the position's in distances
 FINEST = 5e-4  # head radii: no feature is believed to be found better
-LOOSEST = 0.8  # a camera of which more than this share of its uncertainty would stay is left as it is
+LOOSEST = 0.5  # a camera of which more than this share of its uncertainty would stay is left as it is
 LEAST_VIEWS = 3
 TOO_LITTLE = (
     "their photographs share too few features, and their outlines say too little",
     "Photographs closer to each other, sharper ones or masks help.",
 )
 GAIN = 0.67  # errors must fall below this share of what they were, or nothing is changed
-SMALL = 1e-3  # head radii: features that fit so well need no better cameras
+SMALL, SMALL_MISFIT = 1e-3, 3e-4  # head radii: features and outlines that fit so well need no better cameras
 FARTHEST = 5.0  # degrees, or percent of the distance: no small error
 
 
@@ -183,7 +183,8 @@ def _doubt(
         )
         return why, "Check Cameras (python -m bridge check) says what is wrong with it."
     features_fit = errors is None or errors[0] < small or errors[1] > GAIN * errors[0]
-    if features_fit and misfit[1] > GAIN * misfit[0]:
+    outlines_fit = misfit[0] < SMALL_MISFIT or misfit[1] > GAIN * misfit[0]
+    if features_fit and outlines_fit:
         fits = f"within {errors[0]:.2f} pixels" if errors is not None else "as far as their outlines tell"
         return f"they fit each other already, {fits}", ""
     return "", ""
