@@ -1,4 +1,4 @@
-"""python -m bench.faults [CAPTURE...] [--data DIR] [--markdown FILE]: faults put in, and what is said.
+"""python -m bench.faults [CAPTURE...] [--predicted] [--data DIR] [--markdown FILE]: faults put in, and what is said.
 
 Without captures: those that the check's thresholds were tuned on (each whole and as a subset), and heads that they were
 not, rendered on the fly. A fault counts as caught when the findings (errors and warnings) name exactly the cameras that
@@ -182,10 +182,19 @@ class Tally:
         return "\n".join(lines)
 
 
-def examine(captures_: Iterable[Views], rng: np.random.Generator) -> Tally:
+def predicted(views: Views) -> Views:
+    """With the mattes that the network finds under the cameras as they are told, wrong ones too."""
+    maps = make_predictor("network").predict(views.photos, views.cameras, [None] * len(views.cameras))
+    return replace(views, mattes=[found.matte for found in maps], given=False)
+
+
+def examine(
+    captures_: Iterable[Views], rng: np.random.Generator, masked: Callable[[Views], Views] = lambda views: views
+) -> Tally:
+    """masked: what gives a capture its masks, after the fault."""
     tally = Tally({name: [0, 0, 0] for name in FAULTS})
     for views in captures_:
-        told = judge(views, quality=True)
+        told = judge(masked(views), quality=True)
         tally.clean += 1
         tally.clean_seconds.append(told.seconds)
         if told.alarms:
@@ -194,7 +203,7 @@ def examine(captures_: Iterable[Views], rng: np.random.Generator) -> Tally:
         print(f"{views.name:28} as it is: {told.seconds:5.1f} s  {said}", flush=True)
         for name, (fault, codes) in FAULTS.items():
             changed, culprits = fault(views, rng)
-            told = judge(changed, quality=False)
+            told = judge(masked(changed), quality=False)
             tally.seconds.append(told.seconds)
             right = told.views == {views.cameras[i].name for i in culprits}
             cause = right and any(code in told.codes for code in codes)
@@ -210,6 +219,7 @@ def main() -> int:
         prog="python -m bench.faults", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("captures", nargs="*", type=Path, help="only these, instead of all below")
+    parser.add_argument("--predicted", action="store_true", help="use no masks: the network finds the heads")
     beside = Path(__file__).resolve().parents[2] / "shared"
     default = Path(os.environ.get("SKULLPTOR_SHARED", beside)) / "data"
     parser.add_argument(
@@ -229,7 +239,7 @@ def main() -> int:
         parts["tuned on"] = tuned([options.data / "captures" / name for name in TUNED], rng)
     page = []
     for name, captures_ in parts.items():
-        tally = examine(captures_, rng)
+        tally = examine(captures_, rng, predicted) if options.predicted else examine(captures_, rng)
         page.append(f"{name}:\n\n{tally.table()}\n")
         page += [f"false alarm: {alarm}" for alarm in tally.alarms]
         clean, faulty = statistics.median(tally.clean_seconds), statistics.median(tally.seconds)
