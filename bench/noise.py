@@ -11,6 +11,7 @@ import numpy as np
 from bridge.evaluate import evaluate
 from bridge.images import read_photo
 from bridge.inputs import Inputs, make_targets
+from bridge.job import MASK_WEIGHT_GIVEN, SMOOTHNESS_PREDICTED
 from bridge.masks import head_mask
 from bridge.normals import make_predictor
 from bridge.solve import SolveSettings, Target
@@ -65,7 +66,7 @@ def table(paths: Sequence[Path], preset: str, losses: Sequence[str] = LOSSES, ne
             for loss in losses:
                 changes = PAPER if loss == "linear" else {}
                 if name == "network" and loss != "linear":
-                    changes = {"mask_weight": 4.0}  # as bridge/job.py has it for predicted normals and given masks
+                    changes = {"mask_weight": MASK_WEIGHT_GIVEN, "laplacian": SMOOTHNESS_PREDICTED}
                 settings = SolveSettings.preset(preset, loss=loss, **changes)
                 mesh, _, _ = solve(case, settings, targets)
                 score = evaluate(case.capture, mesh.vertices, mesh.faces)

@@ -35,6 +35,9 @@ PREVIEW_SECONDS = 0.3
 # solver's own 0.2 is best). Found with the network of November 2026, 19 degrees off (depth_mm at 0.2 -> here, draft):
 # marble_bust 3.03 -> 2.24 and 2.19, valid_wf2 2.70 -> 2.49 and 2.13.
 MASK_WEIGHT_PREDICTED, MASK_WEIGHT_GIVEN = 2.0, 4.0
+# Where views contradict each other the surface folds. Draft depth_mm at 0.05 (best for measured normals) -> 0.2 -> 0.8 ->
+# 1.6: nefertiti 1.42, 0.98, 0.90, 0.93; valid_wf2 0.28, 0.25, 0.23, 0.26; marble_bust 0.24, 0.21, 0.21; no faces cross.
+SMOOTHNESS_PREDICTED = 0.8
 PREDICT_ONLY = {"Reading photos": 0.1, "Predicting normals": 0.8, "Drawing": 0.1}  # share of the time
 HEAD_MM = (120.0, 1200.0)  # a head with shoulders is within this, or the scale is wrong
 
@@ -197,12 +200,13 @@ def _solve_settings(settings: JobSettings, inputs: Inputs, report: Reporter) -> 
     capture = inputs.capture
     raster = settings.device if settings.raster == "auto" and settings.device != "auto" else settings.raster
     changes: dict = {"seed": settings.seed, "raster": choose(raster)}
-    for ours, theirs in (("steps", "steps"), ("max_vertices", "max_vertices"), ("smoothness", "laplacian")):
-        if (value := getattr(settings, ours)) is not None:
-            changes[theirs] = value
     if settings.normals != "measured":
         given = all(mask is not None for mask in inputs.given_masks)
         changes["mask_weight"] = MASK_WEIGHT_GIVEN if given else MASK_WEIGHT_PREDICTED
+        changes["laplacian"] = SMOOTHNESS_PREDICTED
+    for ours, theirs in (("steps", "steps"), ("max_vertices", "max_vertices"), ("smoothness", "laplacian")):
+        if (value := getattr(settings, ours)) is not None:
+            changes[theirs] = value
     if settings.min_edge_mm:
         if capture.unit_mm is None:
             report.warn(
