@@ -99,7 +99,9 @@ def reconstruct(argv: list[str]) -> int:
     parser.add_argument("--raster", choices=protocol.RASTERISERS, default=defaults.raster)
     parser.add_argument("--steps", type=int, help="steps of inverse rendering (default: the preset's)")
     parser.add_argument("--max-vertices", type=int, help="most vertices of the result (default: the preset's)")
-    parser.add_argument("--smoothness", type=float, help="weight of the Laplacian term (default: the preset's)")
+    parser.add_argument(
+        "--smoothness", type=float, help="weight of the Laplacian term (default: 0.8, with measured normals 0.05)"
+    )
     parser.add_argument("--min-edge-mm", type=float, help="shortest edge to aim for, in millimetres")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
