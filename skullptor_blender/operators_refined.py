@@ -55,7 +55,10 @@ class SKULLPTOR_OT_apply_refined_cameras(bpy.types.Operator):
             ob.matrix_world = change @ ob.matrix_world
             moved.append(name)
         if not moved:
-            sentence = "No camera stands where this head's run saw it, free to move: nothing was changed."
+            sentence = (
+                "No camera stands where this head's run saw it, free to move: nothing was changed."
+                " Put the cameras back, or use Import Capture on the run's folder 'refined'."
+            )
             self.report({"ERROR"}, sentence)
             return {"CANCELLED"}
         left = f"; {', '.join(sorted(stayed))} stayed" if stayed else ""
