@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from .optimiser import Optimiser
+
 
 @dataclass
 class Progress:
@@ -24,15 +26,14 @@ def save(
     path: Path,
     model: nn.Module,
     ema: dict[str, torch.Tensor],
-    optimiser: torch.optim.Optimizer,
+    optimiser: Optimiser,
     progress: Progress,
     settings: dict,
 ) -> None:
     arrays = {f"model/{k}": v.detach().cpu().numpy() for k, v in model.state_dict().items()}
     arrays |= {f"ema/{k}": v.cpu().numpy() for k, v in ema.items()}
-    names = {id(p): n for n, p in model.named_parameters()}
-    for p, state in optimiser.state.items():
-        arrays |= {f"adam/{names[id(p)]}/{k}": v.detach().cpu().numpy() for k, v in state.items()}
+    for name, state in optimiser.states():
+        arrays |= {f"optimiser/{name}/{k}": v.detach().cpu().numpy() for k, v in state.items()}
     note = json.dumps({"progress": asdict(progress), "settings": settings})
     temporary = path.with_suffix(".tmp.npz")
     np.savez(temporary, note=np.frombuffer(note.encode(), np.uint8), **arrays)
@@ -48,7 +49,7 @@ def load(
     path: Path,
     model: nn.Module,
     ema: dict[str, torch.Tensor] | None = None,
-    optimiser: torch.optim.Optimizer | None = None,
+    optimiser: Optimiser | None = None,
 ) -> Progress:
     """Fill the model (and what else is given) in place."""
     with np.load(path) as data:
@@ -57,11 +58,11 @@ def load(
             for k, v in ema.items():
                 v.copy_(torch.from_numpy(data[f"ema/{k}"]))
         if optimiser is not None:
-            for name, p in model.named_parameters():
-                prefix = f"adam/{name}/"
+            for name in optimiser.parameters:
+                prefix = f"optimiser/{name}/"
                 state = {k[len(prefix) :]: torch.from_numpy(data[k]) for k in data.files if k.startswith(prefix)}
                 if state:
-                    optimiser.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in state.items()}
+                    optimiser.restore(name, state)
         note = json.loads(data["note"].tobytes())
     return Progress(**note["progress"])
 

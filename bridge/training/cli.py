@@ -26,6 +26,11 @@ def train_main(argv: list[str]) -> int:
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--slots", type=int, default=700, help="groups kept on disk, 3 MB each")
     parser.add_argument("--per-step", type=float, default=0.6, help="new groups a step")
+    parser.add_argument(
+        "--pool",
+        type=Path,
+        help="pool/ of a run under way or done, for the same views (a twin's): wants as many slots as groups",
+    )
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
     import torch
@@ -44,7 +49,7 @@ def train_main(argv: list[str]) -> int:
         pool=plan,
     )
     try:
-        trainer = Trainer(settings, args.out, args.data, args.device, args.workers, args.scans, args.start)
+        trainer = Trainer(settings, args.out, args.data, args.device, args.workers, args.scans, args.start, args.pool)
         try:
             trainer.run()
         finally:

@@ -18,6 +18,7 @@ from .batches import Batch, make_batch
 from .checkpoint import Progress
 from .curve import draw
 from .losses import losses
+from .optimiser import Optimiser
 from .pool import Pool, PoolPlan, start_workers
 from .pretrained import fill_from_vit, vit_state
 from .restore import restore
@@ -27,8 +28,6 @@ VIEW_COUNTS = np.array([1, 2, 3, 4, 6, 8])
 VIEW_SHARES = np.array([0.08, 0.22, 0.05, 0.4, 0.1, 0.15])  # few views a head: more heads a step
 STAGES = ((0.35, (96, 112)), (0.7, (112, 128)), (2.0, (128, 144, 160)))  # share of the time budget: sizes in pixels
 
-PRETRAINED_RATE = 0.1  # share of the rate for layers that come trained
-
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -37,7 +36,7 @@ class TrainSettings:
     size: str = "small"
     budget: float = 3600.0
     rate: float = 5e-4  # peak learning rate
-    decay_from: float = 0.4  # share of the budget after which the rate falls (cosine) to 2 %
+    decay_from: float = 0.1  # share of the budget after which the rate falls (cosine) to 2 %
     warmup: int = 400  # steps
     views_per_step: int = 8
     seed: int = 1
@@ -64,33 +63,25 @@ class Trainer:
         workers: int,
         scans: Path | None = None,
         start: Path | None = None,
+        pool: Path | None = None,
     ) -> None:
-        """scans: a folder of own textured meshes. start: weights of a new run, see `start_from`."""
+        """scans: a folder of own textured meshes. start: weights of a new run, see `start_from`. pool: that of another
+        run, which fills it, with slots for all groups of both."""
         self.s, self.out, self.data, self.device = settings, out, data, torch.device(device)
         out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(settings.seed)
         self.model = NormalNetwork(CONFIGS[settings.size]).to(self.device, memory_format=torch.channels_last)
         trained = start_from(start, self.model) if start else set()
-        groups = [
-            {
-                "params": [p for n, p in self.model.named_parameters() if (n in trained, p.dim() > 1) == (known, wide)],
-                "weight_decay": 0.02 if wide else 0.0,
-                "share": PRETRAINED_RATE if known else 1.0,
-            }
-            for known in (False, True)
-            for wide in (True, False)
-        ]
-        groups = [g for g in groups if g["params"]]
-        self.optimiser = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98))
+        self.optimiser = Optimiser(self.model, trained)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.progress = Progress()
         self.path = out / "checkpoint.npz"
         if self.path.exists():
             self.progress = checkpoint.load(self.path, self.model, self.ema, self.optimiser)
             print(f"resumed at step {self.progress.step}, {self.progress.views} views", flush=True)
-        self.pool = Pool(out / "pool", settings.pool)
+        self.pool = Pool(pool or out / "pool", settings.pool, shared=pool is not None)
         self.pool.request(self.progress.step)
-        self.workers = start_workers(out / "pool", data, workers, scans) if workers else []
+        self.workers = start_workers(self.pool.folder, data, workers, scans) if workers else []
 
     def share(self) -> float:
         return min(self.progress.elapsed / self.s.budget, 1.0)
@@ -116,18 +107,16 @@ class Trainer:
     def step(self) -> dict[str, float]:
         start = time.perf_counter()
         batch = self.batch(self.progress.step).to(self.device)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate() * group["share"]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.s.bf16):
             output = self.model(
                 batch.image.contiguous(memory_format=torch.channels_last), batch.quaternion, batch.distance, batch.views
             )
         terms = losses(output.float(), batch)
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad()
         terms["total"].backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         if torch.isfinite(norm):
-            self.optimiser.step()
+            self.optimiser.step(self.rate())
         keep = min(self.s.ema, (1 + self.progress.step) / (10 + self.progress.step))
         with torch.no_grad():
             for k, v in self.model.state_dict().items():

@@ -21,6 +21,9 @@ from .group import Group, World, make_group
 FIELDS = {"image": (3, np.uint8), "normal": (3, np.int8), "canonical": (3, np.int8), "matte": (0, np.uint8)}
 
 
+PATIENCE = 600.0  # seconds for another run's generator to make a group
+
+
 @dataclass(frozen=True)
 class PoolPlan:
     """slots * views * size^2 * 10 bytes on disk."""
@@ -30,7 +33,7 @@ class PoolPlan:
     views: int = 8
     slots: int = 700
     window: int = 600  # a step uses the last ``window`` groups
-    warm: int = 24  # groups before the first step
+    warm: int = 300  # groups before the first step: a trained network learns fewer by heart
     per_step: float = 0.6  # new groups a step
 
     def high(self, step: int) -> int:
@@ -40,8 +43,9 @@ class PoolPlan:
 class Pool:
     """Memory-mapped arrays [slots, views, ...] and the number of the group in every slot."""
 
-    def __init__(self, folder: Path, plan: PoolPlan) -> None:
-        self.folder, self.plan = folder, plan
+    def __init__(self, folder: Path, plan: PoolPlan, shared: bool = False) -> None:
+        """shared: another run fills it."""
+        self.folder, self.plan, self.shared = folder, plan, shared
         folder.mkdir(parents=True, exist_ok=True)
         record = folder / "plan.json"
         if record.exists() and json.loads(record.read_text()) != asdict(plan):
@@ -92,9 +96,15 @@ class Pool:
 
     def wait(self, low: int, high: int, workers: list[subprocess.Popen]) -> None:
         missing = [g for g in range(low, high) if not self.ready(g)]
+        end = time.monotonic() + PATIENCE
         while missing:
-            if any(w.poll() not in (None, 0) for w in workers) or not workers:
+            if any(w.poll() not in (None, 0) for w in workers) or not (workers or self.shared):
                 raise RuntimeError("A generator process ended; its message is in generator.log beside the pool.")
+            if self.shared and time.monotonic() > end:
+                raise RuntimeError(
+                    f"The run that fills {self.folder} has not made group {missing[0]} for ten minutes; see that it "
+                    "is running and that it began with --slots for all its groups."
+                )
             time.sleep(0.2)
             missing = [g for g in missing if not self.ready(g)]
 

@@ -112,6 +112,43 @@ def test_other_settings_do_not_share_a_pool(tmp_path):
         Pool(tmp_path, PoolPlan(**(vars(PLAN) | {"seed": 9})))
 
 
+def test_a_run_on_another_runs_pool_takes_the_same_steps(tmp_path, groups):
+    from bridge.training.loop import Trainer
+
+    filled = trainer(tmp_path / "a", groups)
+    sharing = Trainer(settings(), tmp_path / "b", tmp_path, "cpu", workers=0, pool=tmp_path / "a/pool")
+    assert filled.step() == sharing.step()
+
+
+def test_a_pool_that_nobody_fills_is_named(tmp_path, groups, monkeypatch):
+    monkeypatch.setattr("bridge.training.pool.PATIENCE", 0.3)
+    pool = Pool(tmp_path, PLAN, shared=True)
+    with pytest.raises(RuntimeError, match=r"has not made group 0 .* is running"):
+        pool.wait(*pool.request(0), [])
+
+
+def test_muon_sees_the_kernels_of_a_network_in_channels_last_memory():
+    """Its update of a convolution is that of the matrix [out, in * h * w], whatever the order of the columns."""
+    from bridge.training.optimiser import Optimiser
+
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(5, 6, 3)
+    grad = torch.randn_like(layer.weight)
+    flat = torch.nn.Parameter(layer.weight.detach().flatten(1).clone())
+    flat.grad = grad.flatten(1).clone()
+    torch.optim.Muon([flat], lr=0.1, weight_decay=0.02, adjust_lr_fn="match_rms_adamw").step()
+    with pytest.raises(ValueError, match="channels-last"):
+        Optimiser(layer, set())
+    layer = layer.to(memory_format=torch.channels_last)
+    layer.weight.grad, layer.bias.grad = grad, torch.ones(6)
+    optimiser = Optimiser(layer, set())
+    bias = layer.bias.detach().clone()
+    optimiser.step(0.1)
+    assert torch.allclose(layer.weight.flatten(1), flat, atol=2e-3)  # Muon computes in bf16
+    assert torch.allclose(layer.bias, bias - 0.1, atol=1e-4)
+    assert {name for name, _ in optimiser.states()} == {"weight", "bias"}
+
+
 def as_dict(group) -> dict[str, np.ndarray]:
     return {k: v.copy() for k, v in vars(group).items()}
 
