@@ -9,7 +9,8 @@ coverage_pct     share of the face mask that the mesh covers
 surface_pct      mean distance between the surfaces where the input views look, in % of the true mesh's bounding-box
                  diagonal (bridge/surface_error.py), if the capture names the true mesh
 crossing_faces   faces of the mesh that pass through each other
-No alignment by default: a result is already in the capture's frame.
+No alignment by default: a result is already in the capture's frame. --align procrustes brings a mesh from elsewhere to
+the true one, in the end by what the face masks show of it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,6 +39,8 @@ from .surface_error import surface_error
 SIZE = 512  # pixels of the longer side of an evaluation view
 FACE = 255  # value of the face in an evaluation mask
 GOOD_DEG = 10.0
+DEPTH_PIXELS = 3.0  # pixels' width between a vertex and the depth of a view that shows it
+ROUNDS, ALIGNED = 60, 20_000  # of an alignment, and the vertices that take part
 SOBEL_NORM = 8.0  # the 3 x 3 Sobel kernel then gives the difference per pixel
 
 
@@ -77,7 +81,7 @@ def evaluate(
 ) -> Score:
     """Score a mesh (world vertices [V, 3], triangles [F, 3]). Raises BridgeError without ground truth.
 
-    align: ground-truth vertices [N, 3] and triangles; the mesh is first brought to them by align_similarity.
+    align: ground-truth vertices [N, 3] and triangles; the mesh is first brought to what the views judge of them.
     """
     if capture.evaluation is None or not capture.evaluation.views:
         raise BridgeError(
@@ -85,9 +89,9 @@ def evaluate(
             f"The capture '{capture.name}' has no evaluation block, so nothing can be measured.",
             "Give a capture with ground truth.",
         )
-    if align is not None:
-        vertices = align_similarity(vertices, *align)
     truths = [read_truth(capture.evaluation, i) for i in range(len(capture.evaluation.views))]
+    if align is not None:
+        vertices = align_similarity(vertices, *align, judged(truths, align[0]))
     # numbers stay small, and float32 exact enough, about the mesh's own centre
     center = vertices.mean(0)
     cameras = [truth.camera.transformed(1.0, np.eye(3), -center) for truth in truths]
@@ -156,14 +160,29 @@ def read_truth(evaluation: captures.Evaluation, index: int) -> Truth:
     return Truth(view.camera.resize(width, height), depth, normals * whole[..., None], face)
 
 
+def judged(truths: Sequence[Truth], vertices: np.ndarray) -> np.ndarray:  # [N] bool
+    """Which true vertices [N, 3] a view shows inside its face mask."""
+    found = np.zeros(len(vertices), bool)
+    for truth in truths:
+        pixels, z = truth.camera.project(vertices)
+        x, y = np.floor(np.nan_to_num(pixels.T, posinf=-1, neginf=-1)).astype(int)
+        height, width = truth.face.shape
+        inside = (z > 0) & (x >= 0) & (y >= 0) & (x < width) & (y < height)
+        x, y = np.where(inside, x, 0), np.where(inside, y, 0)
+        near = np.abs(z - truth.depth[y, x]) < DEPTH_PIXELS * z / truth.camera.K[0, 0]
+        found |= inside & near & truth.face[y, x]
+    return found
+
+
 def align_similarity(
-    source: np.ndarray, target: np.ndarray, target_faces: np.ndarray, rounds: int = 60
+    source: np.ndarray, target: np.ndarray, target_faces: np.ndarray, counts: np.ndarray | None = None
 ) -> np.ndarray:  # [V, 3]
     """Source vertices after the similarity that brings them closest to the target's surface.
 
     Iterated point-to-plane fit (Chen and Medioni 1992) with a scale, the worst fifth of the points left out each
     round. Starts as it is or from equal centroids and equal spread, whichever is closer, so that both must be upright
-    within some 30 degrees.
+    within some 30 degrees. counts [N]: the target's vertices that decide in the end, all by default: necks, backs and
+    insides, where one surface has what the other lacks, would pull a face away from its place.
     """
     from scipy.spatial import cKDTree
 
@@ -175,10 +194,19 @@ def align_similarity(
     points = source - source.mean(0)
     points = points / np.linalg.norm(points, axis=1).mean()
     rng = np.random.default_rng(0)
-    chosen = rng.choice(len(points), min(len(points), 20_000), replace=False)
+    chosen = rng.permutation(len(points))[:ALIGNED]
     starts = (points, (source - center) / spread)
     points = min(starts, key=lambda start: np.median(tree.query(start[chosen])[0]))
-    for _ in range(rounds):
+    points = _fitted(points, chosen, surface, normals, tree)
+    if counts is not None and counts.any():
+        near = np.flatnonzero(counts[tree.query(points)[1]])
+        points = _fitted(points, rng.permutation(near)[:ALIGNED], surface, normals, tree)
+    return points * spread + center
+
+
+def _fitted(points: np.ndarray, chosen: np.ndarray, surface: np.ndarray, normals: np.ndarray, tree) -> np.ndarray:
+    """All points [V, 3] after the similarity that brings the chosen ones closest to a surface about as large as 1."""
+    for _ in range(ROUNDS):
         p = points[chosen]
         distance, nearest = tree.query(p)
         keep = distance <= np.quantile(distance, 0.8)
@@ -189,9 +217,9 @@ def align_similarity(
         x = np.linalg.lstsq(system, gap, rcond=None)[0]
         rotation = Rotation.from_rotvec(x[:3]).as_matrix()
         points = (1 + x[3]) * points @ rotation.T + x[4:]
-        if np.abs(x).max() < 1e-9:
+        if np.abs(x).max() < 1e-6:
             break
-    return points * spread + center
+    return points
 
 
 def _sobel(normals: np.ndarray) -> np.ndarray:  # [H, W, 3] -> [H, W, 6]

@@ -86,6 +86,28 @@ def test_alignment_recovers_a_similarity(capture, body):
     assert np.linalg.norm(aligned - body[0], axis=1).max() < 1e-3
 
 
+def test_alignment_goes_by_what_is_judged(capture, body):
+    """A neck or a back that is nobody's truth must not move the face."""
+    vertices = body[0].copy()
+    vertices[vertices[:, 2] < 0] *= 1.1
+    shifted = 1.02 * vertices + [0.01, 0.02, 0]
+    everything, face = (evaluate.align_similarity(shifted, *body, counts) for counts in (None, body[0][:, 2] > 0.1))
+    front = body[0][:, 2] > 0.1
+    off = [np.linalg.norm(found - body[0], axis=1)[front].mean() for found in (everything, face)]
+    assert off[0] > 0.01 and off[1] < 1e-3
+
+
+def test_judged_are_the_vertices_that_a_view_shows_in_its_face(capture, body):
+    truths = [evaluate.read_truth(capture.evaluation, i) for i in range(len(capture.evaluation.views))]
+    counts = evaluate.judged(truths, body[0])
+    assert 0 < counts.sum() < len(counts)
+    eyes = np.stack([truth.camera.center for truth in truths])
+    sight = eyes[:, None] - body[0]
+    normals = body[0] / body[0].max(0) ** 2
+    cosine = (sight * normals).sum(-1) / np.linalg.norm(sight, axis=-1) / np.linalg.norm(normals, axis=-1)
+    assert cosine.max(0)[counts].min() > -0.1  # depth maps end a pixel beyond the outline
+
+
 def test_no_truth_and_no_overlap_are_sentences(tmp_path, capture, body):
     from dataclasses import replace
 
