@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from bridge import capture as captures
+from bridge import framing
 from bridge.cameras import Camera
 from bridge.errors import Cancelled
-from bridge.normals import WEIGHTS, make_predictor
+from bridge.images import read_photo, shrunk
+from bridge.normals import WEIGHTS, make_predictor, multiview
+
+DEMO = Path(__file__).parents[2] / "demo" / "capture"
 
 
 def rig(count: int, width: int = 200, height: int = 160) -> list[Camera]:
@@ -132,6 +138,30 @@ def test_a_turned_world_changes_nothing_much(predictor, scene, axis):
         assert np.abs(a.matte - b.matte).max() < 1e-3
         angles.append(np.degrees(np.arccos(np.clip((a.normals * b.normals).sum(-1)[a.matte > 0.5], -1, 1))))
     assert np.concatenate(angles).mean() < 8
+
+
+@pytest.fixture(scope="module")
+def demo(predictor):
+    """Photographs of a head, cameras and masks."""
+    views = captures.load(DEMO).views[::2][:5]
+    photos = [shrunk(read_photo(view), 512) for view in views]
+    images, cameras = [photo.pixels for photo in photos], [photo.camera for photo in photos]
+    return images, cameras, [found.matte for found in predictor.predict(images, cameras, [None] * len(images))]
+
+
+@pytest.mark.parametrize("axis", [[np.pi, 0, 0], [0.5, 0, 0]])
+def test_a_head_that_hangs_or_leans_is_seen_upright(predictor, demo, monkeypatch, axis):
+    """Pictures on their head, or a wrong guess of what is up: the canonical head corrects it."""
+    maps = predictor.predict(*demo, size=96)
+    up = Rotation.from_rotvec(axis).apply(framing.rig_up(demo[1]))
+    monkeypatch.setattr(multiview, "rig_up", lambda cameras: up)
+    monkeypatch.setattr(framing, "rig_up", lambda cameras: multiview.UP)
+    again = predictor.predict(*demo, size=96)
+    angles = [
+        np.degrees(np.arccos(np.clip((a.normals * b.normals).sum(-1)[a.matte > 0.5], -1, 1))).mean()
+        for a, b in zip(maps, again, strict=True)
+    ]
+    assert np.mean(angles) < 5  # 9 and more without
 
 
 def test_asking_to_end_ends(predictor, scene):
