@@ -34,14 +34,18 @@ class SKULLPTOR_OT_apply_refined_cameras(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if folders(operators_result.chosen(context)) is None:
-            cls.poll_message_set("Select a head that was made with Refine Cameras and changed them")
+        if not operators_result.stored(operators_result.chosen(context), "skullptor_settings").get("refine_cameras"):
+            cls.poll_message_set("Select a head that was made with Refine Cameras")
             return False
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        found = folders(operators_result.chosen(context))
+        if found is None:
+            self.report({"ERROR"}, "This head's run left the cameras as they were, or its folder is gone")
+            return {"CANCELLED"}
         try:
-            given, refined = (records(folder) for folder in folders(operators_result.chosen(context)))
+            given, refined = map(records, found)
         except scene_cameras.ImportProblem as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -96,6 +96,7 @@ def inspect(
     found += _looking_elsewhere(cameras, ball, {view for finding in found for view in finding.views})
     wrong = {view for finding in faults if finding.severity != "info" for view in finding.views}
     trusted = [camera.name not in wrong for camera in cameras]
+    found += rig.loose(scene, [i for i, right in enumerate(trusted) if not right])
     outlines = scene.agreement.silhouettes
     hull = carve(outlines, ball, trusted if sum(trusted) >= 2 else [True] * len(cameras))
     frame = None

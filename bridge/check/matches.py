@@ -145,7 +145,7 @@ class PhotoMatches:
             x, y = first.points[found[:, 0]], second.points[found[:, 1]]
             if len(found) >= ENOUGH:
                 cv2.setRNGSeed(0)
-                pixels = self._pixels(first.camera, second.camera)
+                pixels = TOLERANCE * self.head_pixels(first.camera, second.camera)
                 _, inside = cv2.findFundamentalMat(x, y, cv2.USAC_MAGSAC, pixels, 0.999, 2000)
                 kept = np.zeros(len(x), bool) if inside is None else inside.ravel() > 0
                 x, y = x[kept], y[kept]
@@ -153,27 +153,29 @@ class PhotoMatches:
             self._matches[key] = x / sizes[0], y / sizes[1]
         return self._matches[key]
 
-    def _pixels(self, *cameras: Camera) -> float:
-        """TOLERANCE in pixels of these cameras."""
-        return TOLERANCE * float(
-            np.mean([c.K[0, 0] * self._ball.radius / np.linalg.norm(self._ball.center - c.center) for c in cameras])
-        )
+    def head_pixels(self, *cameras: Camera) -> float:
+        """The head's radius in the images of these cameras."""
+        sizes = [c.K[0, 0] * self._ball.radius / np.linalg.norm(self._ball.center - c.center) for c in cameras]
+        return float(np.mean(sizes))
 
     def compare(self, a: int, b: int, cameras: Sequence[Camera], photos: Sequence[int] | None = None,
                 flipped: Sequence[int] = ()) -> Pair:  # fmt: skip
-        """How cameras a and b explain the matches of the photographs that are said to be theirs.
+        """How cameras a and b explain the matches of the photographs that are said to be theirs."""
+        off = self.distances(a, b, cameras, photos, flipped)
+        return Pair(a, b, len(off), int((off < TOLERANCE).sum()) if len(off) >= ENOUGH else 0)
+
+    def distances(self, a: int, b: int, cameras: Sequence[Camera], photos: Sequence[int] | None = None,
+                  flipped: Sequence[int] = ()) -> np.ndarray:  # [n]  # fmt: skip
+        """How far, in head radii, matches that agree among themselves are from the geometry of cameras a and b.
 
         photos: which photograph belongs to which camera (default: its own); flipped: cameras whose photograph is
         mirrored first.
         """
         pa, pb = (a, b) if photos is None else (photos[a], photos[b])
         x, y = self._pair(pa, a in flipped, pb, b in flipped)
-        if len(x) < ENOUGH:
-            return Pair(a, b, len(x), 0)
         first, second = cameras[a], cameras[b]
         x, y = x * [first.width, first.height], y * [second.width, second.height]
-        near = sampson(fundamental(first, second), x, y) < self._pixels(first, second)
-        return Pair(a, b, len(x), int(near.sum()))
+        return sampson(fundamental(first, second), x, y) / self.head_pixels(first, second)
 
 
 def near_pairs(cameras: Sequence[Camera], ball: Ball) -> list[tuple[int, int]]:

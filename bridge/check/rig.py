@@ -12,6 +12,7 @@ from ..canonical import Canonical
 from ..framing import rig_up
 from .findings import INFO, WARNING, Finding, names
 from .hull import Hull
+from .scene import Scene
 from .silhouettes import Ball
 
 SAME_PLACE = 1e-3  # of the distance to the head
@@ -23,6 +24,9 @@ HEAD_MM = (120.0, 1200.0)  # a head, or a head with shoulders, is within this
 HEAD_HEIGHT_MM = 230.0  # chin to crown, were the canonical head of average size
 HEIGHT_MM = (150.0, 350.0)  # people's are 200 to 300; a child's, and what the network may be off, are allowed for
 UNITS = (2.54, 3.048)  # inches and feet among metric units, but for powers of ten
+# Head radii that matches lie off their epipolar lines: 0.0003 to 0.0008 on right rigs, up to 0.0019 in photographs of
+# 512 pixels; 0.004 to 0.08 where all cameras are a quarter of a degree and of a percent off, which ruins a head
+LOOSE = 3e-3
 NEAR_FACTOR = 0.15  # of the logarithm: as far as heads and the network differ
 
 
@@ -34,6 +38,17 @@ def check(
     if canonical is not None:
         findings += _face(cameras, canonical)
     return findings + _size(ball, unit_mm, canonical)
+
+
+def loose(scene: Scene, wrong: Sequence[int]) -> list[Finding]:
+    """Errors of all cameras that are too small to be anybody's fault. wrong: views that are named already."""
+    off = scene.looseness(wrong)
+    if off is None or off < LOOSE:
+        return []
+    pixels = off * scene.matches.head_pixels(*scene.cameras)
+    sentence = f"The cameras are a little off: what two photographs share lies {pixels:.1f} pixels from where they say."
+    cure = "Switch on Refine Cameras (--refine-cameras): it corrects errors of a degree and less."
+    return [Finding("cameras-loose", WARNING, (), sentence, cure)]
 
 
 def _twins(cameras: Sequence[Camera], ball: Ball) -> list[Finding]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from ..cameras import Camera
 from .matches import ENOUGH, KEPT, Pair, PhotoMatches, near_pairs
 from .silhouettes import Agreement, Ball, Silhouette
@@ -91,6 +93,18 @@ class Scene:
             for a, b in self.pairs
             if a not in without and b not in without and (touching is None or touching in (a, b))
         ]
+
+    def looseness(self, without: Sequence[int] = ()) -> float | None:
+        """Median distance, in head radii, of matches from where the cameras say; None where nothing matches."""
+        if self.matches is None:
+            return None
+        off = [
+            self.matches.distances(a, b, self.cameras, self.photographs, sorted(self.flipped))
+            for a, b in self.pairs
+            if a not in without and b not in without
+        ]
+        off = [distances for distances in off if len(distances) >= ENOUGH]
+        return float(np.median(np.concatenate(off))) if off else None
 
     def cost(self, without: Sequence[int] = ()) -> float:
         """How badly all fits, in units of what a good rig stays below; about 0 to 1 for one without fault."""

@@ -58,8 +58,12 @@ def test_refined_cameras_are_told_and_the_scenes_stay(rig):
 
 
 def test_refined_cameras_are_applied_where_nobody_moved_them(rig):
-    reconstruct(preset="draft")
+    reconstruct(preset="draft", refine_cameras=False)
     assert not bpy.ops.skullptor.apply_refined_cameras.poll()
+    bpy.data.objects.remove(bpy.data.objects["Head"])
+    reconstruct(preset="draft", refine_cameras=True)
+    with pytest.raises(RuntimeError, match="left the cameras"):  # nothing is kept
+        bpy.ops.skullptor.apply_refined_cameras()
     head = bpy.data.objects["Head"]
     capture = Path(json.loads(head["skullptor_run"])["capture"])
     refined = shutil.copytree(capture, Path(head["skullptor_report"]).parent / "refined")

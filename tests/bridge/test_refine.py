@@ -14,6 +14,7 @@ pytest.importorskip("cv2")
 from bridge import capture as captures  # noqa: E402
 from bridge import protocol as p  # noqa: E402
 from bridge.cameras import Camera  # noqa: E402
+from bridge.check import inspect  # noqa: E402
 from bridge.refine import refine  # noqa: E402
 from bridge.refine.adjust import Prior, adjust, moved, triangulated, way  # noqa: E402
 from bridge.refine.tracks import Tracks  # noqa: E402
@@ -113,6 +114,20 @@ def test_noise_is_removed(album, seed):
     for start, end in zip(given, found.cameras, strict=True):
         np.testing.assert_array_equal(start.K, end.K)
     json.dumps(found.as_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 0.25, 0.5])
+def test_the_check_recommends_it_where_all_cameras_are_a_little_off(album, degrees):
+    cameras, photos, _, mattes = album
+    told = inspect(noisy(cameras, degrees, degrees), photos, mattes, [True] * len(mattes)).findings
+    assert ("cameras-loose" in {finding.code for finding in told}) == (degrees > 0)
+
+
+def test_a_single_wrong_camera_does_not_make_the_rig_loose(album):
+    cameras, photos, _, mattes = album
+    wrong = [moved(cameras[0], np.radians([0, 9.0, 3.0]), np.zeros(3)), *cameras[1:]]
+    told = {finding.code: finding.views for finding in inspect(wrong, photos, mattes, [True] * len(mattes)).findings}
+    assert "cameras-loose" not in told and (cameras[0].name,) in told.values()
 
 
 def test_outlines_alone_remove_most(album):
