@@ -8,14 +8,16 @@ from numba import njit
 from ..errors import Check, unchecked
 from ..mesh import Surface
 from ..mesh.boxtree import BoxTree
-from ..mesh.intersections import crossing_faces
+from ..mesh.intersections import crossing_faces, intersecting_faces
 from ..mesh.normals import vertex_normals
+from .necks import cut_necks
 
 UNSEEN_ROUNDS = 60  # smoothing steps of unseen regions: carries about 8 rings
 UNSEEN_SHARE = 0.05  # a vertex seen in a smaller share of the last steps counts as unseen
 UNTANGLE_ROUNDS = 100  # nearly all heads are sound after 5 to 20
 RINGS_EVERY = 4  # attempts at one place after which the neighbourhood that is smoothed there grows by a ring
 MOST_RINGS = 6
+USUAL_VERTICES = 100_000  # up to here rings count as they are; of a finer mesh so many more that they reach as far
 PLAIN_ATTEMPTS = 8  # at one place, before it is also tried swollen and shrunk
 PUSHES = (0.3, -0.3, 1.0, -1.0)  # of the local edge length, outward
 LEASHES = (5.0, 15.0, 45.0)  # local edge lengths that a vertex may move; longer only when the shorter does not do
@@ -23,13 +25,17 @@ TANGLED = 0.01  # share of the faces; if more still cross after the plain attemp
 PATIENCE = 15  # attempts without fewer crossing faces after which a leash has done what it can
 
 
-def clean_up(surface: Surface, seen: np.ndarray, check: Check = unchecked) -> np.ndarray:
-    """Cleaned positions [V, 3] float64; seen as in close_unseen."""
+def clean_up(surface: Surface, seen: np.ndarray, check: Check = unchecked) -> tuple[np.ndarray, np.ndarray]:
+    """Cleaned positions [V, 3] float64 and faces [F, 3]; seen as in close_unseen. Threads that stay tangled are cut."""
     surface = Surface(surface.vertices.astype(np.float64), surface.faces, surface.twin, surface.outgoing)
     close_unseen(surface, seen)
     check()
-    untangle(surface, check)
-    return surface.vertices
+    while untangle(surface, check):
+        shorter = cut_necks(surface, intersecting_faces(surface.vertices, surface.faces))
+        if shorter is None:
+            break
+        surface = shorter
+    return surface.vertices, surface.faces
 
 
 def close_unseen(surface: Surface, seen: np.ndarray) -> None:
@@ -53,6 +59,7 @@ def untangle(surface: Surface, check: Check = unchecked) -> int:
     crossing = crossing_faces(vertices, faces, tree, np.arange(len(faces)))
     attempts = np.zeros(len(vertices), np.int32)
     origin, edge = vertices.copy(), None
+    finer = max(1, round((len(vertices) / USUAL_VERTICES) ** 0.5))
     best, fewest, since, leash = None, int(crossing.sum()), 0, 0
     for attempt in range(UNTANGLE_ROUNDS):
         check()
@@ -67,7 +74,7 @@ def untangle(surface: Surface, check: Check = unchecked) -> int:
         np.maximum.at(attempts, corners.reshape(-1), np.repeat(attempts[corners].max(1) + 1, 3))
         tangled = np.unique(corners)
         reach = np.full(len(vertices), -1, np.int32)
-        reach[tangled] = np.minimum(attempts[tangled] // RINGS_EVERY, MOST_RINGS)
+        reach[tangled] = np.minimum(attempts[tangled] * finer // RINGS_EVERY, MOST_RINGS * finer)
         rounds = 2 + int(reach.max())
         moved = _around(reach, surface)
         room = origin[moved], LEASHES[leash] * edge[moved, None]

@@ -86,15 +86,15 @@ class Solver:
 
     def mesh(self) -> Mesh:
         """The mesh of this moment: closed, manifold, outward."""
-        return self._world(self._mesh.data[:, :3])
+        return self._world(self._mesh.data[:, :3], self._mesh.faces)
 
     def finish(self) -> Mesh:
         """The mesh after the final clean-up. May be called after any number of steps."""
         data = self._mesh.data
-        return self._world(clean_up(Surface.of(data[:, :3], self._mesh.faces), data[:, SEEN], self._check))
+        return self._world(*clean_up(Surface.of(data[:, :3], self._mesh.faces), data[:, SEEN], self._check))
 
-    def _world(self, vertices: np.ndarray) -> Mesh:
-        return Mesh(vertices.astype(np.float64) * self.frame.radius + self.frame.center, self._mesh.faces.copy())
+    def _world(self, vertices: np.ndarray, faces: np.ndarray) -> Mesh:
+        return Mesh(vertices.astype(np.float64) * self.frame.radius + self.frame.center, faces.copy())
 
     def _step(self, fraction: float) -> float:
         stage = schedule.stage_at(self.settings, fraction)

@@ -13,9 +13,10 @@ from scipy.spatial import cKDTree
 
 from bridge.mesh import Surface
 from bridge.mesh.intersections import intersecting_faces
-from bridge.mesh.topology import icosphere
+from bridge.mesh.topology import build_twins, icosphere
 from bridge.solve import Solver, SolveSettings, Target, coverage, schedule, warm_up
 from bridge.solve.cleanup import clean_up, untangle
+from bridge.solve.necks import cut_necks
 from bridge.solve.resample import resample
 from bridge.solve.targets import build_level, square_crop
 from tests.bridge.scenes import bumpy, look_at, ring, targets_of
@@ -226,7 +227,8 @@ def test_clean_up_pulls_faces_apart_and_smooths_only_what_no_view_saw(subject):
     rough = torn[:, 1] < -0.6
     torn[rough] += np.random.default_rng(0).normal(size=(rough.sum(), 3)) * 0.03
     assert intersecting_faces(torn, faces).any()
-    result = clean_up(Surface.of(torn, faces), np.where(rough, 0.0, 1.0))
+    result, kept_faces = clean_up(Surface.of(torn, faces), np.where(rough, 0.0, 1.0))
+    assert np.array_equal(kept_faces, faces)
     assert not intersecting_faces(result, faces).any()
     kept = vertices[:, 1] > -0.4
     assert (np.abs(result - torn)[kept].max(1) > 1e-6).sum() < 0.05 * kept.sum()
@@ -264,6 +266,49 @@ def test_any_tangle_is_undone(seed, thickness, spikes, passed, noise):
         tangled = vertices[np.unique(faces[before])]
         assert cKDTree(tangled).query(vertices[moved])[0].max() < 0.6
         assert moved.sum() < 20 * len(tangled) + 200
+
+
+def threaded(rings, seed):
+    """A ball from which a thread of triangles hangs, crumpled, with a bulb at its end."""
+    vertices, faces = icosphere(4)
+    root, faces = faces[0], faces[1:]
+    middle, rng = vertices[root].mean(0), np.random.default_rng(seed)
+    points, more, ring = [vertices], [], root
+    for k in range(rings):
+        above = (len(vertices) + 3 * k + np.arange(3)).astype(np.int32)
+        width = 0.3 + np.exp(-(((k - rings + 4) / 2) ** 2))
+        crumpled = rng.normal(size=(3, 3)) * 0.08
+        points.append(middle * (1.05 + 0.05 * k) + width * (vertices[root] - middle) + crumpled)
+        for e in range(3):
+            a, b, c, d = ring[e], ring[(e + 1) % 3], above[e], above[(e + 1) % 3]
+            more += [[a, b, d], [a, d, c]]
+        ring = above
+    return np.concatenate(points), np.concatenate([faces, [*more, list(ring)]]).astype(np.int32)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_thread_that_no_smoothing_sorts_out_is_cut_off(seed):
+    vertices, faces = threaded(30, seed)
+    result, kept = clean_up(Surface.of(vertices, faces), np.ones(len(vertices)))
+    assert not intersecting_faces(result, kept).any()
+    assert (build_twins(kept, len(result)) >= 0).all() and len(result) - len(kept) // 2 == 2
+    assert np.array_equal(np.unique(kept), np.arange(len(result)))
+    root = vertices[2562:].mean(0) / np.linalg.norm(vertices[2562:].mean(0))
+    far = np.linalg.norm(vertices[:2562] - root, axis=1) > 0.6
+    assert cKDTree(result).query(vertices[:2562][far])[0].max() < 1e-6
+
+
+def test_what_hangs_by_three_edges_is_cut_off_where_it_is_small():
+    vertices, faces = threaded(30, 0)
+    surface = Surface.of(vertices, faces)
+    tangled = np.zeros(len(faces), bool)
+    assert cut_necks(surface, tangled) is None
+    tangled[-1] = True  # only the tip: the necks beside it count, the root's does not
+    assert 2562 + 60 < len(cut_necks(surface, tangled).vertices) < len(vertices)
+    tangled[:] = True
+    assert len(cut_necks(surface, tangled).vertices) == 2562  # at the root, all of it at once
+    ball = Surface.of(*icosphere(3))
+    assert cut_necks(ball, np.ones(len(ball.faces), bool)) is None
 
 
 def test_the_solve_ends_when_nothing_improves():
