@@ -199,7 +199,8 @@ def align_similarity(
     points = min(starts, key=lambda start: np.median(tree.query(start[chosen])[0]))
     points = _fitted(points, chosen, surface, normals, tree)
     if counts is not None and counts.any():
-        near = np.flatnonzero(counts[tree.query(points)[1]])
+        # asked from the truth: what stands before it, such as a web under the chin, is nobody's nearest
+        near = np.unique(cKDTree(points).query(surface[counts])[1])
         points = _fitted(points, rng.permutation(near)[:ALIGNED], surface, normals, tree)
     return points * spread + center
 
