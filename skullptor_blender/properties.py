@@ -98,8 +98,8 @@ def setting_properties(options: set[str] | None = None) -> dict:
         "refine_cameras": BoolProperty(
             name="Refine Cameras",
             description="Correct small errors of the cameras (up to a degree or so) from what their photographs share,"
-            " before the head is made. Switch it on when a run or Check Cameras says that they are a little off, or when"
-            " the result is blurred, thin or doubled. The scene's cameras stay as they are",
+            " before the head is made. Switch it on when a run or Check Cameras says that they are a little off, or"
+            " when the result is blurred, thin or doubled. The scene's cameras stay as they are",
             **shared,
         ),
         "image_folder": StringProperty(
