@@ -24,6 +24,7 @@ TOLERANCE = 0.15  # canonical units: a pair this far apart still agrees
 TRUSTED = 0.4
 LEAST_PAIRS = 50
 TRIALS = 500
+VOTERS = 1000  # pairs that judge a trial
 LEAST_SPREAD = 0.2  # canonical units: three points closer than this to a line fix no rotation
 
 
@@ -111,12 +112,14 @@ def robust_similarity(
     """The similarity source [N, 3] -> target [N, 3] that most pairs agree with. None if no three points fix one."""
     rng = np.random.default_rng(seed)
     best, most = None, 0
+    voters = rng.permutation(len(source))[:VOTERS]
+    from_, to = source[voters], target[voters]
     for _ in range(TRIALS):
         chosen = rng.choice(len(source), 3, replace=False)
         if _spread(target[chosen]) < LEAST_SPREAD:
             continue
         found = similarity(source[chosen], target[chosen])
-        agreeing = int((_gap(found, source, target) < tolerance).sum()) if found is not None else 0
+        agreeing = int((_gap(found, from_, to) < tolerance).sum()) if found is not None else 0
         if agreeing > most:
             best, most = found, agreeing
     if best is None:
