@@ -39,6 +39,7 @@ MASK_WEIGHT_PREDICTED, MASK_WEIGHT_GIVEN = 2.0, 4.0
 # 1.6: nefertiti 1.42, 0.98, 0.90, 0.93; valid_wf2 0.28, 0.25, 0.23, 0.26; marble_bust 0.24, 0.21, 0.21. From 0.8 on
 # no faces cross.
 SMOOTHNESS_PREDICTED = 0.8
+DIFFUSION_PREDICTED = 12  # rounds; docs/bench.md, "Seams and pimples"
 PREDICT_ONLY = {"Reading photos": 0.1, "Predicting normals": 0.8, "Drawing": 0.1}  # share of the time
 HEAD_MM = (120.0, 1200.0)  # a head with shoulders is within this, or the scale is wrong
 
@@ -205,6 +206,7 @@ def _solve_settings(settings: JobSettings, inputs: Inputs, report: Reporter) -> 
         given = all(mask is not None for mask in inputs.given_masks)
         changes["mask_weight"] = MASK_WEIGHT_GIVEN if given else MASK_WEIGHT_PREDICTED
         changes["laplacian"] = SMOOTHNESS_PREDICTED
+        changes["diffusion"] = DIFFUSION_PREDICTED
     for ours, theirs in (("steps", "steps"), ("max_vertices", "max_vertices"), ("smoothness", "laplacian")):
         if (value := getattr(settings, ours)) is not None:
             changes[theirs] = value

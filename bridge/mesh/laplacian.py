@@ -1,4 +1,4 @@
-"""The uniform Laplacian of values on a closed mesh."""
+"""The uniform Laplacian of values on a closed mesh, and their diffusion."""
 
 from __future__ import annotations
 
@@ -46,3 +46,13 @@ def laplacian(positions: np.ndarray, start: np.ndarray, twin: np.ndarray, out: n
     second = np.empty_like(positions)
     from_neighbours(first, even, start, twin, out, second)
     return second
+
+
+def diffused(values: np.ndarray, start: np.ndarray, twin: np.ndarray, out: np.ndarray, rounds: int) -> np.ndarray:
+    """Values [V, 3] float32 after rounds of going half way to their neighbours' mean. Connectivity as in Surface."""
+    twice = np.full(len(values), -1, np.float32)
+    for _ in range(rounds):
+        result = np.empty_like(values)
+        from_neighbours(values, twice, start, twin, out, result)
+        values = np.float32(0.5) * result
+    return values

@@ -32,8 +32,9 @@ class DeviceMotion:
         keep, take, ease = moments(motion.step)
         self.device.launch(
             "move_vertices", surface.vertex_count, 1, mesh.rows(), i32(COLUMNS), i32(surface.vertex_count), gradient,
-            self.laplacian(mesh, surface, motion.order), f64(keep), f64(take), f64(motion.rate * ease),
-            f64(motion.laplacian), i32(motion.step == 1), shortest, f64(motion.longest),
+            self.diffused(surface, gradient, motion.diffusion), self.laplacian(mesh, surface, motion.order),
+            f64(keep), f64(take), f64(motion.rate * ease), f64(motion.laplacian), i32(motion.step == 1),
+            shortest, f64(motion.longest),
         )  # fmt: skip
 
     def laplacian(self, mesh: DeviceMesh, surface: DeviceSurface, order: int) -> Any:  # [3V] float32
@@ -43,6 +44,15 @@ class DeviceMotion:
             result = self.device.buffer(f"laplacian {k}", 3 * V, np.float32)
             self.device.launch("from_neighbours", V, 1, values, mesh.rows(), i32(COLUMNS), i32(k), surface.faces,
                                surface.twin, surface.outgoing, i32(V), result)  # fmt: skip
+            values = result
+        return values
+
+    def diffused(self, surface: DeviceSurface, values: Any, rounds: int) -> Any:  # [3V] float32
+        """See laplacian.diffused."""
+        V = surface.vertex_count
+        for k in range(rounds):
+            result = self.device.buffer(f"diffused {k % 2}", 3 * V, np.float32)
+            self.device.launch("diffuse", V, 1, values, surface.faces, surface.twin, surface.outgoing, i32(V), result)
             values = result
         return values
 

@@ -20,6 +20,7 @@ class Motion:
     rate: float  # step length as a share of the edge length
     laplacian: float  # weight
     order: int  # of the Laplacian
+    diffusion: int  # rounds over which the gradient is spread
     vertex_budget: float  # that the edge lengths aim at (density.py) ...
     shortest: float  # ... within these limits
     longest: float
@@ -30,4 +31,4 @@ def move(mesh: HalfEdgeMesh, surface: Surface, gradient: np.ndarray, motion: Mot
     shortest = shortest_edges(surface, mesh.data[:, SEEN], motion.vertex_budget)
     shortest = np.clip(shortest, np.float32(motion.shortest), np.float32(motion.longest))
     optimise(mesh, surface.outgoing, surface.vertices, gradient, motion.step, motion.rate, motion.laplacian,
-             motion.order, shortest, motion.longest)  # fmt: skip
+             motion.order, motion.diffusion, shortest, motion.longest)  # fmt: skip

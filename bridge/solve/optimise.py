@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit, prange
 
 from ..mesh.candidates import LENGTH
-from ..mesh.laplacian import laplacian
+from ..mesh.laplacian import diffused, laplacian
 from ..mesh.remesh import HalfEdgeMesh
 
 # columns of HalfEdgeMesh.data after position and target length: E[|g|^2], |m1| / sqrt(m2), E[g] (3 columns), and the
@@ -32,8 +32,8 @@ def moments(step):
 
 
 @njit(parallel=True, cache=True)
-def _step(data, gradient, bend, step, rate, weight, shortest, longest, speed_reference, gain):
-    """One update in place."""
+def _step(data, gradient, force, bend, step, rate, weight, shortest, longest, speed_reference, gain):
+    """One update in place along the force; where the gradient is not 0 a view saw the vertex."""
     keep, take, ease = moments(step)
     rate *= ease
     for i in prange(data.shape[0]):
@@ -42,7 +42,7 @@ def _step(data, gradient, bend, step, rate, weight, shortest, longest, speed_ref
         seen = gradient[i, 0] != 0 or gradient[i, 1] != 0 or gradient[i, 2] != 0
         data[i, SEEN] = BETA * data[i, SEEN] + (1 - BETA) * (1.0 if seen else 0.0)
         for d in range(3):
-            g = gradient[i, d] + pull * bend[i, d]
+            g = force[i, d] + pull * bend[i, d]
             m = data[i, FIRST + d]
             if step > 1:
                 limit = abs(m) * GRADIENT_LIMIT
@@ -63,13 +63,15 @@ def _step(data, gradient, bend, step, rate, weight, shortest, longest, speed_ref
 
 
 def optimise(mesh: HalfEdgeMesh, outgoing: np.ndarray, positions: np.ndarray, gradient: np.ndarray, step: int,
-             rate: float, weight: float, order: int, shortest: np.ndarray, longest: float) -> None:  # fmt: skip
+             rate: float, weight: float, order: int, diffusion: int, shortest: np.ndarray,
+             longest: float) -> None:  # fmt: skip
     """Moves the mesh by one step (counted from 1) and adapts the target lengths within shortest [V] .. longest.
 
     The Laplacian term of Eq. 7 (weight, order: see SolveSettings and schedule.Stage) enters the gradient scaled by the
-    vertex's speed: it smooths what is still moving.
+    vertex's speed: it smooths what is still moving. diffusion: see SolveSettings.
     """
     # what no view sees has nothing to hold it but the pull to be flat
     even = np.ascontiguousarray(mesh.data[:, SEEN]) if order == 2 else None
     bend = laplacian(positions, mesh.start, mesh.twin, outgoing, even)
-    _step(mesh.data, gradient, bend, step, rate, weight, shortest, longest, SPEED_REFERENCE, GAIN)
+    force = diffused(gradient, mesh.start, mesh.twin, outgoing, diffusion)
+    _step(mesh.data, gradient, force, bend, step, rate, weight, shortest, longest, SPEED_REFERENCE, GAIN)

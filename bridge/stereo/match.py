@@ -1,8 +1,8 @@
 """Offsets along the normals of a mesh that make its photographs agree: search, smooth, solve, a few times over.
 
 Plane sweeping along the surface's own normals (Collins 1996; on a mesh: Hiep et al. 2009), the matching costs
-averaged over the surface before the best is chosen (Hosni et al. 2013), then a robust screened Laplacian so that what
-cannot be matched follows its neighbours.
+averaged over the surface before the best is chosen (Hosni et al. 2013), matches believed as far as those around agree,
+then a robust screened Laplacian so that what cannot be matched follows its neighbours.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import cg
+from scipy.spatial import cKDTree
 
 from ..cameras import Camera
 from ..errors import Check, unchecked
@@ -36,6 +37,7 @@ AROUND = 2  # rounds of averaging of the normals along which the surface is sear
 CRUMPLED = 0.3  # cosine between a vertex's normal and the mean around it below which it is smoothed
 SMOOTHINGS = 20  # rounds
 SOLVES = 4  # re-weighted solves: matches that disagree with all around lose their say
+SUPPORT = 24  # searched vertices around a match that should agree with it
 OUTLIER = 1.2  # search steps of disagreement at which a match counts half
 
 
@@ -152,9 +154,11 @@ def _sweep(
     costs = _spread(costs, matched, mean, count / len(chosen), check)
     offset, certainty = _best(costs, offsets)
     certainty *= matched
+    unit = offsets[1] - offsets[0]
+    certainty[chosen] *= _supported(points, towards, offset[chosen] / unit, certainty[chosen])
     # the data's weight grows with the vertices that are searched, the Laplacian's energy of a field does not
     stiffness = sweep.stiffness * len(chosen) / SEARCHED
-    offset = _settled(offset, certainty, links, stiffness, offsets[1] - offsets[0], check)
+    offset = _settled(offset, certainty, links, stiffness, unit, check)
     return offset[:, None] * normals, certainty
 
 
@@ -241,6 +245,17 @@ def _best(costs: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarra
     stands_out = np.clip(height - np.median(costs, axis=1), 0, 1)
     sure = (best > 0) & (best < last) & (height > LIKE)
     return offsets[middle] + part * (offsets[1] - offsets[0]), np.where(sure, stands_out, 0).astype(np.float32)
+
+
+def _supported(points: np.ndarray, normals: np.ndarray, steps: np.ndarray, certainty: np.ndarray) -> np.ndarray:
+    """[V] 0..1: which share of the nearest vertices that face the same way were matched within one or two search steps
+    of a vertex's own. Where little can be matched, false matches are as sure as true ones, but each for itself: they
+    would stand on the surface as pimples."""
+    near = cKDTree(points).query(points, SUPPORT + 1)[1][:, 1:]
+    near = np.minimum(near, len(points) - 1)  # the tree fills up with len(points) where there are too few
+    alike = (normals[near] * normals[:, None]).sum(2) > 0
+    agree = np.clip(2 - np.abs(steps[near] - steps[:, None]), 0, 1) * (certainty[near] > 0)
+    return (agree * alike).sum(1) / np.maximum(alike.sum(1), SUPPORT / 4)
 
 
 def _settled(

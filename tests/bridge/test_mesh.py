@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bridge.mesh import Surface
 from bridge.mesh.distance import distances, sample_surface
 from bridge.mesh.intersections import intersecting_faces
-from bridge.mesh.laplacian import laplacian
+from bridge.mesh.laplacian import diffused, laplacian
 from bridge.mesh.normals import closed_normals_backward, closed_vertex_normals, normalisation_backward, vertex_normals
 from bridge.mesh.remesh import HalfEdgeMesh
 from bridge.mesh.topology import build_twins, icosphere, morton_order, signed_volume, surface_area
@@ -85,6 +85,19 @@ def test_the_laplacian_and_its_second_order():
         expected = expected - share[:, None] * total / count[:, None]
         result = laplacian(surface.vertices, faces.reshape(-1), surface.twin, surface.outgoing, asked)
         np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+def test_diffusion_is_rounds_of_going_half_way_to_the_neighbours():
+    vertices, faces = bumpy(2)
+    surface = Surface.of(vertices, faces)
+    edges = trimesh.Trimesh(vertices, faces, process=False).edges_unique
+    step = np.eye(len(vertices))
+    step[edges[:, 0], edges[:, 1]] = step[edges[:, 1], edges[:, 0]] = 1
+    step = 0.5 * np.eye(len(vertices)) + 0.5 * (step - np.eye(len(vertices))) / (step.sum(1) - 1)[:, None]
+    values = np.random.default_rng(0).normal(size=(len(vertices), 3)).astype(np.float32)
+    ring = faces.reshape(-1), surface.twin, surface.outgoing
+    assert diffused(values, *ring, 0) is values
+    np.testing.assert_allclose(diffused(values, *ring, 5), np.linalg.matrix_power(step, 5) @ values, atol=1e-5)
 
 
 def test_morton_order_keeps_neighbours_together():

@@ -152,6 +152,25 @@ def test_noise_is_averaged_over_the_views(subject):
     assert distance(mesh, vertices, faces) < 0.022
 
 
+def test_outlines_that_contradict_the_normals_leave_no_seam(subject):
+    """Normals that are steeper in every view than in the next, and exact outlines: the surface has to give way broadly.
+    Where it bends sharply between two faces some view's outline lies."""
+    flat = []
+    for target in subject[2]:
+        normals = target.normals + 0.35 * target.camera.R[2]  # away from the camera
+        normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+        flat.append(Target(target.camera, normals.astype(np.float32), target.mask))
+
+    def sharp(diffusion: int) -> float:
+        mesh = solve(flat, replace(SMALL, mask_weight=4.0, laplacian=0.8, diffusion=diffusion))
+        assert_valid(mesh)
+        angles = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).face_adjacency_angles
+        return float((np.degrees(angles) > 15).mean())
+
+    plain, diffused = sharp(0), sharp(12)
+    assert plain > 0.02 and diffused < 0.1 * plain
+
+
 def test_coverage_knows_what_was_seen(subject):
     vertices, faces, targets = subject
     seen = coverage(trimesh.Trimesh(vertices, faces, process=False), targets)

@@ -14,6 +14,7 @@ from bridge.mesh.intersections import crossing_faces
 from bridge.mesh.topology import icosphere
 from bridge.solve import untangled
 from bridge.stereo import match_photographs
+from bridge.stereo.match import _supported
 
 CENTER, RADIUS = np.array([3.0, -1.0, 2.0]), 0.25  # a frame of its own: nothing may depend on the world's
 FRAME = HeadFrame(CENTER, RADIUS * 1.2, np.array([0.0, 1.0, 0.0]))
@@ -102,6 +103,23 @@ def test_flat_colour_moves_nothing(shots):
     found = match_photographs(mesh, grainy, cameras, FRAME)
     inner = np.abs((mesh.vertices - CENTER)[:, 1]) < 0.6 * RADIUS
     assert np.linalg.norm(found.mesh.vertices - mesh.vertices, axis=1)[inner].mean() < 0.002 * RADIUS
+
+
+def test_matches_that_stand_alone_are_not_believed():
+    """A ring of false matches in a region without others, and one among many that agree: both would be pimples."""
+    points, _ = icosphere(5)
+    points = points.astype(np.float64)
+    certainty = (points[:, 0] > 0).astype(np.float32)
+    steps = np.where(points[:, 0] > 0, 3 + 4 * points[:, 1], 0.0)  # a slope of less than a step between neighbours
+    alone = int(np.argmin(points[:, 0]))
+    spot = np.argsort(np.linalg.norm(points - points[alone], axis=1))[:7]
+    certainty[spot], steps[spot] = 1, 9.0
+    among = int(np.argmax(points[:, 0]))
+    steps[among] += 8
+    support = _supported(points, points, steps, certainty)
+    assert support[(points[:, 0] > 0.2) & (np.arange(len(points)) != among)].min() > 0.9
+    assert support[spot].max() < 0.3 and support[among] == 0
+    assert _supported(points[:5], points[:5], np.zeros(5), np.ones(5)).max() <= 1  # fewer than it asks for
 
 
 def test_one_camera_alone_moves_nothing(shots):

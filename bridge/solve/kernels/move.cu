@@ -1,9 +1,6 @@
-// Values [3V] less their neighbours' mean, the second time less that share of it which was seen (mesh/laplacian.py).
-KERNEL from_neighbours(IN(float) values, IN(float) data, int columns, int second, IN(int) faces, IN(int) twin,
-                       IN(int) outgoing, int vertex_count, float* result)
+// Mean of the values [3V] of a vertex's neighbours.
+DEVICE Triple neighbours_mean(const float* values, const int* faces, const int* twin, const int* outgoing, int i)
 {
-    const int i = THREAD;
-    if (i >= vertex_count) return;
     Triple sum = {0.0, 0.0, 0.0};
     int count = 0, h = outgoing[i];
     do {
@@ -14,18 +11,40 @@ KERNEL from_neighbours(IN(float) values, IN(float) data, int columns, int second
         count++;
         h = around(twin, h);
     } while (h != outgoing[i]);
-    const Triple own = load(values, i);
-    const double part = (second ? (double)data[columns * (i64)i + SEEN] : 1.0) / count;
-    float* out = result + 3 * (i64)i;
-    out[0] = (float)(own.x - sum.x * part);
-    out[1] = (float)(own.y - sum.y * part);
-    out[2] = (float)(own.z - sum.z * part);
+    return {sum.x / count, sum.y / count, sum.z / count};
 }
 
-// One update of the optimiser in place (optimise.py). Macros: the columns LENGTH, SECOND, SPEED, FIRST, SEEN; BETA,
+// Values [3V] less their neighbours' mean, the second time less that share of it which was seen (mesh/laplacian.py).
+KERNEL from_neighbours(IN(float) values, IN(float) data, int columns, int second, IN(int) faces, IN(int) twin,
+                       IN(int) outgoing, int vertex_count, float* result)
+{
+    const int i = THREAD;
+    if (i >= vertex_count) return;
+    const Triple own = load(values, i), mean = neighbours_mean(values, faces, twin, outgoing, i);
+    const double share = second ? (double)data[columns * (i64)i + SEEN] : 1.0;
+    float* out = result + 3 * (i64)i;
+    out[0] = (float)(own.x - mean.x * share);
+    out[1] = (float)(own.y - mean.y * share);
+    out[2] = (float)(own.z - mean.z * share);
+}
+
+// Values [3V] half way to their neighbours' mean (mesh/laplacian.py, diffused).
+KERNEL diffuse(IN(float) values, IN(int) faces, IN(int) twin, IN(int) outgoing, int vertex_count, float* result)
+{
+    const int i = THREAD;
+    if (i >= vertex_count) return;
+    const Triple own = load(values, i), mean = neighbours_mean(values, faces, twin, outgoing, i);
+    float* out = result + 3 * (i64)i;
+    out[0] = (float)(0.5 * (own.x + mean.x));
+    out[1] = (float)(0.5 * (own.y + mean.y));
+    out[2] = (float)(0.5 * (own.z + mean.z));
+}
+
+// One update of the optimiser in place along the force (optimise.py). Macros: the columns LENGTH, SECOND, SPEED, FIRST, SEEN; BETA,
 // SPEED_REFERENCE, GAIN, GRADIENT_LIMIT. keep, take and rate are those of this step, the same for all vertices.
-KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradient, IN(float) bend, double keep,
-                     double take, double rate, double laplacian, int first_step, IN(float) shortest, double longest)
+KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradient, IN(float) force, IN(float) bend,
+                     double keep, double take, double rate, double laplacian, int first_step, IN(float) shortest,
+                     double longest)
 {
     const int i = THREAD;
     if (i >= vertex_count) return;
@@ -36,7 +55,7 @@ KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradi
     const double pull = laplacian * row[SPEED];
     double squared = 0.0, speed = 0.0;
     for (int d = 0; d < 3; d++) {
-        double g = given[d] + pull * bend[3 * (i64)i + d];
+        double g = force[3 * (i64)i + d] + pull * bend[3 * (i64)i + d];
         const float m = row[FIRST + d];
         const double limit = fabsf(m) * GRADIENT_LIMIT;
         if (!first_step) g = fmin(fmax(g, -limit), limit);
