@@ -96,7 +96,7 @@ class Step:
         self.done += 1
         surface = self.mesh.surface()
         loss, gradient = self.raster.loss_and_gradient(surface, self.targets, LossSettings("l2"))
-        plan = Motion(self.done, 0.5, 0.05, 2, 0, 0.9 * self.count, 0.0, LONGEST)
+        plan = Motion(self.done, 0.5, 0.05, 2, 6, 0.5, 0.9 * self.count, 0.0, LONGEST)
         self.motion.move(self.mesh, surface, gradient, plan)
         self.mesh.remesh(self.count + self.count // 10)
         return float(loss), self.mesh.vertex_count  # both wait

@@ -206,7 +206,7 @@ def _solve_settings(settings: JobSettings, inputs: Inputs, report: Reporter) -> 
         given = all(mask is not None for mask in inputs.given_masks)
         changes["mask_weight"] = MASK_WEIGHT_GIVEN if given else MASK_WEIGHT_PREDICTED
         changes["laplacian"] = SMOOTHNESS_PREDICTED
-        changes["diffusion"] = DIFFUSION_PREDICTED
+        changes |= {"diffusion": DIFFUSION_PREDICTED, "relief": 0.0}
     for ours, theirs in (("steps", "steps"), ("max_vertices", "max_vertices"), ("smoothness", "laplacian")):
         if (value := getattr(settings, ours)) is not None:
             changes[theirs] = value

@@ -30,9 +30,11 @@ class DeviceMotion:
         """See motion.move. gradient [3V] float32 on the device."""
         shortest = self.shortest_edges(mesh, surface, motion)
         keep, take, ease = moments(motion.step)
+        force = self.diffused(surface, gradient, motion.diffusion)
+        relief = motion.relief if motion.diffusion else 0.0
         self.device.launch(
             "move_vertices", surface.vertex_count, 1, mesh.rows(), i32(COLUMNS), i32(surface.vertex_count), gradient,
-            self.diffused(surface, gradient, motion.diffusion), self.laplacian(mesh, surface, motion.order),
+            force, f64(relief), self.laplacian(mesh, surface, motion.order),
             f64(keep), f64(take), f64(motion.rate * ease), f64(motion.laplacian), i32(motion.step == 1),
             shortest, f64(motion.longest),
         )  # fmt: skip

@@ -20,7 +20,8 @@ class Motion:
     rate: float  # step length as a share of the edge length
     laplacian: float  # weight
     order: int  # of the Laplacian
-    diffusion: int  # rounds over which the gradient is spread
+    diffusion: int  # rounds over which the gradient is spread; 0: it goes as it is
+    relief: float  # its weight as it is beside that
     vertex_budget: float  # that the edge lengths aim at (density.py) ...
     shortest: float  # ... within these limits
     longest: float
@@ -31,4 +32,4 @@ def move(mesh: HalfEdgeMesh, surface: Surface, gradient: np.ndarray, motion: Mot
     shortest = shortest_edges(surface, mesh.data[:, SEEN], motion.vertex_budget)
     shortest = np.clip(shortest, np.float32(motion.shortest), np.float32(motion.longest))
     optimise(mesh, surface.outgoing, surface.vertices, gradient, motion.step, motion.rate, motion.laplacian,
-             motion.order, motion.diffusion, shortest, motion.longest)  # fmt: skip
+             motion.order, motion.diffusion, motion.relief, shortest, motion.longest)  # fmt: skip

@@ -63,15 +63,17 @@ def _step(data, gradient, force, bend, step, rate, weight, shortest, longest, sp
 
 
 def optimise(mesh: HalfEdgeMesh, outgoing: np.ndarray, positions: np.ndarray, gradient: np.ndarray, step: int,
-             rate: float, weight: float, order: int, diffusion: int, shortest: np.ndarray,
-             longest: float) -> None:  # fmt: skip
+             rate: float, weight: float, order: int, diffusion: int, relief: float,
+             shortest: np.ndarray, longest: float) -> None:  # fmt: skip
     """Moves the mesh by one step (counted from 1) and adapts the target lengths within shortest [V] .. longest.
 
     The Laplacian term of Eq. 7 (weight, order: see SolveSettings and schedule.Stage) enters the gradient scaled by the
-    vertex's speed: it smooths what is still moving. diffusion: see SolveSettings.
+    vertex's speed: it smooths what is still moving. diffusion, relief: see SolveSettings.
     """
     # what no view sees has nothing to hold it but the pull to be flat
     even = np.ascontiguousarray(mesh.data[:, SEEN]) if order == 2 else None
     bend = laplacian(positions, mesh.start, mesh.twin, outgoing, even)
-    force = diffused(gradient, mesh.start, mesh.twin, outgoing, diffusion)
+    force = gradient
+    if diffusion:
+        force = diffused(gradient, mesh.start, mesh.twin, outgoing, diffusion) + np.float32(relief) * gradient
     _step(mesh.data, gradient, force, bend, step, rate, weight, shortest, longest, SPEED_REFERENCE, GAIN)

@@ -39,7 +39,7 @@ GROUP_MINIMUM = 4  # views a group has at least
 LONGEST = 0.15  # upper limit of the edge length in head radii at the start
 DECAY_START = 0.6  # share of the steps after which the learning rate falls
 DECAY_TO = 0.15
-
+RELIEF_FROM = 0.8  # share of the steps after which the gradient is not diffused any more, where relief counts
 
 PATIENCE = 20  # steps: the mean loss of so many is compared with that of as many before them
 LEAST_GAIN = 1e-3  # relative; a smaller gain at the finest level ends the solve
@@ -74,6 +74,11 @@ def wanted_vertices(settings: SolveSettings, stage: Stage) -> float:
 def laplacian_order(settings: SolveSettings, stage: Stage) -> int:
     """Losses that pull as hard however near the surface is need the order that shrinks to hold them back (measured)."""
     return stage.order if settings.loss in ("l2", "robust") else 1
+
+
+def diffusion(settings: SolveSettings, fraction: float) -> int:
+    """Rounds over which the gradient is spread."""
+    return 0 if settings.relief > 0 and fraction >= RELIEF_FROM else settings.diffusion
 
 
 def view_groups(views: int, stage: Stage) -> list[list[int]]:

@@ -25,10 +25,13 @@ class SolveSettings:
     """Step length as a share of the local edge length (paper: 0.3; 0.5 converges further in the same steps)."""
     laplacian: float = 0.05
     """lambda_lap of Eq. 7, scaled by the vertex's speed (paper: 0.1); of the second order once the shape is there."""
-    diffusion: int = 0
+    diffusion: int = 6
     """Rounds over which the gradient is spread to the neighbours (in the spirit of Nicolet et al. 2021, "Large steps"):
-    broad shapes move as one, fine relief takes many more steps. For normals that contradict the outlines: these pull at
-    a line only, and where the surface follows them in a line a seam stays."""
+    outlines pull at a line only, and where the surface follows them in a line it keeps a seam; so broad shapes move as
+    one. Fine relief takes many more steps."""
+    relief: float = 0.5
+    """Weight of the gradient as it is beside the diffused one; above 0 the last steps go by it alone. 0: normals whose
+    relief is not worth it, because they contradict each other and the outlines."""
     loss: Loss = "l2"
     """"l2" squared difference of the normals, background 0 (default by measurement: it averages wrong normals best and
     costs little with right ones); "l1" their difference; "robust" bounded; "linear" the paper's Eq. 8."""
@@ -44,8 +47,8 @@ class SolveSettings:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.resolution < 16 or self.max_vertices < 100:
             raise ValueError("steps must be at least 1, resolution at least 16 and max_vertices at least 100")
-        if self.diffusion < 0:
-            raise ValueError("diffusion must be at least 0")
+        if self.diffusion < 0 or self.relief < 0:
+            raise ValueError("diffusion and relief must be at least 0")
         if self.min_edge is not None and not self.min_edge > 0:
             raise ValueError("min_edge must be positive or None")
         if self.loss not in ("l1", "robust", "linear", "l2"):

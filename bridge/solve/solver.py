@@ -136,8 +136,8 @@ class Solver:
         shortest = min((self.settings.min_edge or 0.0) / self.frame.radius, schedule.LONGEST)
         return Motion(
             self._done + 1, schedule.learning_rate(self.settings, fraction), self.settings.laplacian,
-            schedule.laplacian_order(self.settings, plan), self.settings.diffusion, wanted * self._budget,
-            shortest, schedule.LONGEST,
+            schedule.laplacian_order(self.settings, plan), schedule.diffusion(self.settings, fraction),
+            self.settings.relief, wanted * self._budget, shortest, schedule.LONGEST,
         )  # fmt: skip
 
 

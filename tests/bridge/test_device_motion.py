@@ -36,7 +36,7 @@ def test_the_steps_are_the_cpus(level):
     cpu, gpu, rng = pair(level, level)
     motion = DeviceMotion(HostDevice(cuda_source.source(), seed=3))
     for step in range(1, 7):
-        plan = Motion(step, 0.4, 0.05, 1 + step % 2, step % 4, 1000 * 3**step, 1e-3, 0.09)
+        plan = Motion(step, 0.4, 0.05, 1 + step % 2, step % 4, 0.3 * (step % 2), 1000 * 3**step, 1e-3, 0.09)
         gradient = (rng.normal(size=(cpu.vertex_count, 3)) * 10.0 ** rng.uniform(-4, 0)).astype(np.float32)
         gradient[:20] = 0
         move(cpu, cpu.surface(), gradient, plan)
@@ -54,7 +54,7 @@ def test_the_shortest_edges_are_the_cpus(limits):
     cpu, gpu, _ = pair(4, 0)
     expected = np.clip(shortest_edges(cpu.surface(), cpu.data[:, SEEN], 3000), *limits)
     motion = DeviceMotion(HostDevice(cuda_source.source(), seed=100))
-    got = motion.shortest_edges(gpu, gpu.surface(), Motion(1, 0.4, 0.05, 1, 0, 3000, *limits))
+    got = motion.shortest_edges(gpu, gpu.surface(), Motion(1, 0.4, 0.05, 1, 0, 0.0, 3000, *limits))
     np.testing.assert_allclose(got, expected, rtol=2e-5)
     assert expected.max() > 1.5 * expected.min()
 
@@ -64,5 +64,5 @@ def test_a_step_waits_for_nothing_and_copies_nothing():
     motion = DeviceMotion(HostDevice(cuda_source.source()))
     surface, gradient = mesh.surface(), np.ones(3 * mesh.vertex_count, np.float32)
     mesh.device.log.clear()
-    motion.move(mesh, surface, gradient, Motion(1, 0.4, 0.05, 2, 2, 3000, 0.01, 0.1))
+    motion.move(mesh, surface, gradient, Motion(1, 0.4, 0.05, 2, 2, 0.5, 3000, 0.01, 0.1))
     assert not any(line.startswith(("upload", "download")) for line in mesh.device.log + motion.device.log)

@@ -114,7 +114,7 @@ def test_the_optimisers_step_is_the_cpus():
     cpu = HalfEdgeMesh(*bumpy(6), 0.03, EXTRA_COLUMNS)
     gpu, motion = DeviceMesh(cpu), DeviceMotion()
     for step in range(1, 5):
-        plan = Motion(step, 0.4, 0.05, 2, 4, 60_000, 1e-3, 0.09)
+        plan = Motion(step, 0.4, 0.05, 2, 4, 0.5, 60_000, 1e-3, 0.09)
         gradient = rng.normal(size=(cpu.vertex_count, 3)).astype(np.float32)
         move(cpu, cpu.surface(), gradient, plan)
         motion.move(gpu, gpu.surface(), motion.device.upload("gradient", gradient), plan)

@@ -42,9 +42,9 @@ KERNEL diffuse(IN(float) values, IN(int) faces, IN(int) twin, IN(int) outgoing, 
 
 // One update of the optimiser in place along the force (optimise.py). Macros: the columns LENGTH, SECOND, SPEED, FIRST, SEEN; BETA,
 // SPEED_REFERENCE, GAIN, GRADIENT_LIMIT. keep, take and rate are those of this step, the same for all vertices.
-KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradient, IN(float) force, IN(float) bend,
-                     double keep, double take, double rate, double laplacian, int first_step, IN(float) shortest,
-                     double longest)
+KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradient, IN(float) force, double relief,
+                     IN(float) bend, double keep, double take, double rate, double laplacian, int first_step,
+                     IN(float) shortest, double longest)
 {
     const int i = THREAD;
     if (i >= vertex_count) return;
@@ -55,7 +55,7 @@ KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradi
     const double pull = laplacian * row[SPEED];
     double squared = 0.0, speed = 0.0;
     for (int d = 0; d < 3; d++) {
-        double g = force[3 * (i64)i + d] + pull * bend[3 * (i64)i + d];
+        double g = force[3 * (i64)i + d] + relief * given[d] + pull * bend[3 * (i64)i + d];
         const float m = row[FIRST + d];
         const double limit = fabsf(m) * GRADIENT_LIMIT;
         if (!first_step) g = fmin(fmax(g, -limit), limit);
