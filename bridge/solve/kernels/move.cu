@@ -40,8 +40,9 @@ KERNEL diffuse(IN(float) values, IN(int) faces, IN(int) twin, IN(int) outgoing, 
     out[2] = (float)(0.5 * (own.z + mean.z));
 }
 
-// One update of the optimiser in place along the force (optimise.py). Macros: the columns LENGTH, SECOND, SPEED, FIRST, SEEN; BETA,
-// SPEED_REFERENCE, GAIN, GRADIENT_LIMIT. keep, take and rate are those of this step, the same for all vertices.
+// One update of the optimiser in place (optimise.py), along the force and relief times the gradient. Macros: the columns
+// LENGTH, SECOND, SPEED, FIRST, SEEN; BETA, SPEED_REFERENCE, GAIN, GRADIENT_LIMIT. keep, take and rate are those of this
+// step, the same for all vertices.
 KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradient, IN(float) force, double relief,
                      IN(float) bend, double keep, double take, double rate, double laplacian, int first_step,
                      IN(float) shortest, double longest)
