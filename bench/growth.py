@@ -67,9 +67,7 @@ def remeshing_step(vertices: np.ndarray, faces: np.ndarray, seed: int = 0):
         seen = np.ones(len(gradient), np.float32)
         shortest = np.minimum(shortest_edges(surface, seen, len(vertices)), np.float32(1.2 * edge))
         shortest = np.maximum(shortest, np.float32(0.7 * edge))
-        optimise(
-            mesh, surface.outgoing, surface.vertices, gradient, steps[0], 0.3, 0.02, 2, 6, 0.5, shortest, 1.2 * edge
-        )
+        optimise(mesh, surface.rings, surface.vertices, gradient, steps[0], 0.3, 0.02, 2, 6, 0.5, shortest, 1.2 * edge)
         mesh.remesh(10_000_000)
 
     return step

@@ -5,14 +5,17 @@ Knows no cameras, images, jobs or files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .environment import prepare
 
 prepare()  # before anything imports numba
+
+if TYPE_CHECKING:
+    from .topology import Rings
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +40,21 @@ class Surface:
     faces: np.ndarray  # [F, 3] int32
     twin: np.ndarray  # [3F] int32
     outgoing: np.ndarray  # [V] int32, one half-edge that leaves each vertex
+    rings: Rings  # the neighbours of each vertex
 
     @classmethod
     def of(cls, vertices: np.ndarray, faces: np.ndarray) -> Surface:
         """Builds the connectivity of a triangle mesh."""
-        from .topology import build_twins, outgoing_half_edges
+        from .topology import build_twins, find_rings
 
         faces = np.ascontiguousarray(faces, np.int32)
-        outgoing = np.empty(len(vertices), np.int32)
-        outgoing_half_edges(faces.reshape(-1), outgoing)
         twin = build_twins(faces, len(vertices))
-        return cls(np.ascontiguousarray(vertices, np.float32), faces, twin, outgoing)
+        rings = find_rings(faces.reshape(-1), twin, len(vertices))
+        return cls(np.ascontiguousarray(vertices, np.float32), faces, twin, *rings)
+
+    def moved(self, vertices: np.ndarray) -> Surface:
+        """The same faces with other vertices [V, 3], of any float type."""
+        return replace(self, vertices=vertices)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from numba import njit, prange
 
 f32 = np.float32
 LENGTH = 3  # column of the data array that holds the target edge length at a vertex
+DEGENERATE = int(np.float32(1).view(np.int32)) << 32  # keys from here on: of edges of degenerate or inverted faces
 
 
 @njit(parallel=True, cache=True)
@@ -56,8 +57,11 @@ def rate_edges(data, start, face_count, normals, tolerance, flagged, priority):
 
 
 @njit(cache=True)
-def list_collapses(start, twin, face_count, flagged, priority, candidates, ranks):
-    """Lists each edge to collapse once (the half-edge that starts at the lower vertex); flagged faces rank above 1."""
+def list_collapses(start, twin, face_count, flagged, priority, candidates, keys, best):
+    """Lists each edge to collapse once (the half-edge that starts at the lower vertex); flagged faces rank above 1.
+
+    Its key goes by priority, then by index, so that no two are the same; best [V] (zeros before): of a vertex's edges.
+    """
     for f in range(face_count):
         if flagged[f] >= 0:
             h = 3 * f + flagged[f]
@@ -67,11 +71,27 @@ def list_collapses(start, twin, face_count, flagged, priority, candidates, ranks
                 priority[m] += 1
     count = 0
     for h in range(3 * face_count):
-        if priority[h] > 0 and start[h] < start[twin[h]]:
-            candidates[count] = h
-            ranks[count] = priority[h]
-            count += 1
+        if priority[h] > 0:
+            a, b = start[h], start[twin[h]]
+            if a < b:
+                # positive floats compare as their bits do
+                key = np.int64(f32(priority[h]).view(np.int32)) << 32 | (0xFFFFFFFF - h)
+                candidates[count] = h
+                keys[count] = key
+                best[a] = max(best[a], key)
+                best[b] = max(best[b], key)
+                count += 1
     return count
+
+
+@njit(parallel=True, cache=True)
+def spread_keys(keys, first, neighbours, result):
+    """result [V] = the best of the keys [V] within one edge of each vertex."""
+    for i in prange(keys.shape[0]):
+        best = keys[i]
+        for q in range(first[i], first[i + 1]):
+            best = max(best, keys[neighbours[q]])
+        result[i] = best
 
 
 @njit(cache=True)

@@ -16,50 +16,32 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .candidates import DEGENERATE
 from .topology import next_half_edge, previous_half_edge
 
 f32 = np.float32
 
 
 @njit(cache=True)
-def lock_two_rings(start, twin, h, lock):
-    """Marks every vertex within two edges of the start of h."""
-    e = h
-    while True:
-        lock[start[twin[e]]] = 1
-        z = twin[e]
-        w = z
-        while True:
-            lock[start[twin[w]]] = 1
-            w = twin[previous_half_edge(w)]
-            if w == z:
-                break
-        e = twin[previous_half_edge(e)]
-        if e == h:
-            break
-
-
-@njit(cache=True)
-def edge_may_collapse(start, twin, degree, h, stamp, mark):
+def may_collapse(start, twin, degree, h):
     """The link condition: a and b share exactly the two neighbours c and d, and no degree falls below 3."""
     g = twin[h]
     a, b = start[h], start[g]
     c, d = start[previous_half_edge(h)], start[previous_half_edge(g)]
     if c == d or degree[c] <= 3 or degree[d] <= 3 or degree[a] + degree[b] - 4 < 4:
         return False
+    common = 0
     e = h
     while True:
-        stamp[start[twin[e]]] = mark
+        w = g
+        while True:
+            if start[twin[e]] == start[twin[w]]:
+                common += 1
+            w = twin[previous_half_edge(w)]
+            if w == g:
+                break
         e = twin[previous_half_edge(e)]
         if e == h:
-            break
-    common = 0
-    e = g
-    while True:
-        if stamp[start[twin[e]]] == mark:
-            common += 1
-        e = twin[previous_half_edge(e)]
-        if e == g:
             break
     return common == 2
 
@@ -91,32 +73,24 @@ def collapse_turns_a_face(data, start, twin, h, mx, my, mz):
 
 
 @njit(cache=True)
-def collapse_edges(data, start, twin, degree, order, candidates, priority, lock, stamp, mark):
-    """Collapses candidates [n] half-edges in the given order to their middles; returns (count, mark).
+def collapse_edges(data, start, twin, degree, candidates, keys, nearby):
+    """Collapses those of the candidates [n] (half-edges) to their middles that lead within two rings; gives the count.
 
-    Every candidate, accepted or not, locks its two rings: only local maxima of the priority collapse. This spacing
-    decides the quality of the result (engine.md C). A priority of 1 or more (a degenerate or inverted face) collapses
-    without the check that no face turns over. lock [V] uint8 must be 0 on entry, stamp [V] int64 is kept between calls.
+    keys [n] int64 (list_collapses), nearby [V]: the best key within two edges of each vertex. This spacing decides the
+    quality of the result (engine.md C), and the edges that are taken share no neighbour: their order does not matter. A
+    degenerate or inverted face collapses without the check that no face turns over.
     """
     done = 0
-    for q in range(order.shape[0]):
-        h = candidates[order[q]]
-        if start[h] < 0:
-            continue
+    for q in range(candidates.shape[0]):
+        h = candidates[q]
         g = twin[h]
         a, b = start[h], start[g]
-        blocked = lock[a] == 1 or lock[b] == 1
-        lock_two_rings(start, twin, h, lock)
-        lock_two_rings(start, twin, g, lock)
-        if blocked:
-            continue
-        mark += 1
-        if not edge_may_collapse(start, twin, degree, h, stamp, mark):
+        if nearby[a] != keys[q] or nearby[b] != keys[q] or not may_collapse(start, twin, degree, h):
             continue
         mx = (data[a, 0] + data[b, 0]) * f32(0.5)
         my = (data[a, 1] + data[b, 1]) * f32(0.5)
         mz = (data[a, 2] + data[b, 2]) * f32(0.5)
-        if priority[order[q]] < 1.0 and collapse_turns_a_face(data, start, twin, h, mx, my, mz):
+        if keys[q] < DEGENERATE and collapse_turns_a_face(data, start, twin, h, mx, my, mz):
             continue
         h1, h2, g1, g2 = next_half_edge(h), previous_half_edge(h), next_half_edge(g), previous_half_edge(g)
         c, d = start[h2], start[g2]
@@ -138,10 +112,8 @@ def collapse_edges(data, start, twin, degree, order, candidates, priority, lock,
         degree[d] -= 1
         for k in range(data.shape[1]):
             data[a, k] = (data[a, k] + data[b, k]) * f32(0.5)
-        lock[a] = 1
-        lock_two_rings(start, twin, y, lock)
         done += 1
-    return done, mark
+    return done
 
 
 @njit(cache=True)

@@ -1,6 +1,6 @@
 """Vertex normals, area weighted, and the way back from their gradient to the positions.
 
-The closed-mesh versions gather around each vertex through the twins: every vertex is written by one thread only, so the
+The closed-mesh versions gather around each vertex (topology.Rings): every vertex is written by one thread only, so the
 result does not depend on the number of threads.
 """
 
@@ -15,30 +15,22 @@ TINY = 1e-20  # keeps a vertex whose normals cancel finite (its normal is then 0
 
 
 @njit(parallel=True, cache=True)
-def closed_vertex_normals(vertices, start, twin, out, normals, lengths):
+def closed_vertex_normals(vertices, first, neighbours, normals, lengths):
     """normals [V, 3] = sum of the face cross products around a vertex, normalised; lengths [V] before normalising."""
     for i in prange(vertices.shape[0]):
         nx = 0.0
         ny = 0.0
         nz = 0.0
-        first = out[i]
-        h = first
-        while h >= 0:
-            f = h - h % 3
-            j = start[f + (h + 1) % 3]
-            k = start[f + (h + 2) % 3]
-            ax = float(vertices[j, 0]) - float(vertices[i, 0])
-            ay = float(vertices[j, 1]) - float(vertices[i, 1])
-            az = float(vertices[j, 2]) - float(vertices[i, 2])
-            bx = float(vertices[k, 0]) - float(vertices[i, 0])
-            by = float(vertices[k, 1]) - float(vertices[i, 1])
-            bz = float(vertices[k, 2]) - float(vertices[i, 2])
+        x, y, z = float(vertices[i, 0]), float(vertices[i, 1]), float(vertices[i, 2])
+        begin, end = first[i], first[i + 1]
+        for q in range(begin, end):
+            j = neighbours[q]
+            k = neighbours[q + 1 if q + 1 < end else begin]
+            ax, ay, az = float(vertices[j, 0]) - x, float(vertices[j, 1]) - y, float(vertices[j, 2]) - z
+            bx, by, bz = float(vertices[k, 0]) - x, float(vertices[k, 1]) - y, float(vertices[k, 2]) - z
             nx += ay * bz - az * by
             ny += az * bx - ax * bz
             nz += ax * by - ay * bx
-            h = twin[f + (h + 2) % 3]
-            if h == first:
-                break
         length = math.sqrt(nx * nx + ny * ny + nz * nz)
         lengths[i] = length
         inverse = 1.0 / max(length, TINY)
@@ -60,7 +52,7 @@ def normalisation_backward(normals, lengths, gradient):
 
 
 @njit(parallel=True, cache=True)
-def closed_normals_backward(vertices, start, twin, out, gradient, result):
+def closed_normals_backward(vertices, first, neighbours, gradient, result):
     """Adds to result [V, 3] the gradient through the cross products; gradient comes from normalisation_backward.
 
     With s = g_i + g_j + g_k of a face (i, j, k): d/dv_i of s . (v_j - v_i) x (v_k - v_i) = (v_j - v_k) x s.
@@ -69,12 +61,10 @@ def closed_normals_backward(vertices, start, twin, out, gradient, result):
         rx = 0.0
         ry = 0.0
         rz = 0.0
-        first = out[i]
-        h = first
-        while h >= 0:
-            f = h - h % 3
-            j = start[f + (h + 1) % 3]
-            k = start[f + (h + 2) % 3]
+        begin, end = first[i], first[i + 1]
+        for q in range(begin, end):
+            j = neighbours[q]
+            k = neighbours[q + 1 if q + 1 < end else begin]
             sx = float(gradient[i, 0]) + gradient[j, 0] + gradient[k, 0]
             sy = float(gradient[i, 1]) + gradient[j, 1] + gradient[k, 1]
             sz = float(gradient[i, 2]) + gradient[j, 2] + gradient[k, 2]
@@ -84,9 +74,6 @@ def closed_normals_backward(vertices, start, twin, out, gradient, result):
             rx += ey * sz - ez * sy
             ry += ez * sx - ex * sz
             rz += ex * sy - ey * sx
-            h = twin[f + (h + 2) % 3]
-            if h == first:
-                break
         result[i, 0] += rx
         result[i, 1] += ry
         result[i, 2] += rz

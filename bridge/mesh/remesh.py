@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from . import Surface
-from .candidates import LENGTH, compact, list_collapses, list_splits, rate_edges
+from .candidates import LENGTH, compact, list_collapses, list_splits, rate_edges, spread_keys
 from .edits import collapse_edges, flip_edges, split_edges
 from .normals import closed_vertex_normals
-from .topology import build_twins, count_degrees, morton_order, outgoing_half_edges
+from .topology import build_twins, find_rings, morton_order
 
 TOLERANCE = 0.5  # edges between (1 - t) and (1 + t) of the target length stay
 
@@ -32,7 +32,8 @@ class HalfEdgeMesh:
         if (twin < 0).any():
             raise ValueError("the mesh is not closed and manifold")
         self._twin[: 3 * F] = twin
-        count_degrees(self.start, self.degree)
+        self.degree[:] = np.bincount(self.start, minlength=V)
+        self._rings = None  # found when they are asked for, until the connectivity changes
 
     # views of the live part of the arrays; all change with the next remesh()
     @property
@@ -57,45 +58,47 @@ class HalfEdgeMesh:
 
     def surface(self) -> Surface:
         """Positions (a copy) with the live connectivity, for the rasteriser."""
-        outgoing = np.empty(self.vertex_count, np.int32)
-        outgoing_half_edges(self.start, outgoing)
-        return Surface(np.ascontiguousarray(self.data[:, :3]), self.faces, self.twin, outgoing)
+        if self._rings is None:
+            self._rings = find_rings(self.start, self.twin, self.vertex_count)
+        return Surface(np.ascontiguousarray(self.data[:, :3]), self.faces, self.twin, *self._rings)
 
     def remesh(self, max_vertices: int) -> None:
         """One pass: collapse what is too short or degenerate, split what is too long, flip towards degree 6.
 
         Splits stop at max_vertices, longest edges first.
         """
-        surface = self.surface()
-        normals = np.empty_like(surface.vertices)
-        lengths = np.empty(self.vertex_count, np.float32)
-        closed_vertex_normals(surface.vertices, self.start, self.twin, surface.outgoing, normals, lengths)
-        collapsed = self._collapse(normals)
-        self._split(max_vertices)
+        collapsed = self._collapse(self.surface())
+        self._rings = None
+        self._split(max_vertices, self.vertex_count - collapsed)
         if collapsed:
-            self.vertex_count, self.face_count = compact(
-                self._data, self._start, self._twin, self._degree, self.vertex_count, self.face_count,
-                self._vertex_map, self._face_map,
-            )  # fmt: skip
+            self._compact()
         flip_edges(self._data, self._start, self._twin, self._degree, self.face_count, self._candidates, self._gains)
 
-    def _collapse(self, normals: np.ndarray) -> int:
-        F = self.face_count
+    def _collapse(self, surface: Surface) -> int:
+        """Leaves gaps, for compact(); gives the number of vertices that are gone."""
+        F, V = self.face_count, self.vertex_count
+        normals, lengths = np.empty_like(surface.vertices), np.empty(V, np.float32)
+        closed_vertex_normals(surface.vertices, *surface.rings, normals, lengths)
         rate_edges(self._data, self._start, F, normals, TOLERANCE, self._flagged, self._priority)
-        n = list_collapses(self._start, self._twin, F, self._flagged, self._priority, self._candidates, self._ranks)
-        order = np.argsort(-self._ranks[:n], kind="stable")
-        self._lock[: self.vertex_count] = 0
-        count, self._mark = collapse_edges(
-            self._data, self._start, self._twin, self._degree, order, self._candidates, self._ranks, self._lock,
-            self._stamp, self._mark,
-        )  # fmt: skip
-        self._removed = count
-        return count
+        best, ring = np.zeros(V, np.int64), np.empty(V, np.int64)
+        n = list_collapses(
+            self._start, self._twin, F, self._flagged, self._priority, self._candidates, self._keys, best
+        )
+        spread_keys(best, *surface.rings, ring)
+        spread_keys(ring, *surface.rings, best)
+        return collapse_edges(self._data, self._start, self._twin, self._degree, self._candidates[:n], self._keys, best)
 
-    def _split(self, max_vertices: int) -> None:
+    def _compact(self) -> None:
+        self.vertex_count, self.face_count = compact(
+            self._data, self._start, self._twin, self._degree, self.vertex_count, self.face_count,
+            self._vertex_map, self._face_map,
+        )  # fmt: skip
+
+    def _split(self, max_vertices: int, left: int) -> None:
+        """left: vertices that the collapses have left."""
         F = self.face_count
         n = list_splits(self._data, self._start, self._twin, F, TOLERANCE, self._candidates, self._ranks, self._moved)
-        budget = max(0, max_vertices - (self.vertex_count - self._removed))
+        budget = max(0, max_vertices - left)
         candidates, moved = self._candidates[:n], self._moved
         order = np.argsort(-self._ranks[:n], kind="stable")[:budget]
         if self.vertex_count + len(order) > self._capacity:
@@ -107,6 +110,7 @@ class HalfEdgeMesh:
 
     def sort_memory(self) -> None:
         """Puts neighbours in space next to each other in memory (remeshing appends, so order decays)."""
+        self._rings = None
         F = self.face_count
         order = morton_order(self.data)
         new_index = np.empty(self.vertex_count, np.int32)
@@ -136,13 +140,10 @@ class HalfEdgeMesh:
         grown("_twin", (3 * faces,), np.int32)
         grown("_degree", (vertices,), np.int32)
         self._capacity = vertices
-        self._lock = np.zeros(vertices, np.uint8)
-        self._stamp = np.zeros(vertices, np.int64)
-        self._mark = 0
-        self._removed = 0
         self._candidates = np.empty(3 * faces // 2 + 8, np.int32)
         self._gains = np.empty(3 * faces // 2 + 8, np.int32)
         self._ranks = np.empty(3 * faces // 2 + 8, np.float32)
+        self._keys = np.empty(3 * faces // 2 + 8, np.int64)
         self._priority = np.empty(3 * faces, np.float32)
         self._moved = np.empty(3 * faces, np.int32)
         self._flagged = np.empty(faces, np.int8)

@@ -6,8 +6,10 @@ the neighbouring face that runs the other way, -1 on a border.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 
 @njit(inline="always")
@@ -62,20 +64,42 @@ def build_twins(faces, vertex_count):  # [F, 3] int32 -> [3F] int32
     return twin
 
 
-@njit(cache=True)
-def outgoing_half_edges(start, out):  # [3F] int32, [V] int32 (written)
-    """One half-edge that leaves each vertex; -1 for a vertex without faces."""
-    out[:] = -1
-    for h in range(start.shape[0]):
-        out[start[h]] = h
+class Rings(NamedTuple):
+    """The neighbours of every vertex of a closed mesh in their order around it, those of vertex i in
+    neighbours[first[i] : first[i + 1]]: what passes over them again and again need not go from twin to twin.
+
+    Two that follow each other (the first comes after the last) and the vertex itself are a face, wound as it is.
+    """
+
+    first: np.ndarray  # [V + 1] int32
+    neighbours: np.ndarray  # [3F] int32
+
+
+def find_rings(start: np.ndarray, twin: np.ndarray, vertex_count: int) -> tuple[np.ndarray, Rings]:
+    """One half-edge that leaves each vertex [V] int32 (-1 for a vertex without faces), and the rings around them."""
+    outgoing, first = np.full(vertex_count, -1, np.int32), np.zeros(vertex_count + 1, np.int32)
+    _find_outgoing(start, outgoing, first[1:])
+    np.cumsum(first, out=first)
+    neighbours = np.empty(len(start), np.int32)
+    _list_neighbours(start, twin, outgoing, first, neighbours)
+    return outgoing, Rings(first, neighbours)
 
 
 @njit(cache=True)
-def count_degrees(start, degree):  # [3F] int32, [V] int32 (written)
-    """Number of faces around each vertex (on a closed mesh also the number of its edges)."""
-    degree[:] = 0
+def _find_outgoing(start, outgoing, degree):
+    """outgoing [V]: the last half-edge that starts at a vertex; adds up degree [V]."""
     for h in range(start.shape[0]):
+        outgoing[start[h]] = h
         degree[start[h]] += 1
+
+
+@njit(parallel=True, cache=True)
+def _list_neighbours(start, twin, outgoing, first, neighbours):
+    for i in prange(outgoing.shape[0]):
+        h = outgoing[i]
+        for q in range(first[i], first[i + 1]):
+            neighbours[q] = start[next_half_edge(h)]
+            h = twin[previous_half_edge(h)]
 
 
 @njit(cache=True)

@@ -87,12 +87,11 @@ class CpuRasteriser:
     def loss_and_gradient(
         self, surface: Surface, targets: ImageTargets, loss: LossSettings
     ) -> tuple[float, np.ndarray]:
-        vertices, faces, twin, outgoing = surface.vertices, surface.faces, surface.twin, surface.outgoing
+        vertices, faces, twin, rings = surface.vertices, surface.faces, surface.twin, surface.rings
         V, F, parts, packed = len(vertices), len(faces), self.parts, self.packed
-        start = faces.reshape(-1)
         normals = np.empty((V, 3), np.float32)
         lengths = np.empty(V, np.float32)
-        closed_vertex_normals(vertices, start, twin, outgoing, normals, lengths)
+        closed_vertex_normals(vertices, *rings, normals, lengths)
         pixels = int((packed.size[:, 0] * packed.size[:, 1]).max())
         capacity = max(item_capacity(int(w), int(h)) for h, w in packed.size)
         losses = np.zeros(len(self.cameras))
@@ -113,7 +112,7 @@ class CpuRasteriser:
         g_normals = np.empty((V, 3), np.float32)
         add_parts(gradients, result, g_normals)
         normalisation_backward(normals, lengths, g_normals)
-        closed_normals_backward(vertices, start, twin, outgoing, g_normals, result)
+        closed_normals_backward(vertices, *rings, g_normals, result)
         return float(losses.sum()), result
 
     def silhouettes(self, surface: Surface) -> tuple[list[np.ndarray], list[np.ndarray]]:

@@ -27,7 +27,7 @@ PATIENCE = 15  # attempts without fewer crossing faces after which a leash has d
 
 def clean_up(surface: Surface, seen: np.ndarray, check: Check = unchecked) -> tuple[np.ndarray, np.ndarray]:
     """Cleaned positions [V, 3] float64 and faces [F, 3]; seen as in close_unseen. Threads that stay tangled are cut."""
-    surface = Surface(surface.vertices.astype(np.float64), surface.faces, surface.twin, surface.outgoing)
+    surface = surface.moved(surface.vertices.astype(np.float64))
     close_unseen(surface, seen)
     check()
     while untangle(surface, check):
@@ -144,7 +144,7 @@ def _mean_edges(surface: Surface) -> np.ndarray:  # [V]
 def _outward(surface: Surface, moved: np.ndarray, edge: np.ndarray) -> np.ndarray:  # [n, 3]
     """Smoothed normals at the moved vertices [n], as long as the edges [V] there."""
     normals = vertex_normals(surface.vertices, surface.faces) * edge[:, None]
-    _smooth(Surface(normals, surface.faces, surface.twin, surface.outgoing), moved, 4)
+    _smooth(surface.moved(normals), moved, 4)
     return normals[moved]
 
 

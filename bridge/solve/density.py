@@ -19,45 +19,29 @@ SMOOTHING = 4  # rings over which the curvature is averaged
 
 
 @njit(parallel=True, cache=True)
-def _curvature(vertices, normals, start, twin, out, result):
+def _curvature(vertices, normals, first, neighbours, result):
     """result [V] = mean over the neighbours of |n_i - n_j| / |x_i - x_j|."""
     for i in prange(vertices.shape[0]):
         total = 0.0
-        count = 0
-        first = out[i]
-        h = first
-        while h >= 0:
-            f = h - h % 3
-            j = start[f + (h + 1) % 3]
+        for q in range(first[i], first[i + 1]):
+            j = neighbours[q]
             turned = 0.0
             length = 1e-12
             for d in range(3):
                 turned += (normals[i, d] - normals[j, d]) ** 2
                 length += (vertices[i, d] - vertices[j, d]) ** 2
             total += math.sqrt(turned / length)
-            count += 1
-            h = twin[f + (h + 2) % 3]
-            if h == first:
-                break
-        result[i] = total / max(count, 1)
+        result[i] = total / max(first[i + 1] - first[i], 1)
 
 
 @njit(parallel=True, cache=True)
-def _towards_neighbours(values, start, twin, out, result):
+def _towards_neighbours(values, first, neighbours, result):
     """result [V] = half way from the values [V] to their neighbours' mean."""
     for i in prange(values.shape[0]):
         total = 0.0
-        count = 0
-        first = out[i]
-        h = first
-        while h >= 0:
-            f = h - h % 3
-            total += values[start[f + (h + 1) % 3]]
-            count += 1
-            h = twin[f + (h + 2) % 3]
-            if h == first:
-                break
-        result[i] = 0.5 * (values[i] + total / max(count, 1))
+        for q in range(first[i], first[i + 1]):
+            total += values[neighbours[q]]
+        result[i] = 0.5 * (values[i] + total / max(first[i + 1] - first[i], 1))
 
 
 def shortest_edges(surface: Surface, seen: np.ndarray, vertex_budget: float) -> np.ndarray:  # [V] float32
@@ -65,15 +49,14 @@ def shortest_edges(surface: Surface, seen: np.ndarray, vertex_budget: float) -> 
 
     seen [V] 0..1: what no view sees counts as flat, so that its accidents cost no vertices.
     """
-    start = surface.faces.reshape(-1)
     normals = np.empty_like(surface.vertices)
     lengths = np.empty(len(normals), np.float32)
-    closed_vertex_normals(surface.vertices, start, surface.twin, surface.outgoing, normals, lengths)
+    closed_vertex_normals(surface.vertices, *surface.rings, normals, lengths)
     bend, smoothed = np.empty_like(lengths), np.empty_like(lengths)
-    _curvature(surface.vertices, normals, start, surface.twin, surface.outgoing, bend)
+    _curvature(surface.vertices, normals, *surface.rings, bend)
     bend *= np.maximum(seen, UNSEEN_BEND)
     for _ in range(SMOOTHING):
-        _towards_neighbours(bend, start, surface.twin, surface.outgoing, smoothed)
+        _towards_neighbours(bend, *surface.rings, smoothed)
         bend, smoothed = smoothed, bend
     relative = np.power(np.maximum(bend, 1e-6), EXPONENT)
     area = lengths / 6.0  # of each vertex's third of its faces

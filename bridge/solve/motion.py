@@ -31,5 +31,5 @@ def move(mesh: HalfEdgeMesh, surface: Surface, gradient: np.ndarray, motion: Mot
     """Moves the mesh against the gradient [V, 3] by its surface and sets its target lengths."""
     shortest = shortest_edges(surface, mesh.data[:, SEEN], motion.vertex_budget)
     shortest = np.clip(shortest, np.float32(motion.shortest), np.float32(motion.longest))
-    optimise(mesh, surface.outgoing, surface.vertices, gradient, motion.step, motion.rate, motion.laplacian,
+    optimise(mesh, surface.rings, surface.vertices, gradient, motion.step, motion.rate, motion.laplacian,
              motion.order, motion.diffusion, motion.relief, shortest, motion.longest)  # fmt: skip

@@ -39,7 +39,7 @@ def cut_necks(surface: Surface, tangled: np.ndarray) -> Surface | None:
     faces = np.concatenate([faces[kept], np.array(caps, np.int32)])
     used, faces = np.unique(faces, return_inverse=True)
     cut = Surface.of(surface.vertices[used], faces.reshape(-1, 3))
-    return Surface(surface.vertices[used], cut.faces, cut.twin, cut.outgoing)
+    return cut.moved(surface.vertices[used])
 
 
 def _necks(surface: Surface, vertices: np.ndarray) -> list[tuple[int, int, int]]:

@@ -10,6 +10,7 @@ from numba import njit, prange
 from ..mesh.candidates import LENGTH
 from ..mesh.laplacian import diffused, laplacian
 from ..mesh.remesh import HalfEdgeMesh
+from ..mesh.topology import Rings
 
 # columns of HalfEdgeMesh.data after position and target length: E[|g|^2], |m1| / sqrt(m2), E[g] (3 columns), and the
 # running share of steps in which any pixel saw the vertex
@@ -62,9 +63,9 @@ def _step(data, gradient, force, bend, step, rate, weight, shortest, longest, sp
         data[i, LENGTH] = min(max(length, shortest[i]), longest)
 
 
-def optimise(mesh: HalfEdgeMesh, outgoing: np.ndarray, positions: np.ndarray, gradient: np.ndarray, step: int,
-             rate: float, weight: float, order: int, diffusion: int, relief: float,
-             shortest: np.ndarray, longest: float) -> None:  # fmt: skip
+def optimise(mesh: HalfEdgeMesh, rings: Rings, positions: np.ndarray, gradient: np.ndarray, step: int, rate: float,
+             weight: float, order: int, diffusion: int, relief: float, shortest: np.ndarray,
+             longest: float) -> None:  # fmt: skip
     """Moves the mesh by one step (counted from 1) and adapts the target lengths within shortest [V] .. longest.
 
     The Laplacian term of Eq. 7 (weight, order: see SolveSettings and schedule.Stage) enters the gradient scaled by the
@@ -72,8 +73,8 @@ def optimise(mesh: HalfEdgeMesh, outgoing: np.ndarray, positions: np.ndarray, gr
     """
     # what no view sees has nothing to hold it but the pull to be flat
     even = np.ascontiguousarray(mesh.data[:, SEEN]) if order == 2 else None
-    bend = laplacian(positions, mesh.start, mesh.twin, outgoing, even)
+    bend = laplacian(positions, rings, even)
     force = gradient
     if diffusion:
-        force = diffused(gradient, mesh.start, mesh.twin, outgoing, diffusion) + np.float32(relief) * gradient
+        force = diffused(gradient, rings, diffusion) + np.float32(relief) * gradient
     _step(mesh.data, gradient, force, bend, step, rate, weight, shortest, longest, SPEED_REFERENCE, GAIN)

@@ -37,7 +37,6 @@ def untangled(before: Mesh, after: Mesh, frame: HeadFrame, check: Check = unchec
         share *= wanted
         vertices = start + share[:, None] * (end - start)
         tree.refit(vertices, faces)
-    surface = Surface.of(vertices, faces)
-    surface = Surface(vertices, surface.faces, surface.twin, surface.outgoing)
+    surface = Surface.of(vertices, faces).moved(vertices)
     untangle(surface, check)
     return Mesh(surface.vertices * frame.radius + frame.center, surface.faces)

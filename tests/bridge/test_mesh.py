@@ -54,13 +54,13 @@ def test_normals_and_their_way_back():
     vertices, faces = bumpy(3)
     surface = Surface.of(vertices, faces)
     normals, lengths = np.empty_like(surface.vertices), np.empty(len(vertices), np.float32)
-    closed_vertex_normals(surface.vertices, faces.reshape(-1), surface.twin, surface.outgoing, normals, lengths)
+    closed_vertex_normals(surface.vertices, *surface.rings, normals, lengths)
     np.testing.assert_allclose(normals, vertex_normals(vertices, faces), atol=1e-5)
     rng = np.random.default_rng(0)
     weight = rng.normal(size=normals.shape).astype(np.float32)
     gradient, result = weight.copy(), np.zeros_like(normals)
     normalisation_backward(normals, lengths, gradient)
-    closed_normals_backward(surface.vertices, faces.reshape(-1), surface.twin, surface.outgoing, gradient, result)
+    closed_normals_backward(surface.vertices, *surface.rings, gradient, result)
     motion = rng.normal(size=normals.shape)
     h = 1e-6
     up = (vertex_normals(vertices + h * motion, faces).astype(np.float64) * weight).sum()
@@ -83,7 +83,7 @@ def test_the_laplacian_and_its_second_order():
             np.add.at(total, edges[:, a], expected[edges[:, b]])
             np.add.at(count, edges[:, a], 1)
         expected = expected - share[:, None] * total / count[:, None]
-        result = laplacian(surface.vertices, faces.reshape(-1), surface.twin, surface.outgoing, asked)
+        result = laplacian(surface.vertices, surface.rings, asked)
         np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
@@ -95,9 +95,9 @@ def test_diffusion_is_rounds_of_going_half_way_to_the_neighbours():
     step[edges[:, 0], edges[:, 1]] = step[edges[:, 1], edges[:, 0]] = 1
     step = 0.5 * np.eye(len(vertices)) + 0.5 * (step - np.eye(len(vertices))) / (step.sum(1) - 1)[:, None]
     values = np.random.default_rng(0).normal(size=(len(vertices), 3)).astype(np.float32)
-    ring = faces.reshape(-1), surface.twin, surface.outgoing
-    assert diffused(values, *ring, 0) is values
-    np.testing.assert_allclose(diffused(values, *ring, 5), np.linalg.matrix_power(step, 5) @ values, atol=1e-5)
+    rings = surface.rings
+    assert diffused(values, rings, 0) is values
+    np.testing.assert_allclose(diffused(values, rings, 5), np.linalg.matrix_power(step, 5) @ values, atol=1e-5)
 
 
 def test_morton_order_keeps_neighbours_together():

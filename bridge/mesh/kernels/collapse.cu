@@ -1,8 +1,7 @@
-// Which edges collapse (rate_edges, list_collapses, collapse_edges on the CPU), and closing the gaps they leave.
+// Which edges collapse (rate_edges, list_collapses, spread_keys, collapse_edges on the CPU), and closing the gaps they leave.
 //
-// On the CPU candidates come in descending priority and each, accepted or not, locks the two rings of its ends. Here the
-// same holds at once: a candidate is taken if its key is the highest of all that touch its ends' two rings. So no two
-// edges that are taken share a face or a neighbour, and all collapse in place at the same time.
+// A candidate is taken if its key is the highest of all that touch its ends' two rings. So no two edges that are taken
+// share a face or a neighbour, and all collapse in place at the same time.
 
 // Faces that are inverted against their vertex normals or far too small: the corner of the edge to collapse, else -1.
 KERNEL flag_faces(IN(float) data, int columns, IN(int) start, IN(int) counts, IN(float) normals, double tolerance,
