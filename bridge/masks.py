@@ -9,7 +9,8 @@ import numpy as np
 
 from .cameras import Camera
 from .capture import View
-from .consensus import Expected, expect
+from .check.silhouettes import Agreement, Silhouette
+from .consensus import LEAST_VIEWS, Expected, expect
 from .errors import BridgeError, Check, unchecked
 from .images import Photo, read_mask
 
@@ -25,6 +26,8 @@ HEAD_RIM, BACKGROUND_RIM = 0.02, 0.04  # ... this share of the image's size away
 NEAR = 0.03  # share of the image's size beyond what the other views allow that may still be head
 BAND = 0.12  # share of the image's size about a cut that the next one decides anew
 CUT_ROUNDS = 2
+LOST = 0.002  # share of a head, sure to its matte and to all views' colours, that its own may lose without a question
+RESTORED = 0.9  # what is lost comes back if that leaves less than this share of the outlines' misfit
 HOLE_SHARE = 0.002  # holes smaller than this share of the image are filled
 AGREEMENT = 0.25  # a cut that overlaps its matte less than this (IoU) is a failure: the matte stays
 
@@ -66,7 +69,8 @@ def cut_out(
 
     The colours of head and background are learnt from where the mattes are sure and the other views do not object, and
     decide the rest (GrabCut, Rother et al. 2004): first in all views together, since what one matte missed another
-    may have found, then in each alone, since photographs differ in exposure and light.
+    may have found, then in each alone, since photographs differ in exposure and light. What this takes away (hair that
+    shines as grey as the wall) comes back if the outlines of the other views ask for it.
     given: which mattes are the user's; they teach the colours, have their vote, and are returned as they are.
     """
     if all(given):
@@ -83,12 +87,45 @@ def cut_out(
     shapes = [_fitted(matte.shape, OWN_SIZE) for matte in mattes]
     rough = [cv2.resize(cut.astype(np.float32), shape[::-1]) for cut, shape in zip(cuts, shapes)]
     expected = expect(cameras, rough) or [None] * len(rough)
-    found = []
+    own, fuller = [], []
     for photo, matte, cut, said, mine, wrong in zip(photos, mattes, rough, expected, given, outvoted):
-        if not mine:
-            own = _grab_cut([_small(photo, cut.shape)], [_labels(cut, said, False, is_cut=True)], check)
-            cut = cv2.resize((own[0] if own else cut).astype(np.float32), matte.shape[::-1])
+        own.append(cut > 0.5)
+        fuller.append(None)
+        if mine:
+            continue
+        small, labels = _small(photo, cut.shape), _labels(cut, said, False, is_cut=True)
+        agreed = own[-1] & (cv2.resize(matte, cut.shape[::-1], interpolation=cv2.INTER_AREA) > SURE_HEAD)
+        agreed = _shrunk(agreed, HEAD_RIM)
+        if alone := _grab_cut([small], [labels], check):
+            own[-1] = alone[0]
+            if not wrong and (agreed & ~alone[0]).sum() > LOST * alone[0].sum():
+                labels[agreed] = cv2.GC_FGD
+                (fuller[-1],) = _grab_cut([small], [labels], check)
+    found = []
+    for matte, cut, mine, wrong in zip(mattes, _fitting(cameras, own, fuller), given, outvoted):
+        cut = cv2.resize(cut.astype(np.float32), matte.shape[::-1])
         found.append(matte if mine or not (wrong or _alike(cut, matte)) else cut)
+    return found
+
+
+def _fitting(
+    cameras: Sequence[Camera], cuts: Sequence[np.ndarray], fuller: Sequence[np.ndarray | None]
+) -> list[np.ndarray]:
+    """The cuts [h, w] bool, or the fuller ones where with them all outlines agree better on one solid."""
+    found = list(cuts)
+    outlines = [Silhouette.of(camera, cut) for camera, cut in zip(cameras, cuts, strict=True)]
+    doubtful = [i for i, cut in enumerate(fuller) if cut is not None]
+    if not doubtful or len(cuts) < LEAST_VIEWS or any(outline.empty for outline in outlines):
+        return found
+    try:
+        agreement = Agreement(outlines)
+    except ValueError:  # parallel cameras
+        return found
+    everyone = range(len(cuts))
+    for i in doubtful:
+        other = agreement.replaced({i: Silhouette.of(cameras[i], fuller[i])})
+        if other.misfit(everyone) < RESTORED * agreement.misfit(everyone):
+            agreement, found[i] = other, fuller[i]
     return found
 
 

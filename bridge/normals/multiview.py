@@ -49,7 +49,7 @@ class MultiViewPredictor:
         )
         self.provider = self.trunk.get_providers()[0]
         self.name = (
-            f"{self.record['name']} {self.record['files']['trunk']['sha256'][:12]} {self.record['input']} cut 2 up 2"
+            f"{self.record['name']} {self.record['files']['trunk']['sha256'][:12]} {self.record['input']} cut 3 up 2"
         )
         self.name += f" coarse {self.record['coarse']}" if self.record.get("coarse") else ""
         self.foreground = foreground

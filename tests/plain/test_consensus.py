@@ -124,3 +124,19 @@ def test_a_matte_that_lacks_the_head_is_found_by_the_others():
     mattes[2] = np.full_like(mattes[2], 0.02)
     found = masks.cut_out(photos, mattes, cameras, [False] * len(photos))
     assert iou(found[2], truths[2]) > 0.9
+
+
+def test_what_colours_took_away_comes_back_only_where_the_other_outlines_ask_for_it():
+    cameras, mattes = views(8)
+    truths = [matte > 0.5 for matte in mattes]
+    lacking, larger = truths[3].copy(), truths[3].copy()
+    top = np.flatnonzero(truths[3].any(1))[0]
+    lacking[: top + 8] = False  # hair that shines as grey as the wall
+    larger[top - 8 : top + 8] |= truths[3][top + 8]  # and a wall as grey as hair
+
+    def chosen(cut, fuller):
+        cuts = [cut if i == 3 else truth for i, truth in enumerate(truths)]
+        return masks._fitting(cameras, cuts, [fuller if i == 3 else None for i in range(8)])[3]
+
+    assert chosen(lacking, truths[3]) is truths[3]
+    assert chosen(truths[3], larger) is truths[3]
