@@ -14,7 +14,7 @@ The mesh is closed and manifold before and after every single edit. Names around
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 from .candidates import DEGENERATE
 from .topology import next_half_edge, previous_half_edge
@@ -193,25 +193,32 @@ def may_flip(data, start, twin, degree, h):
             return True
 
 
+@njit(parallel=True, cache=True)
+def rate_flips(start, twin, degree, face_count, gains):
+    """gains [3F] int8: flip_gain of each edge, at its half-edge from the lower vertex; 0 where it is not positive."""
+    for h in prange(3 * face_count):
+        lower = start[h] < start[twin[h]]
+        gains[h] = min(max(flip_gain(start, twin, degree, h), 0), 127) if lower else 0
+
+
 @njit(cache=True)
-def flip_edges(data, start, twin, degree, face_count, candidates, gains):
+def flip_edges(data, start, twin, degree, gains, candidates):
     """Flips that bring degrees closer to 6, those that do most first; gives the count.
 
-    candidates, gains [3F / 2] int32 are written. An edge flips only if it still gains what its turn is about: sweeping
-    by index instead, where a flip leads to the next, gave surfaces 13 % further off for slightly better degrees.
+    gains [3F] int8 (rate_flips), candidates [3F / 2] int32 (written). An edge flips only if it still gains what its
+    turn is about: sweeping by index instead, where a flip leads to the next, gave surfaces 13 % further off for
+    slightly better degrees.
     """
     count, most, done = 0, 0, 0
-    for h in range(3 * face_count):
-        if start[h] < start[twin[h]]:
-            gain = flip_gain(start, twin, degree, h)
-            if gain > 0:
-                candidates[count], gains[count] = h, gain
-                most = max(most, gain)
-                count += 1
+    for h in range(gains.shape[0]):
+        if gains[h] > 0:
+            candidates[count] = h
+            most = max(most, gains[h])
+            count += 1
     for least in range(most, 0, -1):
         for q in range(count):
             h = candidates[q]
-            if gains[q] < least or flip_gain(start, twin, degree, h) < least:
+            if gains[h] < least or flip_gain(start, twin, degree, h) < least:
                 continue
             if not may_flip(data, start, twin, degree, h):
                 continue

@@ -6,7 +6,7 @@ import numpy as np
 
 from . import Surface
 from .candidates import LENGTH, compact, list_collapses, list_splits, rate_edges, spread_keys
-from .edits import collapse_edges, flip_edges, split_edges
+from .edits import collapse_edges, flip_edges, rate_flips, split_edges
 from .normals import closed_vertex_normals
 from .topology import build_twins, find_rings, morton_order
 
@@ -72,7 +72,9 @@ class HalfEdgeMesh:
         self._split(max_vertices, self.vertex_count - collapsed)
         if collapsed:
             self._compact()
-        flip_edges(self._data, self._start, self._twin, self._degree, self.face_count, self._candidates, self._gains)
+        gains = self._gains[: 3 * self.face_count]
+        rate_flips(self._start, self._twin, self._degree, self.face_count, gains)
+        flip_edges(self._data, self._start, self._twin, self._degree, gains, self._candidates)
 
     def _collapse(self, surface: Surface) -> int:
         """Leaves gaps, for compact(); gives the number of vertices that are gone."""
@@ -141,11 +143,11 @@ class HalfEdgeMesh:
         grown("_degree", (vertices,), np.int32)
         self._capacity = vertices
         self._candidates = np.empty(3 * faces // 2 + 8, np.int32)
-        self._gains = np.empty(3 * faces // 2 + 8, np.int32)
         self._ranks = np.empty(3 * faces // 2 + 8, np.float32)
         self._keys = np.empty(3 * faces // 2 + 8, np.int64)
         self._priority = np.empty(3 * faces, np.float32)
         self._moved = np.empty(3 * faces, np.int32)
         self._flagged = np.empty(faces, np.int8)
+        self._gains = np.empty(3 * faces, np.int8)
         self._vertex_map = np.empty(vertices, np.int32)
         self._face_map = np.empty(faces, np.int32)
