@@ -9,7 +9,6 @@ from numba import njit, prange
 
 f32 = np.float32
 LENGTH = 3  # column of the data array that holds the target edge length at a vertex
-DEGENERATE = int(np.float32(1).view(np.int32)) << 32  # keys from here on: of edges of degenerate or inverted faces
 
 
 @njit(parallel=True, cache=True)

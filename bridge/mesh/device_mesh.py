@@ -108,7 +108,8 @@ class DeviceMesh:
         ring = buffer("best of a ring", V, np.uint64)
         launch("spread_keys", V, 1, best, start, twin, surface.outgoing, counts, ring)
         launch("spread_keys", V, 1, ring, start, twin, surface.outgoing, counts, best)
-        launch("choose_collapses", 3 * F, 1, data, columns, start, twin, self._degree, counts, best, keys)
+        launch("choose_collapses", 3 * F, 1, data, columns, start, twin, self._degree, counts, normals, best,
+               keys)  # fmt: skip
         launch("collapse_edges", 3 * F, 1, data, columns, start, twin, self._degree, counts, keys)
 
     def _compact(self, V: int, F: int, room: int) -> None:

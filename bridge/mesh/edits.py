@@ -2,7 +2,10 @@
 
 Arrays: data [V, D] float32 with the position in columns 0..2 (further columns ride along and are averaged), start [3F]
 (start vertex of each half-edge, -1 for a removed face), twin [3F], degree [V] (0 for a removed vertex).
-The mesh is closed and manifold before and after every single edit. Names around the edge h = a -> b, g = twin[h]:
+The mesh is closed and manifold before and after every single edit, and none inverts a face: no face that it changes
+comes to point against the surface as it was, which is the sum of the unit normals of the face's vertices (where two
+become one, of both). What did so before may go on, or folds of the optimiser's could never be mended. Splits turn no
+face. Names around the edge h = a -> b, g = twin[h]:
 
             c
           /   \\          h  a -> b    g  b -> a
@@ -13,10 +16,12 @@ The mesh is closed and manifold before and after every single edit. Names around
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit, prange
 
-from .candidates import DEGENERATE
+from .normals import TINY
 from .topology import next_half_edge, previous_half_edge
 
 f32 = np.float32
@@ -47,9 +52,11 @@ def may_collapse(start, twin, degree, h):
 
 
 @njit(cache=True)
-def collapse_turns_a_face(data, start, twin, h, mx, my, mz):
-    """True if moving both ends of h to m would turn a remaining face by 90 degrees or more."""
+def collapse_inverts_a_face(data, start, twin, normals, h, mx, my, mz):
+    """True if moving both ends of h to m would turn a face that is sound against the surface (normals [V, 3], unit)."""
     g = twin[h]
+    a, b = start[h], start[g]
+    sx, sy, sz = normals[a, 0] + normals[b, 0], normals[a, 1] + normals[b, 1], normals[a, 2] + normals[b, 2]
     for side in range(2):
         first = h if side == 0 else g
         o = start[first]
@@ -64,7 +71,11 @@ def collapse_turns_a_face(data, start, twin, h, mx, my, mz):
                 wx, wy, wz = mx - data[p, 0], my - data[p, 1], mz - data[p, 2]
                 n0x, n0y, n0z = uy * oz - uz * oy, uz * ox - ux * oz, ux * oy - uy * ox
                 n1x, n1y, n1z = uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
-                if n0x * n1x + n0y * n1y + n0z * n1z <= 0:
+                tx, ty = normals[p, 0] + normals[r, 0], normals[p, 1] + normals[r, 1]
+                tz = normals[p, 2] + normals[r, 2]
+                inverted = n1x * (tx + sx) + n1y * (ty + sy) + n1z * (tz + sz) <= 0
+                tx, ty, tz = tx + normals[o, 0], ty + normals[o, 1], tz + normals[o, 2]
+                if inverted and n0x * tx + n0y * ty + n0z * tz > 0:
                     return True
             e = twin[previous_half_edge(e)]
             if e == first:
@@ -73,12 +84,12 @@ def collapse_turns_a_face(data, start, twin, h, mx, my, mz):
 
 
 @njit(cache=True)
-def collapse_edges(data, start, twin, degree, candidates, keys, nearby):
+def collapse_edges(data, start, twin, degree, normals, candidates, keys, nearby):
     """Collapses those of the candidates [n] (half-edges) to their middles that lead within two rings; gives the count.
 
     keys [n] int64 (list_collapses), nearby [V]: the best key within two edges of each vertex. This spacing decides the
-    quality of the result (engine.md C), and the edges that are taken share no neighbour: their order does not matter. A
-    degenerate or inverted face collapses without the check that no face turns over.
+    quality of the result (engine.md C), and the edges that are taken share no neighbour: their order does not matter.
+    normals [V, 3]: unit, of the vertices as they are.
     """
     done = 0
     for q in range(candidates.shape[0]):
@@ -90,7 +101,7 @@ def collapse_edges(data, start, twin, degree, candidates, keys, nearby):
         mx = (data[a, 0] + data[b, 0]) * f32(0.5)
         my = (data[a, 1] + data[b, 1]) * f32(0.5)
         mz = (data[a, 2] + data[b, 2]) * f32(0.5)
-        if keys[q] < DEGENERATE and collapse_turns_a_face(data, start, twin, h, mx, my, mz):
+        if collapse_inverts_a_face(data, start, twin, normals, h, mx, my, mz):
             continue
         h1, h2, g1, g2 = next_half_edge(h), previous_half_edge(h), next_half_edge(g), previous_half_edge(g)
         c, d = start[h2], start[g2]
@@ -170,6 +181,49 @@ def flip_turns_a_face(data, a, b, c, d):
 
 
 @njit(cache=True)
+def normal_at(data, start, twin, h):
+    """The unit normal at the start of h."""
+    x = 0.0
+    y = 0.0
+    z = 0.0
+    i = start[h]
+    e = h
+    while True:
+        j, k = start[next_half_edge(e)], start[previous_half_edge(e)]
+        ax, ay, az = data[j, 0] - data[i, 0], data[j, 1] - data[i, 1], data[j, 2] - data[i, 2]
+        bx, by, bz = data[k, 0] - data[i, 0], data[k, 1] - data[i, 1], data[k, 2] - data[i, 2]
+        x += ay * bz - az * by
+        y += az * bx - ax * bz
+        z += ax * by - ay * bx
+        e = twin[previous_half_edge(e)]
+        if e == h:
+            break
+    inverse = 1.0 / max(math.sqrt(x * x + y * y + z * z), TINY)
+    return x * inverse, y * inverse, z * inverse
+
+
+@njit(cache=True)
+def faces_against(data, i, j, k, p, q, r):
+    """True if the face (i, j, k) points against the surface, whose normals at its corners are p, q and r."""
+    ax, ay, az = data[j, 0] - data[i, 0], data[j, 1] - data[i, 1], data[j, 2] - data[i, 2]
+    bx, by, bz = data[k, 0] - data[i, 0], data[k, 1] - data[i, 1], data[k, 2] - data[i, 2]
+    x, y, z = p[0] + q[0] + r[0], p[1] + q[1] + r[1], p[2] + q[2] + r[2]
+    return x * (ay * bz - az * by) + y * (az * bx - ax * bz) + z * (ax * by - ay * bx) <= 0
+
+
+@njit(cache=True)
+def flip_inverts_a_face(data, start, twin, h):
+    """True if one of the two faces that the flip of h makes would point against the surface as it is."""
+    g = twin[h]
+    h2, g2 = previous_half_edge(h), previous_half_edge(g)
+    a, b, c, d = start[h], start[g], start[h2], start[g2]
+    at_c, at_d = normal_at(data, start, twin, h2), normal_at(data, start, twin, g2)
+    return faces_against(data, a, d, c, normal_at(data, start, twin, h), at_d, at_c) or faces_against(
+        data, b, c, d, normal_at(data, start, twin, g), at_c, at_d
+    )
+
+
+@njit(cache=True)
 def flip_gain(start, twin, degree, h):
     """How much closer to 6 the degrees around h come by its flip; below 1: it had better stay."""
     g = twin[h]
@@ -179,7 +233,7 @@ def flip_gain(start, twin, degree, h):
 
 @njit(cache=True)
 def may_flip(data, start, twin, degree, h):
-    """False if the flip would double an edge, turn a face or leave a degree below 3."""
+    """False if the flip would double an edge, turn or invert a face or leave a degree below 3."""
     g, h2 = twin[h], previous_half_edge(h)
     a, b, c, d = start[h], start[g], start[h2], start[previous_half_edge(g)]
     if degree[a] <= 3 or degree[b] <= 3 or c == d or flip_turns_a_face(data, a, b, c, d):
@@ -190,7 +244,7 @@ def may_flip(data, start, twin, degree, h):
             return False
         e = twin[previous_half_edge(e)]
         if e == h2:
-            return True
+            return not flip_inverts_a_face(data, start, twin, h)
 
 
 @njit(parallel=True, cache=True)

@@ -72,9 +72,7 @@ class HalfEdgeMesh:
         self._split(max_vertices, self.vertex_count - collapsed)
         if collapsed:
             self._compact()
-        gains = self._gains[: 3 * self.face_count]
-        rate_flips(self._start, self._twin, self._degree, self.face_count, gains)
-        flip_edges(self._data, self._start, self._twin, self._degree, gains, self._candidates)
+        self._flip()
 
     def _collapse(self, surface: Surface) -> int:
         """Leaves gaps, for compact(); gives the number of vertices that are gone."""
@@ -88,7 +86,9 @@ class HalfEdgeMesh:
         )
         spread_keys(best, *surface.rings, ring)
         spread_keys(ring, *surface.rings, best)
-        return collapse_edges(self._data, self._start, self._twin, self._degree, self._candidates[:n], self._keys, best)
+        return collapse_edges(
+            self._data, self._start, self._twin, self._degree, normals, self._candidates[:n], self._keys, best
+        )
 
     def _compact(self) -> None:
         self.vertex_count, self.face_count = compact(
@@ -109,6 +109,11 @@ class HalfEdgeMesh:
         self.vertex_count, self.face_count = split_edges(
             self._data, self._start, self._twin, self._degree, order, candidates, self._moved, self.vertex_count, F
         )
+
+    def _flip(self) -> None:
+        gains = self._gains[: 3 * self.face_count]
+        rate_flips(self._start, self._twin, self._degree, self.face_count, gains)
+        flip_edges(self._data, self._start, self._twin, self._degree, gains, self._candidates)
 
     def sort_memory(self) -> None:
         """Puts neighbours in space next to each other in memory (remeshing appends, so order decays)."""

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.mesh import cuda_source
+from bridge.mesh import cuda_source, device_mesh
 from bridge.mesh.candidates import LENGTH
 from bridge.mesh.device_mesh import DeviceMesh
 from bridge.mesh.remesh import HalfEdgeMesh
 from bridge.mesh.topology import icosphere, signed_volume
 from tests.bridge.scenes import bumpy
-from tests.bridge.test_mesh import check_closed
+from tests.bridge.test_mesh import ROUNDING, check_closed, inverted_by_collapses, unit_normals, uprightness
 from tests.support import host_device
 
 pytestmark = pytest.mark.skipif(host_device.compiler() is None, reason="no C++ compiler")
@@ -50,6 +50,24 @@ class Watched(DeviceMesh):
         if count:
             self._find_rings(self.vertex_count, self.face_count)
         check_closed(self)
+
+
+class Inspected(DeviceMesh):
+    """Counts the faces that its own edits invert, if it flips in one round."""
+
+    inverted = 0
+
+    def _collapse(self, surface) -> None:
+        points, faces = self.data[:, :3], self.faces
+        super()._collapse(surface)
+        self.inverted += inverted_by_collapses(points, faces, self.data[:, :3], self.faces)
+
+    def _flip(self, *sizes) -> None:
+        self._known = None
+        points, faces = self.data[:, :3], self.faces
+        super()._flip(*sizes)
+        changed = self.faces[(self.faces != faces).any(1)]
+        self.inverted += int((uprightness(points, changed, unit_normals(points, faces)) < -ROUNDING).sum())
 
 
 def shake(mesh: DeviceMesh, motion: np.ndarray) -> None:
@@ -93,6 +111,18 @@ def test_remeshing_keeps_any_mesh_closed(seed, level, length, noise, limit):
         assert (mesh.start[surface.outgoing] == np.arange(mesh.vertex_count)).all()
         assert mesh.vertex_count <= max(limit, count)
         count = mesh.vertex_count
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01, 0.03, 0.1])
+def test_no_edit_inverts_a_face(noise, monkeypatch):
+    monkeypatch.setattr(device_mesh, "FLIP_ROUNDS", 1)
+    rng = np.random.default_rng(1)
+    mesh = on_device(noisy(3, 1, 0.0, 0.1), kind=Inspected)
+    for step in range(16):
+        shake(mesh, rng.normal(size=(mesh.vertex_count, 3)) * noise * 0.5)
+        mesh.rows()[: mesh.vertex_count * 6].reshape(-1, 6)[:, LENGTH] = 0.05 + 0.1 * (step // 4 % 2)
+        mesh.remesh(3000)
+        assert mesh.inverted == 0
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.01, 0.05])
@@ -148,21 +178,17 @@ def test_triangles_are_as_good_as_the_cpus(noise):
     )
 
 
-def test_few_faces_turn_over_in_a_long_run():
-    """A shape seen from its middle whose edges get shorter and longer again and again. The flips' test, by the mean of
-    two faces, lets a few look inward at bends, here and on the CPU."""
-    inward = []
-    for mesh in (on_device(noisy(3, 2, 0.0, 0.1)), noisy(3, 2, 0.0, 0.1)):
-        share = []
+def test_edits_alone_leave_hardly_a_face_inverted():
+    """Back and forth between short and long edges, as in test_mesh."""
+    share = []
+    for seed in range(3):
+        mesh = on_device(noisy(3, seed, 0.0, 0.1), seed)
         for step in range(32):
-            rows = mesh.rows()[: mesh.vertex_count * 6].reshape(-1, 6) if isinstance(mesh, DeviceMesh) else mesh.data
-            rows[:, LENGTH] = 0.05 + 0.15 * (step // 4 % 2)
+            mesh.rows()[: mesh.vertex_count * 6].reshape(-1, 6)[:, LENGTH] = 0.05 + 0.15 * (step // 4 % 2)
             mesh.remesh(4000)
-            a, b, c = mesh.data[:, :3][mesh.faces].transpose(1, 0, 2)
-            share.append((np.einsum("fi,fi->f", np.cross(b - a, c - a), a + b + c) <= 0).mean())
-        check_closed(mesh)
-        inward.append(np.mean(share))
-    assert max(inward) < 0.002
+            points, faces = mesh.data[:, :3], mesh.faces
+            share.append((uprightness(points, faces, unit_normals(points, faces)) < 0).mean())
+    assert np.mean(share) < 5e-5
 
 
 def test_the_order_of_the_threads_does_not_matter():

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.mesh import Surface
+from bridge.mesh.candidates import LENGTH
 from bridge.mesh.distance import distances, sample_surface
+from bridge.mesh.edits import flip_edges, rate_flips
 from bridge.mesh.intersections import intersecting_faces
 from bridge.mesh.laplacian import diffused, laplacian
 from bridge.mesh.normals import closed_normals_backward, closed_vertex_normals, normalisation_backward, vertex_normals
@@ -31,6 +33,68 @@ def check_closed(mesh: HalfEdgeMesh) -> None:
     assert mesh.vertex_count - len(start) // 2 + mesh.face_count == 2
     assert len(np.unique(np.sort(faces, 1), axis=0)) == len(faces)
     assert np.isfinite(mesh.data).all()
+
+
+def unit_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [V, 3]
+    corners = points[faces].astype(np.float64)
+    area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = np.zeros((len(points), 3))
+    np.add.at(total, faces, area[:, None])
+    return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-30)
+
+
+def uprightness(points: np.ndarray, faces: np.ndarray, normals: np.ndarray) -> np.ndarray:  # [F]
+    """Cosine between each face and the surface there, the sum of its vertices' normals; below 0 it is inverted."""
+    corners = points[faces].astype(np.float64)
+    area, there = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), normals[faces].sum(1)
+    lengths = np.linalg.norm(area, axis=1) * np.linalg.norm(there, axis=1)
+    return (area * there).sum(1) / np.maximum(lengths, 1e-30)
+
+
+def inverted_by_collapses(points: np.ndarray, faces: np.ndarray, new_points: np.ndarray, new_faces: np.ndarray) -> int:
+    """Faces that were sound and point against the surface as it was; of two vertices that became one, both count."""
+    normals, left = unit_normals(points, faces), (new_faces >= 0).all(1)
+    faces, new_faces, merged = faces[left], new_faces[left], normals.copy()
+    gone, kept = np.unique(np.stack([faces, new_faces], -1)[faces != new_faces], axis=0).T
+    merged[kept] += normals[gone]
+    sound = uprightness(points, faces, normals) > ROUNDING
+    moved = (points[faces] != new_points[new_faces]).any((1, 2))
+    return int((moved & sound & (uprightness(new_points, new_faces, merged) < -ROUNDING)).sum())
+
+
+ROUNDING = 1e-4  # of a cosine from float32 positions
+
+
+class Inspected(HalfEdgeMesh):
+    """Counts the faces that its own edits invert."""
+
+    inverted = edits = 0
+
+    def _collapse(self, surface: Surface) -> int:
+        points, faces = self.data[:, :3].copy(), self.faces.copy()
+        count = super()._collapse(surface)
+        self.inverted += inverted_by_collapses(points, faces, self.data[:, :3], self.faces)
+        self.edits += count
+        return count
+
+    def _split(self, max_vertices: int, left: int) -> None:
+        before = surface_area(self.data[:, :3], self.faces[self.faces[:, 0] >= 0])
+        super()._split(max_vertices, left)
+        # halves that turn over would cover something twice
+        assert surface_area(self.data[:, :3], self.faces[self.faces[:, 0] >= 0]) == pytest.approx(before, rel=1e-5)
+
+    def _flip(self) -> None:
+        """One after the other, so that the surface before each is known."""
+        gains, points = np.empty(3 * self.face_count, np.int8), self.data[:, :3]
+        rate_flips(self._start, self._twin, self._degree, self.face_count, gains)
+        faces = self.faces.copy()
+        for h in np.flatnonzero(gains):
+            alone = np.where(np.arange(len(gains)) == h, gains, 0).astype(np.int8)
+            if flip_edges(self._data, self._start, self._twin, self._degree, alone, self._candidates):
+                normals, changed = unit_normals(points, faces), (self.faces != faces).any(1)
+                self.inverted += int((uprightness(points, self.faces[changed], normals) < -ROUNDING).sum())
+                self.edits += 1
+                faces = self.faces.copy()
 
 
 def test_icosphere_is_an_outward_sphere():
@@ -130,6 +194,39 @@ def test_remeshing_keeps_any_mesh_closed(seed, level, length, noise, limit):
         check_closed(mesh)
         assert mesh.vertex_count <= max(limit, count)
         count = mesh.vertex_count
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    length=st.floats(0.12, 0.4),
+    noise=st.sampled_from([0.0, 0.01, 0.03, 0.1]),
+)
+def test_no_edit_inverts_a_face(seed, length, noise):
+    """Long runs in which the surface keeps moving, up to a heap of folds, and the wanted length keeps changing."""
+    rng = np.random.default_rng(seed)
+    mesh = Inspected(*bumpy(2, seed), length)
+    for step in range(16):
+        mesh.data[:, :3] += rng.normal(size=(mesh.vertex_count, 3)) * noise
+        mesh.data[:, LENGTH] = length * (0.5 + step // 4 % 2)
+        mesh.remesh(800)
+        check_closed(mesh)
+        assert mesh.inverted == 0
+    assert mesh.edits > 100
+
+
+def test_edits_alone_leave_hardly_a_face_inverted():
+    """Back and forth between short and long edges. Edits that are each sound can still leave a fold between them."""
+    inverted, faces = 0, 0
+    for seed in range(4):
+        mesh = HalfEdgeMesh(*bumpy(3, seed), 0.1)
+        for step in range(32):
+            mesh.data[:, LENGTH] = 0.05 + 0.15 * (step // 4 % 2)
+            mesh.remesh(4000)
+            points = mesh.data[:, :3]
+            inverted += (uprightness(points, mesh.faces, unit_normals(points, mesh.faces)) < 0).sum()
+            faces += mesh.face_count
+    assert inverted < 5e-5 * faces
 
 
 def test_remeshing_reaches_the_target_length():

@@ -102,22 +102,29 @@ DEVICE bool may_collapse(const int* start, const int* twin, const int* degree, i
     return common == 2;
 }
 
-// True if moving the start of first to m would turn a face around it, other than f0 and f1, by 90 degrees or more.
-DEVICE bool turns_a_face(const float* data, int columns, const int* start, const int* twin, int first, int f0, int f1,
-                         const float* m)
+// True if moving the start of first to m would turn a sound face around it, other than f0 and f1, against the surface:
+// against the unit normals [3V] of its corners, and where two become one, of both (sum).
+DEVICE bool inverts_a_face(const float* data, int columns, const int* start, const int* twin, const float* normals,
+                           int first, int f0, int f1, const float* m, const float* sum)
 {
     const float* o = data + columns * (i64)start[first];
+    const float* own = normals + 3 * (i64)start[first];
     int e = first;
     do {
         if (e / 3 != f0 && e / 3 != f1) {
-            const float* p = data + columns * (i64)start[next_half_edge(e)];
-            const float* r = data + columns * (i64)start[previous_half_edge(e)];
+            const int i = start[next_half_edge(e)], j = start[previous_half_edge(e)];
+            const float* p = data + columns * (i64)i;
+            const float* r = data + columns * (i64)j;
             const float ux = r[0] - p[0], uy = r[1] - p[1], uz = r[2] - p[2];
             const float ox = o[0] - p[0], oy = o[1] - p[1], oz = o[2] - p[2];
             const float wx = m[0] - p[0], wy = m[1] - p[1], wz = m[2] - p[2];
             const float n0x = uy * oz - uz * oy, n0y = uz * ox - ux * oz, n0z = ux * oy - uy * ox;
             const float n1x = uy * wz - uz * wy, n1y = uz * wx - ux * wz, n1z = ux * wy - uy * wx;
-            if (n0x * n1x + n0y * n1y + n0z * n1z <= 0.0f) return true;
+            const float tx = normals[3 * (i64)i] + normals[3 * (i64)j];
+            const float ty = normals[3 * (i64)i + 1] + normals[3 * (i64)j + 1];
+            const float tz = normals[3 * (i64)i + 2] + normals[3 * (i64)j + 2];
+            const bool inverted = n1x * (tx + sum[0]) + n1y * (ty + sum[1]) + n1z * (tz + sum[2]) <= 0.0f;
+            if (inverted && n0x * (tx + own[0]) + n0y * (ty + own[1]) + n0z * (tz + own[2]) > 0.0f) return true;
         }
         e = around(twin, e);
     } while (e != first);
@@ -126,17 +133,20 @@ DEVICE bool turns_a_face(const float* data, int columns, const int* start, const
 
 // Keeps the keys of the edges that are taken. nearby [V]: the best key within two edges of each vertex.
 KERNEL choose_collapses(IN(float) data, int columns, IN(int) start, IN(int) twin, IN(int) degree, IN(int) counts,
-                        IN(u64) nearby, u64* keys)
+                        IN(float) normals, IN(u64) nearby, u64* keys)
 {
     const int h = THREAD;
     if (h >= 3 * counts[1] || keys[h] == 0) return;
     const int g = twin[h], a = start[h], b = start[g];
     bool taken = nearby[a] == keys[h] && nearby[b] == keys[h] && may_collapse(start, twin, degree, h);
-    if (taken && __uint_as_float((unsigned)(keys[h] >> 32)) < 1.0f) {  // above: degenerate, may turn what it likes
-        float m[3];
-        for (int d = 0; d < 3; d++) m[d] = (data[columns * (i64)a + d] + data[columns * (i64)b + d]) * 0.5f;
-        taken = !turns_a_face(data, columns, start, twin, h, h / 3, g / 3, m) &&
-                !turns_a_face(data, columns, start, twin, g, h / 3, g / 3, m);
+    if (taken) {
+        float m[3], sum[3];
+        for (int d = 0; d < 3; d++) {
+            m[d] = (data[columns * (i64)a + d] + data[columns * (i64)b + d]) * 0.5f;
+            sum[d] = normals[3 * (i64)a + d] + normals[3 * (i64)b + d];
+        }
+        taken = !inverts_a_face(data, columns, start, twin, normals, h, h / 3, g / 3, m, sum) &&
+                !inverts_a_face(data, columns, start, twin, normals, g, h / 3, g / 3, m, sum);
     }
     if (!taken) keys[h] = 0;
 }

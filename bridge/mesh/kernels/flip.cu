@@ -19,6 +19,48 @@ DEVICE bool flip_turns_a_face(const float* data, int columns, int a, int b, int 
     return nx * (cy * dz - cz * dy) + ny * (cz * dx - cx * dz) + nz * (cx * dy - cy * dx) <= 0.0f;
 }
 
+// The unit normal at the start of h.
+DEVICE Triple normal_at(const float* data, int columns, const int* start, const int* twin, int h)
+{
+    const float* o = data + columns * (i64)start[h];
+    Triple sum = {0.0, 0.0, 0.0};
+    int e = h;
+    do {
+        const float* p = data + columns * (i64)start[next_half_edge(e)];
+        const float* q = data + columns * (i64)start[previous_half_edge(e)];
+        const float ax = p[0] - o[0], ay = p[1] - o[1], az = p[2] - o[2];
+        const float bx = q[0] - o[0], by = q[1] - o[1], bz = q[2] - o[2];
+        sum.x += ay * bz - az * by;
+        sum.y += az * bx - ax * bz;
+        sum.z += ax * by - ay * bx;
+        e = around(twin, e);
+    } while (e != h);
+    const double inverse = 1.0 / fmax(sqrt(dot(sum, sum)), TINY);
+    return {sum.x * inverse, sum.y * inverse, sum.z * inverse};
+}
+
+// True if the face (i, j, k) points against the surface, whose normals at its corners are p, q and r.
+DEVICE bool faces_against(const float* data, int columns, int i, int j, int k, Triple p, Triple q, Triple r)
+{
+    const float* o = data + columns * (i64)i;
+    const float* pj = data + columns * (i64)j;
+    const float* pk = data + columns * (i64)k;
+    const float ax = pj[0] - o[0], ay = pj[1] - o[1], az = pj[2] - o[2];
+    const float bx = pk[0] - o[0], by = pk[1] - o[1], bz = pk[2] - o[2];
+    const Triple sum = {p.x + q.x + r.x, p.y + q.y + r.y, p.z + q.z + r.z};
+    return sum.x * (ay * bz - az * by) + sum.y * (az * bx - ax * bz) + sum.z * (ax * by - ay * bx) <= 0.0;
+}
+
+// True if one of the two faces that the flip of h makes would point against the surface as it is.
+DEVICE bool flip_inverts_a_face(const float* data, int columns, const int* start, const int* twin, int h)
+{
+    const int g = twin[h], h2 = previous_half_edge(h), g2 = previous_half_edge(g);
+    const int a = start[h], b = start[g], c = start[h2], d = start[g2];
+    const Triple at_c = normal_at(data, columns, start, twin, h2), at_d = normal_at(data, columns, start, twin, g2);
+    return faces_against(data, columns, a, d, c, normal_at(data, columns, start, twin, h), at_d, at_c) ||
+           faces_against(data, columns, b, c, d, normal_at(data, columns, start, twin, g), at_c, at_d);
+}
+
 // How much closer to 6 the degrees come by the flip of h (h starts at the lower vertex), 0 if it must not flip.
 DEVICE int flip_gain(const float* data, int columns, const int* start, const int* twin, const int* degree, int h)
 {
@@ -33,7 +75,7 @@ DEVICE int flip_gain(const float* data, int columns, const int* start, const int
         if (start[twin[e]] == d) return 0;
         e = around(twin, e);
     } while (e != h2);
-    return gain;
+    return flip_inverts_a_face(data, columns, start, twin, h) ? 0 : gain;
 }
 
 // keys [3F]: the gain above, the half-edge below, shuffled (2654435761 is odd, so no two are the same): by plain numbers
