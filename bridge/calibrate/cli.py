@@ -311,7 +311,6 @@ def _write(
             )
         turn = upright.similarity(cameras, options.front, unit, head)
     report.begin("Writing")
-    report.begin("Writing")
     points = solved.points if turn is None else turn.points(solved.points)
 
     def cloud(folder: Path) -> None:

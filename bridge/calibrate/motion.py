@@ -183,9 +183,8 @@ def _polish(reconstruction: pycolmap.Reconstruction) -> dict[str, float]:
 
 
 def _looseness(reconstruction: pycolmap.Reconstruction, adjuster: pycolmap.CeresBundleAdjuster) -> dict[str, float]:
-    """Standard deviation of each camera's rotation in degrees, from the covariance of the adjustment.
-    It is measured against
-       the camera that the adjustment holds still (0 for that one), so what stands out from the others matters.
+    """Standard deviation of each camera's rotation in degrees, from the covariance of the adjustment. It is measured
+    against the camera that the adjustment holds still (0 for that one), so what stands out from the others matters.
     """
     options = pycolmap.BACovarianceOptions()
     options.params = pycolmap.BACovarianceOptionsParams.POSES
