@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from .silhouettes import Agreement, Ball, Silhouette
 LIMIT = 8e-4  # mean misfit of the silhouettes that good masks of a good rig stay below (measured: 0 to 5e-4)
 CONTRADICTION = 3.0  # cost of a pair of views whose matches the cameras do not explain at all, in units of LIMIT
 SILENCE = 0.35  # cost of a pair without matches
+# Head radii that most matches are off where all cameras are: up to 0.0017 where none is, 0.0015 to 0.02 at a tenth of a
+# degree and of a percent; without the two views that make the most of it, for they may be wrong
+ALL_OFF, LEFT_OUT = 2e-3, 2
 
 
 @dataclass(frozen=True)
@@ -96,15 +101,28 @@ class Scene:
 
     def looseness(self, without: Sequence[int] = ()) -> float | None:
         """Median distance, in head radii, of matches from where the cameras say; None where nothing matches."""
-        if self.matches is None:
-            return None
-        off = [
-            self.matches.distances(a, b, self.cameras, self.photographs, sorted(self.flipped))
-            for a, b in self.pairs
-            if a not in without and b not in without
-        ]
-        off = [distances for distances in off if len(distances) >= ENOUGH]
+        off = [off for a, b, off in self._distances() if a not in without and b not in without]
         return float(np.median(np.concatenate(off))) if off else None
+
+    @cached_property
+    def all_off(self) -> bool:
+        """Are the cameras off together, so that the small error of one is not its own fault?"""
+        pairs = [(a, b, float(np.median(off))) for a, b, off in self._distances()]
+        rest = [
+            [off for a, b, off in pairs if a not in out and b not in out]
+            for out in combinations(range(len(self.cameras)), LEFT_OUT)
+        ]
+        return all(off and np.median(off) > ALL_OFF for off in rest)
+
+    def _distances(self) -> list[tuple[int, int, np.ndarray]]:
+        """The pairs of views with enough matches, and how far each match is off."""
+        if self.matches is None:
+            return []
+        found = [
+            (a, b, self.matches.distances(a, b, self.cameras, self.photographs, sorted(self.flipped)))
+            for a, b in self.pairs
+        ]
+        return [entry for entry in found if len(entry[2]) >= ENOUGH]
 
     def cost(self, without: Sequence[int] = ()) -> float:
         """How badly all fits, in units of what a good rig stays below; about 0 to 1 for one without fault."""

@@ -24,6 +24,7 @@ TURN_NOT_SHIFT = 3.0  # degrees: a smaller turn cannot be told from a shifted pr
 MOST_FOCAL = np.log(3.0)
 LARGEST_SHIFT = 5.0  # degrees: the head this far off its place is no matter of the principal point
 LEAST_FOCAL, LEAST_ROLL, LEAST_TURN = 0.02, 1.0, 0.4  # share, degrees, degrees: less is no fault to speak of
+SMALL_FOCAL, SMALL_TURN = 0.05, 5.0  # share, degrees: where all cameras are off, no more is one camera's fault
 HOPELESS = 0.02  # mean misfit from which on all cameras are suspected together
 SENSIBLE = 0.25  # what is left of it, at most, if their common error was found
 EVALUATIONS = 36  # of either half of a fit
@@ -39,6 +40,7 @@ class Explanation:
     cost: float  # of that scene, and of the explanation's own freedom
     what: str  # "its photograph is mirrored"
     cure: str
+    small: bool = False  # so that refining the cameras corrects it
 
     def restores(self, before: float, gone: set[int]) -> bool:
         return _restores(self.cost, self.scene.silence(gone), before)
@@ -117,17 +119,20 @@ def _best(scene: Scene, gone: set[int], before: float) -> tuple[Explanation | No
     first = suspects[0]
     lonely = [i for i in present if _lonely(scene, i)]
     pair = _best_pair(scene, gone, present)
-    alarm = before - fair[first] >= ALARM or (pair is not None and before - without(*pair) >= ALARM)
-    if not alarm and not lonely:
+    alone = _restores(fair[first], silence, before)
+    both = pair is not None and _restores(without(*pair), silence, before)
+    if not (alone or both or lonely):  # what no one's absence mends, no change of one or two views does
         return None, None
     if pair is not None and before - fair[first] < ALARM:
         suspects = [*pair, *(i for i in suspects if i not in pair)]
     chosen = _explained(scene, gone, before, suspects, lonely)
     if chosen is not None:
         return chosen, None
-    if _restores(fair[first], silence, before):
+    if scene.all_off:
+        return None, None
+    if alone:
         return None, first
-    if pair is not None and _restores(without(*pair), silence, before):
+    if both:
         for i, other in (pair, pair[::-1]):  # two faults: one is explained while the other is out of the way
             less = gone | {other}
             chosen = _explained(scene, less, scene.cost(less), [i], [])
@@ -149,7 +154,7 @@ def _explained(
     for i in suspects[:2]:
         if chosen is not None and chosen.restores(before, gone) and chosen.cost < good:
             break
-        candidates += _continuous(scene, gone, i)
+        candidates += [e for e in _continuous(scene, gone, i) if not (e.small and scene.all_off)]
         chosen = min(candidates, key=lambda e: e.cost, default=None)
     return chosen if chosen is not None and chosen.restores(before, gone) else None
 
@@ -241,20 +246,22 @@ def _continuous(scene: Scene, gone: set[int], i: int) -> Iterator[Explanation]:
         by = f"{abs(np.expm1(-x[0])):.0%} too {'short' if x[0] > 0 else 'long'}"
         change = scene.changed({i: Change(_zoomed(camera, np.exp(x[0])))})
         cure = "Check its lens and sensor size, and that the photograph was not cropped or zoomed."
-        yield Explanation("camera-focal", (i,), change, cost + SIMPLE, f"its focal length looks {by}", cure)
+        small = abs(x[0]) < SMALL_FOCAL
+        yield Explanation("camera-focal", (i,), change, cost + SIMPLE, f"its focal length looks {by}", cure, small)
     x, cost = fitted(lambda x: _rolled(camera, x[0]), np.linspace(-32, 32, 9), 2.0)
     if abs(x[0]) > LEAST_ROLL:
         change = scene.changed({i: Change(_rolled(camera, x[0]))})
         yield Explanation("camera-turned", (i,), change, cost + SIMPLE,
                           f"it is turned by about {abs(x[0]):.0f} degrees about its viewing axis",
-                          "Correct its rotation.")  # fmt: skip
+                          "Correct its rotation.", abs(x[0]) < SMALL_TURN)  # fmt: skip
     pointed = _pointing(scene, i)
     x, cost = fitted(lambda x: _turned(camera, x), [np.zeros(3), pointed], np.radians(1.5))
     angle = np.degrees(np.linalg.norm(x))
     change = scene.changed({i: Change(_turned(camera, x))})
     if angle > TURN_NOT_SHIFT:
         yield Explanation("camera-turned", (i,), change, cost + 3 * SIMPLE,
-                          f"it is turned by about {angle:.0f} degrees", "Correct its rotation.")  # fmt: skip
+                          f"it is turned by about {angle:.0f} degrees", "Correct its rotation.",
+                          angle < SMALL_TURN)  # fmt: skip
     start = np.tan(pointed[[1, 0]]) * [camera.K[0, 0], -camera.K[1, 1]]
     starts = [np.zeros(2), start if np.linalg.norm(start) < camera.width / 2 else np.zeros(2)]
     x, cost = fitted(lambda x: _shifted(camera, x), starts, 0.02 * camera.width)
@@ -270,7 +277,7 @@ def _continuous(scene: Scene, gone: set[int], i: int) -> Iterator[Explanation]:
         if degrees < TURN_NOT_SHIFT:
             what += f" (or it is turned by {degrees:.1f} degrees)"
         cure = "Check the principal point or lens shift, and that the photograph was not cropped."
-        yield Explanation("camera-center", (i,), change, cost + 2 * SIMPLE, what, cure)
+        yield Explanation("camera-center", (i,), change, cost + 2 * SIMPLE, what, cure, small=True)
 
 
 def _pointing(scene: Scene, i: int) -> np.ndarray:  # [3] rotation vector
