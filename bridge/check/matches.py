@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ NEIGHBOURS = 4  # each view is compared with so many
 TOLERANCE = 0.012  # of the head's radius: a match this far from its epipolar line still fits
 ENOUGH = 14  # matches that a fitted geometry must explain before a pair says anything
 KEPT = 0.6  # share of those that the cameras must explain too
+RECENT = 512  # pairs of cameras whose matches' distances are remembered
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ class PhotoMatches:
         self._cameras = list(cameras)
         self._features: dict[tuple[int, bool], Features] = {}
         self._matches: dict[tuple[int, bool, int, bool], tuple[np.ndarray, np.ndarray]] = {}
+        self._off = lru_cache(RECENT)(self._distances)  # a fit changes one camera and asks for all pairs again
 
     def _of(self, photo: int, flipped: bool) -> Features:
         key = photo, flipped
@@ -172,8 +175,10 @@ class PhotoMatches:
         mirrored first.
         """
         pa, pb = (a, b) if photos is None else (photos[a], photos[b])
-        x, y = self._pair(pa, a in flipped, pb, b in flipped)
-        first, second = cameras[a], cameras[b]
+        return self._off((pa, a in flipped, pb, b in flipped), cameras[a], cameras[b])
+
+    def _distances(self, key: tuple[int, bool, int, bool], first: Camera, second: Camera) -> np.ndarray:  # [n]
+        x, y = self._pair(*key)
         x, y = x * [first.width, first.height], y * [second.width, second.height]
         return sampson(fundamental(first, second), x, y) / self.head_pixels(first, second)
 
