@@ -192,6 +192,10 @@ def test_remeshing_keeps_any_mesh_closed(seed, level, length, noise, limit):
         if step % 3 == 2:
             mesh.sort_memory()
         check_closed(mesh)
+        surface = mesh.surface()  # what it knows of its rings is up to date
+        anew = Surface.of(surface.vertices, surface.faces)
+        assert (surface.outgoing == anew.outgoing).all() and (surface.rings.first == anew.rings.first).all()
+        assert (surface.rings.neighbours == anew.rings.neighbours).all()
         assert mesh.vertex_count <= max(limit, count)
         count = mesh.vertex_count
 
