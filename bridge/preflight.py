@@ -13,7 +13,7 @@ from .check import INFO, inspect
 from .inputs import Inputs
 from .reporter import Reporter
 
-VERSION = "check 6"  # part of the cache's key: another check finds other things
+VERSION = "check 7"  # part of the cache's key: another check finds other things
 TOLD_LATER = ("scale",)  # by the finished mesh, which knows better
 
 

@@ -65,7 +65,8 @@ def examine(scene: Scene, given_masks: Sequence[bool]) -> tuple[list[Finding], S
             findings.append(_finding(scene, best))
             scene = best.scene
             continue
-        if left is None:
+        # masks that were predicted under a wrong camera are not to blame for what they are then
+        if left is None or not given_masks[left] and any(finding.code != "mask-disagrees" for finding in findings):
             break
         findings.append(_unexplained(scene, left, gone, given_masks))
         gone.add(left)

@@ -135,6 +135,19 @@ def test_a_mask_that_shows_half_the_head(views):
     assert set.union(*found.values()) == {"cam2"} and not set(found) & {"photo-mirrored", "photos-exchanged"}
 
 
+def test_predicted_masks_are_not_to_blame_beside_a_wrong_camera(views):
+    """The network was told that camera: what it says about the others is spoilt too."""
+    cameras, photos, masks = views
+    cameras, cut = swapped(cameras, 0, CAMERA_FAULTS["camera-focal"](cameras[0])), masks[5].copy()
+    cut[:, : SIZE // 2 - 20] = 0
+    named = [
+        {view for finding in inspect(cameras, photos, swapped(masks, 5, cut), [given] * 8).findings
+         if finding.severity != INFO for view in finding.views}
+        for given in (True, False)
+    ]  # fmt: skip
+    assert named == [{"cam0", "cam5"}, {"cam0"}]
+
+
 def test_all_cameras_in_opengl_axes(views):
     cameras, photos, masks = views
     assert "rig-axes" in told([CAMERA_FAULTS["camera-axes"](camera) for camera in cameras], photos, masks)
