@@ -12,40 +12,43 @@ from ..mesh.laplacian import diffused, laplacian
 from ..mesh.remesh import HalfEdgeMesh
 from ..mesh.topology import Rings
 
-# columns of HalfEdgeMesh.data after position and target length: E[|g|^2], |m1| / sqrt(m2), E[g] (3 columns), and the
-# running share of steps in which any pixel saw the vertex
-SECOND, SPEED, FIRST, SEEN = LENGTH + 1, LENGTH + 2, LENGTH + 3, LENGTH + 6
-EXTRA_COLUMNS = 6
+# columns of HalfEdgeMesh.data after position and target length: E[|g|^2], E[g] (3 columns), and the running share of
+# steps in which any pixel saw the vertex
+SECOND, FIRST, SEEN = LENGTH + 1, LENGTH + 2, LENGTH + 5
+EXTRA_COLUMNS = 5
 COLUMNS = LENGTH + 1 + EXTRA_COLUMNS
 
 BETA = 0.8  # both moments
-SPEED_REFERENCE = 0.3  # below this speed edges get shorter, above it longer
+SPEED_REFERENCE = 0.3  # below this speed, |E[g]| / sqrt(E[|g|^2]), edges get shorter, above it longer
 GAIN = 0.2  # of the controller, per step
+LEAST_WEIGHT = 0.3  # of the Laplacian, as a share of it a step at rate 1: what no view sees has no gradient to go by
 GRADIENT_LIMIT = 10.0  # a new gradient counts at most as this many times the running one
 
 
-@njit(cache=True)
-def moments(step):
+def moments(step: int) -> tuple[float, float, float]:
     """How much of a moment stays and how much of the new is taken, bias-corrected; the share of the rate to go by."""
     c_previous = 1 - BETA ** (step - 1)
     c = 1 - BETA**step
     return BETA * c_previous / c, (1 - BETA) / c, min(1.0, step * (1 - BETA))
 
 
+def most_pull(order: int) -> float:
+    """What a step may take away of the Laplacian of that order, whose eigenvalues lie in 0 .. 2^order, and turn no
+    ripple over."""
+    return 0.5**order
+
+
 @njit(parallel=True, cache=True)
-def _step(data, gradient, force, bend, step, rate, weight, shortest, longest, speed_reference, gain):
-    """One update in place along the force; where the gradient is not 0 a view saw the vertex."""
-    keep, take, ease = moments(step)
-    rate *= ease
+def _step(data, gradient, force, bend, keep, take, rate, weight, limit_of_pull, shortest, longest):
+    """One update in place along the force and against the bend; where the gradient is not 0 a view saw the vertex."""
     for i in prange(data.shape[0]):
-        pull = weight * data[i, SPEED]
         squared = 0.0
         seen = gradient[i, 0] != 0 or gradient[i, 1] != 0 or gradient[i, 2] != 0
         data[i, SEEN] = BETA * data[i, SEEN] + (1 - BETA) * (1.0 if seen else 0.0)
         for d in range(3):
-            g = force[i, d] + pull * bend[i, d]
+            g = force[i, d]
             m = data[i, FIRST + d]
-            if step > 1:
+            if m != 0:  # what is seen for the first time has nothing to be measured by
                 limit = abs(m) * GRADIENT_LIMIT
                 g = min(max(g, -limit), limit)
             data[i, FIRST + d] = m * keep + g * take
@@ -54,12 +57,12 @@ def _step(data, gradient, force, bend, step, rate, weight, shortest, longest, sp
         inverse = 1.0 / (math.sqrt(data[i, SECOND]) + 1e-8)
         speed = 0.0
         for d in range(3):
-            v = data[i, FIRST + d] * inverse
-            speed += v * v
-            data[i, d] -= rate * data[i, LENGTH] * v
+            speed += (data[i, FIRST + d] * inverse) ** 2
         speed = math.sqrt(speed)
-        data[i, SPEED] = speed
-        length = data[i, LENGTH] * (1 + (speed - speed_reference) * gain)
+        pull = min(rate * max(weight * speed * data[i, LENGTH] * inverse, LEAST_WEIGHT), limit_of_pull)
+        for d in range(3):
+            data[i, d] -= rate * data[i, LENGTH] * data[i, FIRST + d] * inverse + pull * bend[i, d]
+        length = data[i, LENGTH] * (1 + (speed - SPEED_REFERENCE) * GAIN)
         data[i, LENGTH] = min(max(length, shortest[i]), longest)
 
 
@@ -68,8 +71,10 @@ def optimise(mesh: HalfEdgeMesh, rings: Rings, positions: np.ndarray, gradient: 
              longest: float) -> None:  # fmt: skip
     """Moves the mesh by one step (counted from 1) and adapts the target lengths within shortest [V] .. longest.
 
-    The Laplacian term of Eq. 7 (weight, order: see SolveSettings and schedule.Stage) enters the gradient scaled by the
-    vertex's speed: it smooths what is still moving. diffusion, relief: see SolveSettings.
+    The Laplacian term of Eq. 7 (weight, order: see SolveSettings and schedule.Stage) is scaled by the vertex's speed:
+    it smooths what is still moving. It is kept out of the moments, as Loshchilov and Hutter 2019 do with weight decay,
+    and has a limit: where few views look the gradient is small, and the term would hold the surface away from the true
+    one. diffusion, relief: see SolveSettings.
     """
     # what no view sees has nothing to hold it but the pull to be flat
     even = np.ascontiguousarray(mesh.data[:, SEEN]) if order == 2 else None
@@ -77,4 +82,5 @@ def optimise(mesh: HalfEdgeMesh, rings: Rings, positions: np.ndarray, gradient: 
     force = gradient
     if diffusion:
         force = diffused(gradient, rings, diffusion) + np.float32(relief) * gradient
-    _step(mesh.data, gradient, force, bend, step, rate, weight, shortest, longest, SPEED_REFERENCE, GAIN)
+    keep, take, ease = moments(step)
+    _step(mesh.data, gradient, force, bend, keep, take, rate * ease, weight, most_pull(order), shortest, longest)

@@ -17,23 +17,24 @@ class Stage:
     most: float  # ... but no more than so many: large shapes settle fast only while vertices are few
     groups: int  # the views take turns in this many groups: a step costs that much less and loses little
     order: int  # of the Laplacian (see STAGES)
+    smoothing: float  # times the Laplacian's weight
 
 
 # The Laplacian of order 1 (Eq. 7) keeps the first, fast growth free of folds, but it shrinks whatever is round: a
 # surface that it holds to the end stays 0.02 % of the diagonal away from the true one. Order 2 leaves even bends alone
 # and damps ripples more.
 STAGES = (
-    Stage(0.25, 4, 0.16, 4_000, 1, 1),
-    Stage(0.6, 2, 0.44, 25_000, 2, 2),
-    Stage(1.0, 1, 1.0, float("inf"), 2, 2),
+    Stage(0.25, 4, 0.16, 4_000, 1, 1, 16.0),
+    Stage(0.6, 2, 0.44, 25_000, 2, 2, 1.0),
+    Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.25),
 )
 # From 100k vertices the step to the last stage would be too far: the mesh settles at 100k first.
 DENSE = 200_000
 DENSE_STAGES = (
-    Stage(0.2, 4, 0.16, 4_000, 1, 1),
-    Stage(0.4, 2, 0.44, 25_000, 2, 2),
-    Stage(0.65, 1.5, 0.44, 100_000, 2, 2),
-    Stage(1.0, 1, 1.0, float("inf"), 2, 2),
+    Stage(0.2, 4, 0.16, 4_000, 1, 1, 16.0),
+    Stage(0.4, 2, 0.44, 25_000, 2, 2, 1.0),
+    Stage(0.65, 1.5, 0.44, 100_000, 2, 2, 0.25),
+    Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.25),
 )
 GROUP_MINIMUM = 4  # views a group has at least
 LONGEST = 0.15  # upper limit of the edge length in head radii at the start

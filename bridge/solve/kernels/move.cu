@@ -40,11 +40,11 @@ KERNEL diffuse(IN(float) values, IN(int) faces, IN(int) twin, IN(int) outgoing, 
     out[2] = (float)(0.5 * (own.z + mean.z));
 }
 
-// One update of the optimiser in place (optimise.py), along the force and relief times the gradient. Macros: the columns
-// LENGTH, SECOND, SPEED, FIRST, SEEN; BETA, SPEED_REFERENCE, GAIN, GRADIENT_LIMIT. keep, take and rate are those of this
-// step, the same for all vertices.
+// One update of the optimiser in place (optimise.py), along the force and relief times the gradient and against the bend.
+// Macros: the columns LENGTH, SECOND, FIRST, SEEN; BETA, SPEED_REFERENCE, GAIN, LEAST_WEIGHT, GRADIENT_LIMIT. keep, take
+// and rate are those of this step, the same for all vertices.
 KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradient, IN(float) force, double relief,
-                     IN(float) bend, double keep, double take, double rate, double laplacian, int first_step,
+                     IN(float) bend, double keep, double take, double rate, double weight, double most_pull,
                      IN(float) shortest, double longest)
 {
     const int i = THREAD;
@@ -53,13 +53,12 @@ KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradi
     float* row = data + columns * (i64)i;
     const bool seen = given[0] != 0.0f || given[1] != 0.0f || given[2] != 0.0f;
     row[SEEN] = (float)(BETA * row[SEEN] + (1.0 - BETA) * (seen ? 1.0 : 0.0));
-    const double pull = laplacian * row[SPEED];
     double squared = 0.0, speed = 0.0;
     for (int d = 0; d < 3; d++) {
-        double g = force[3 * (i64)i + d] + relief * given[d] + pull * bend[3 * (i64)i + d];
+        double g = force[3 * (i64)i + d] + relief * given[d];
         const float m = row[FIRST + d];
         const double limit = fabsf(m) * GRADIENT_LIMIT;
-        if (!first_step) g = fmin(fmax(g, -limit), limit);
+        if (m != 0.0f) g = fmin(fmax(g, -limit), limit);
         row[FIRST + d] = (float)(m * keep + g * take);
         squared += g * g;
     }
@@ -68,10 +67,13 @@ KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradi
     for (int d = 0; d < 3; d++) {
         const double v = row[FIRST + d] * inverse;
         speed += v * v;
-        row[d] = (float)(row[d] - rate * row[LENGTH] * v);
     }
     speed = sqrt(speed);
-    row[SPEED] = (float)speed;
+    const double pull = fmin(rate * fmax(weight * speed * row[LENGTH] * inverse, LEAST_WEIGHT), most_pull);
+    for (int d = 0; d < 3; d++) {
+        const double v = row[FIRST + d] * inverse;
+        row[d] = (float)(row[d] - rate * row[LENGTH] * v - pull * bend[3 * (i64)i + d]);
+    }
     const double length = row[LENGTH] * (1.0 + (speed - SPEED_REFERENCE) * GAIN);
     row[LENGTH] = (float)fmin(fmax(length, (double)shortest[i]), longest);
 }
