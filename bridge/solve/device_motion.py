@@ -11,7 +11,7 @@ from ..mesh.device_mesh import DeviceMesh, DeviceSurface
 from .cuda_source import SUM_CELLS, source
 from .density import SMOOTHING
 from .motion import Motion
-from .optimise import COLUMNS, moments, most_pull
+from .optimise import COLUMNS, moments
 
 i32, f32, f64 = np.int32, np.float32, np.float64
 
@@ -34,9 +34,8 @@ class DeviceMotion:
         relief = motion.relief if motion.diffusion else 0.0
         self.device.launch(
             "move_vertices", surface.vertex_count, 1, mesh.rows(), i32(COLUMNS), i32(surface.vertex_count), gradient,
-            force, f64(relief), self.laplacian(mesh, surface, motion.order),
-            f64(keep), f64(take), f64(motion.rate * ease), f64(motion.laplacian), f64(most_pull(motion.order)),
-            shortest, f64(motion.longest),
+            force, f64(relief), self.laplacian(mesh, surface, motion.order), i32(motion.order),
+            f64(keep), f64(take), f64(motion.rate * ease), f64(motion.laplacian), shortest, f64(motion.longest),
         )  # fmt: skip
 
     def laplacian(self, mesh: DeviceMesh, surface: DeviceSurface, order: int) -> Any:  # [3V] float32

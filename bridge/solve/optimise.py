@@ -19,9 +19,10 @@ EXTRA_COLUMNS = 5
 COLUMNS = LENGTH + 1 + EXTRA_COLUMNS
 
 BETA = 0.8  # both moments
-SPEED_REFERENCE = 0.3  # below this speed, |E[g]| / sqrt(E[|g|^2]), edges get shorter, above it longer
+SPEED_REFERENCE = 0.3  # below this speed edges get shorter, above it longer
 GAIN = 0.2  # of the controller, per step
-LEAST_WEIGHT = 0.3  # of the Laplacian, as a share of it a step at rate 1: what no view sees has no gradient to go by
+LEAST_WEIGHT = 0.3  # of the second-order Laplacian, the share of it that a step of rate 1 takes away in any case
+MOST_BEND = 0.25  # share of it that a step takes away at most: its eigenvalues reach 4, and no ripple may turn over
 GRADIENT_LIMIT = 10.0  # a new gradient counts at most as this many times the running one
 
 
@@ -32,21 +33,23 @@ def moments(step: int) -> tuple[float, float, float]:
     return BETA * c_previous / c, (1 - BETA) / c, min(1.0, step * (1 - BETA))
 
 
-def most_pull(order: int) -> float:
-    """What a step may take away of the Laplacian of that order, whose eigenvalues lie in 0 .. 2^order, and turn no
-    ripple over."""
-    return 0.5**order
+@njit(inline="always")
+def _speed(data, i):
+    """|E[g]| / sqrt(E[|g|^2]): 1 if the gradient is always the same."""
+    x, y, z = data[i, FIRST], data[i, FIRST + 1], data[i, FIRST + 2]
+    return math.sqrt(x * x + y * y + z * z) / (math.sqrt(data[i, SECOND]) + 1e-8)
 
 
 @njit(parallel=True, cache=True)
-def _step(data, gradient, force, bend, keep, take, rate, weight, limit_of_pull, shortest, longest):
+def _step(data, gradient, force, bend, order, keep, take, rate, weight, shortest, longest):
     """One update in place along the force and against the bend; where the gradient is not 0 a view saw the vertex."""
     for i in prange(data.shape[0]):
         squared = 0.0
         seen = gradient[i, 0] != 0 or gradient[i, 1] != 0 or gradient[i, 2] != 0
         data[i, SEEN] = BETA * data[i, SEEN] + (1 - BETA) * (1.0 if seen else 0.0)
+        inside = weight * _speed(data, i) if order == 1 else 0.0
         for d in range(3):
-            g = force[i, d]
+            g = force[i, d] + inside * bend[i, d]
             m = data[i, FIRST + d]
             if m != 0:  # what is seen for the first time has nothing to be measured by
                 limit = abs(m) * GRADIENT_LIMIT
@@ -54,14 +57,11 @@ def _step(data, gradient, force, bend, keep, take, rate, weight, limit_of_pull, 
             data[i, FIRST + d] = m * keep + g * take
             squared += g * g
         data[i, SECOND] = data[i, SECOND] * keep + squared * take
-        inverse = 1.0 / (math.sqrt(data[i, SECOND]) + 1e-8)
-        speed = 0.0
+        speed = _speed(data, i)
+        step = rate * data[i, LENGTH] / (math.sqrt(data[i, SECOND]) + 1e-8)
+        outside = min(max(weight * speed * step, LEAST_WEIGHT * rate), MOST_BEND) if order == 2 else 0.0
         for d in range(3):
-            speed += (data[i, FIRST + d] * inverse) ** 2
-        speed = math.sqrt(speed)
-        pull = min(rate * max(weight * speed * data[i, LENGTH] * inverse, LEAST_WEIGHT), limit_of_pull)
-        for d in range(3):
-            data[i, d] -= rate * data[i, LENGTH] * data[i, FIRST + d] * inverse + pull * bend[i, d]
+            data[i, d] -= step * data[i, FIRST + d] + outside * bend[i, d]
         length = data[i, LENGTH] * (1 + (speed - SPEED_REFERENCE) * GAIN)
         data[i, LENGTH] = min(max(length, shortest[i]), longest)
 
@@ -72,9 +72,10 @@ def optimise(mesh: HalfEdgeMesh, rings: Rings, positions: np.ndarray, gradient: 
     """Moves the mesh by one step (counted from 1) and adapts the target lengths within shortest [V] .. longest.
 
     The Laplacian term of Eq. 7 (weight, order: see SolveSettings and schedule.Stage) is scaled by the vertex's speed:
-    it smooths what is still moving. It is kept out of the moments, as Loshchilov and Hutter 2019 do with weight decay,
-    and has a limit: where few views look the gradient is small, and the term would hold the surface away from the true
-    one. diffusion, relief: see SolveSettings.
+    it smooths what is still moving. Of the first order it is part of the gradient, as published. Of the second it stays
+    out of the moments, as weight decay does in Loshchilov and Hutter 2019, and has a limit: where few views look the
+    gradient is small, and in one sum with it the term holds the surface away from the true one. diffusion, relief: see
+    SolveSettings.
     """
     # what no view sees has nothing to hold it but the pull to be flat
     even = np.ascontiguousarray(mesh.data[:, SEEN]) if order == 2 else None
@@ -83,4 +84,4 @@ def optimise(mesh: HalfEdgeMesh, rings: Rings, positions: np.ndarray, gradient: 
     if diffusion:
         force = diffused(gradient, rings, diffusion) + np.float32(relief) * gradient
     keep, take, ease = moments(step)
-    _step(mesh.data, gradient, force, bend, keep, take, rate * ease, weight, most_pull(order), shortest, longest)
+    _step(mesh.data, gradient, force, bend, order, keep, take, rate * ease, weight, shortest, longest)

@@ -24,17 +24,17 @@ class Stage:
 # surface that it holds to the end stays 0.02 % of the diagonal away from the true one. Order 2 leaves even bends alone
 # and damps ripples more.
 STAGES = (
-    Stage(0.25, 4, 0.16, 4_000, 1, 1, 16.0),
+    Stage(0.25, 4, 0.16, 4_000, 1, 1, 2.0),
     Stage(0.6, 2, 0.44, 25_000, 2, 2, 1.0),
-    Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.25),
+    Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.1),
 )
 # From 100k vertices the step to the last stage would be too far: the mesh settles at 100k first.
 DENSE = 200_000
 DENSE_STAGES = (
-    Stage(0.2, 4, 0.16, 4_000, 1, 1, 16.0),
+    Stage(0.2, 4, 0.16, 4_000, 1, 1, 2.0),
     Stage(0.4, 2, 0.44, 25_000, 2, 2, 1.0),
-    Stage(0.65, 1.5, 0.44, 100_000, 2, 2, 0.25),
-    Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.25),
+    Stage(0.65, 1.5, 0.44, 100_000, 2, 2, 0.1),
+    Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.1),
 )
 GROUP_MINIMUM = 4  # views a group has at least
 LONGEST = 0.15  # upper limit of the edge length in head radii at the start
@@ -70,6 +70,11 @@ def resolution_of(settings: SolveSettings, stage: Stage) -> int:
 
 def wanted_vertices(settings: SolveSettings, stage: Stage) -> float:
     return min(stage.share * settings.max_vertices, stage.most)
+
+
+def laplacian_weight(settings: SolveSettings, stage: Stage) -> float:
+    """Of the Laplacian; the stages' factors were found for their own orders."""
+    return settings.laplacian * (stage.smoothing if laplacian_order(settings, stage) == stage.order else 1.0)
 
 
 def laplacian_order(settings: SolveSettings, stage: Stage) -> int:

@@ -135,9 +135,10 @@ class Solver:
         self._budget = min(max(self._budget * (FILL * wanted / self._mesh.vertex_count) ** 0.1, 0.5), MOST_BUDGET)
         shortest = min((self.settings.min_edge or 0.0) / self.frame.radius, schedule.LONGEST)
         return Motion(
-            self._done + 1, schedule.learning_rate(self.settings, fraction), self.settings.laplacian * plan.smoothing,
-            schedule.laplacian_order(self.settings, plan), schedule.diffusion(self.settings, fraction),
-            self.settings.relief, wanted * self._budget, shortest, schedule.LONGEST,
+            self._done + 1, schedule.learning_rate(self.settings, fraction),
+            schedule.laplacian_weight(self.settings, plan), schedule.laplacian_order(self.settings, plan),
+            schedule.diffusion(self.settings, fraction), self.settings.relief, wanted * self._budget, shortest,
+            schedule.LONGEST,
         )  # fmt: skip
 
 

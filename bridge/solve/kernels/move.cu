@@ -40,11 +40,18 @@ KERNEL diffuse(IN(float) values, IN(int) faces, IN(int) twin, IN(int) outgoing, 
     out[2] = (float)(0.5 * (own.z + mean.z));
 }
 
+// |E[g]| / sqrt(E[|g|^2]): 1 if the gradient is always the same.
+DEVICE double speed_of(const float* row)
+{
+    const double x = row[FIRST], y = row[FIRST + 1], z = row[FIRST + 2];
+    return sqrt(x * x + y * y + z * z) / (sqrt((double)row[SECOND]) + 1e-8);
+}
+
 // One update of the optimiser in place (optimise.py), along the force and relief times the gradient and against the bend.
-// Macros: the columns LENGTH, SECOND, FIRST, SEEN; BETA, SPEED_REFERENCE, GAIN, LEAST_WEIGHT, GRADIENT_LIMIT. keep, take
-// and rate are those of this step, the same for all vertices.
+// Macros: the columns LENGTH, SECOND, FIRST, SEEN; BETA, SPEED_REFERENCE, GAIN, LEAST_WEIGHT, MOST_BEND, GRADIENT_LIMIT.
+// keep, take and rate are those of this step, the same for all vertices.
 KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradient, IN(float) force, double relief,
-                     IN(float) bend, double keep, double take, double rate, double weight, double most_pull,
+                     IN(float) bend, int order, double keep, double take, double rate, double weight,
                      IN(float) shortest, double longest)
 {
     const int i = THREAD;
@@ -53,9 +60,10 @@ KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradi
     float* row = data + columns * (i64)i;
     const bool seen = given[0] != 0.0f || given[1] != 0.0f || given[2] != 0.0f;
     row[SEEN] = (float)(BETA * row[SEEN] + (1.0 - BETA) * (seen ? 1.0 : 0.0));
-    double squared = 0.0, speed = 0.0;
+    const double inside = order == 1 ? weight * speed_of(row) : 0.0;
+    double squared = 0.0;
     for (int d = 0; d < 3; d++) {
-        double g = force[3 * (i64)i + d] + relief * given[d];
+        double g = force[3 * (i64)i + d] + relief * given[d] + inside * bend[3 * (i64)i + d];
         const float m = row[FIRST + d];
         const double limit = fabsf(m) * GRADIENT_LIMIT;
         if (m != 0.0f) g = fmin(fmax(g, -limit), limit);
@@ -63,17 +71,10 @@ KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradi
         squared += g * g;
     }
     row[SECOND] = (float)(row[SECOND] * keep + squared * take);
-    const double inverse = 1.0 / (sqrtf(row[SECOND]) + 1e-8);
-    for (int d = 0; d < 3; d++) {
-        const double v = row[FIRST + d] * inverse;
-        speed += v * v;
-    }
-    speed = sqrt(speed);
-    const double pull = fmin(rate * fmax(weight * speed * row[LENGTH] * inverse, LEAST_WEIGHT), most_pull);
-    for (int d = 0; d < 3; d++) {
-        const double v = row[FIRST + d] * inverse;
-        row[d] = (float)(row[d] - rate * row[LENGTH] * v - pull * bend[3 * (i64)i + d]);
-    }
+    const double speed = speed_of(row), step = rate * row[LENGTH] / (sqrt((double)row[SECOND]) + 1e-8);
+    const double outside = order == 2 ? fmin(fmax(weight * speed * step, LEAST_WEIGHT * rate), MOST_BEND) : 0.0;
+    for (int d = 0; d < 3; d++)
+        row[d] = (float)(row[d] - step * row[FIRST + d] - outside * bend[3 * (i64)i + d]);
     const double length = row[LENGTH] * (1.0 + (speed - SPEED_REFERENCE) * GAIN);
     row[LENGTH] = (float)fmin(fmax(length, (double)shortest[i]), longest);
 }
