@@ -13,10 +13,14 @@ from scipy.spatial import cKDTree
 
 from bridge.mesh import Surface
 from bridge.mesh.intersections import intersecting_faces
+from bridge.mesh.normals import vertex_normals
+from bridge.mesh.remesh import HalfEdgeMesh
 from bridge.mesh.topology import build_twins, icosphere
 from bridge.solve import Solver, SolveSettings, Target, coverage, schedule, warm_up
 from bridge.solve.cleanup import clean_up, untangle
+from bridge.solve.motion import Motion, move
 from bridge.solve.necks import cut_necks
+from bridge.solve.optimise import EXTRA_COLUMNS, SEEN
 from bridge.solve.resample import resample
 from bridge.solve.targets import build_level, square_crop
 from tests.bridge.scenes import bumpy, look_at, ring, targets_of
@@ -341,3 +345,17 @@ def test_warm_up_runs_everything():
     assert warm_up() > 0
     vertices, faces = icosphere(1)
     assert len(vertices) == 42 and len(faces) == 80
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e-3])
+def test_smoothing_does_not_outweigh_a_gradient_however_weak(size):
+    """Few views see a shoulder: its gradient is small, and must bring it to its place all the same."""
+    vertices, faces = bumpy(4)
+    mesh = HalfEdgeMesh(vertices, faces, 0.05, EXTRA_COLUMNS)
+    mesh.data[:, SEEN] = 1
+    outward = vertex_normals(vertices, faces).astype(np.float32)
+    for step in range(1, 4):
+        move(mesh, mesh.surface(), size * outward, Motion(step, 0.5, 0.05, 2, 0, 0.0, 3000, 0.05, 0.05))
+    inward = -((mesh.data[:, :3] - vertices) * outward).sum(1)
+    way = 0.5 * 0.05 * (0.2 + 0.4 + 0.6)  # the rate grows over the first steps
+    assert np.abs(inward / way - 1).max() < 0.3 and np.abs(inward / way - 1).mean() < 0.05
