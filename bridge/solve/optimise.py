@@ -21,7 +21,7 @@ COLUMNS = LENGTH + 1 + EXTRA_COLUMNS
 BETA = 0.8  # both moments
 SPEED_REFERENCE = 0.3  # below this speed edges get shorter, above it longer
 GAIN = 0.2  # of the controller, per step
-LEAST_WEIGHT = 0.3  # of the second-order Laplacian, the share of it that a step of rate 1 takes away in any case
+LEAST_WEIGHT = 0.5  # of the second-order Laplacian, the share of it that a step of rate 1 takes away in any case
 MOST_BEND = 0.25  # share of it that a step takes away at most: its eigenvalues reach 4, and no ripple may turn over
 GRADIENT_LIMIT = 10.0  # a new gradient counts at most as this many times the running one
 

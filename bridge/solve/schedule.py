@@ -33,8 +33,8 @@ DENSE = 200_000
 DENSE_STAGES = (
     Stage(0.2, 4, 0.16, 4_000, 1, 1, 2.0),
     Stage(0.4, 2, 0.44, 25_000, 2, 2, 1.0),
-    Stage(0.65, 1.5, 0.44, 100_000, 2, 2, 0.1),
-    Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.1),
+    Stage(0.65, 1.5, 0.44, 100_000, 2, 2, 0.4),
+    Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.4),
 )
 GROUP_MINIMUM = 4  # views a group has at least
 LONGEST = 0.15  # upper limit of the edge length in head radii at the start
