@@ -100,7 +100,7 @@ def reconstruct(argv: list[str]) -> int:
     parser.add_argument("--steps", type=int, help="steps of inverse rendering (default: the preset's)")
     parser.add_argument("--max-vertices", type=int, help="most vertices of the result (default: the preset's)")
     parser.add_argument(
-        "--smoothness", type=float, help="weight of the Laplacian term (default: 0.5, with measured normals 0.05)"
+        "--smoothness", type=float, help="weight of the Laplacian term (default: 0.2, with measured normals 0.05)"
     )
     parser.add_argument("--min-edge-mm", type=float, help="shortest edge to aim for, in millimetres")
     parser.add_argument("--seed", type=int, default=0)

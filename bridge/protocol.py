@@ -54,7 +54,7 @@ class JobSettings:
     raster: str = "auto"
     steps: int | None = None
     max_vertices: int | None = None
-    smoothness: float | None = None  # weight of the Laplacian term; None: 0.5 predicted, 0.05 measured
+    smoothness: float | None = None  # weight of the Laplacian term; None: 0.2 predicted, 0.05 measured
     min_edge_mm: float | None = None  # shortest edge the remesher may aim for, in millimetres
     seed: int = 0
     match: bool | None = None  # move the mesh to where the photographs agree; None: if the normals are predicted

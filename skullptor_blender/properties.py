@@ -79,9 +79,9 @@ def setting_properties(options: set[str] | None = None) -> dict:
         ),
         "smoothness": FloatProperty(
             name="Smoothness",
-            description="How much the surface resists ripples and folds: 0.5 is right for predicted normals, 0.05 for"
+            description="How much the surface resists ripples and folds: 0.2 is right for predicted normals, 0.05 for"
             " measured ones. Raise it when noise shows, lower it when wrinkles are lost",
-            default=0.5,
+            default=0.2,
             min=0.0,
             max=10.0,
             soft_max=2.0,

@@ -53,4 +53,4 @@ def test_photographs_become_a_head_that_lines_up(tmp_path, masks):
     hand = [float((hit & mask).sum() / (hit | mask).sum()) for hit, mask in zip(hits, ours, strict=True)]
     print(f"IoU of the result with its masks {min(own):.3f} to {max(own):.3f}, with ours {min(hand):.3f}")
     assert min(own) >= 0.95
-    assert min(hand) >= 0.92  # in 00060 ours holds a piece of the table, which the predicted one does not
+    assert min(hand) >= 0.94  # in 00060 ours holds a piece of the table, which the predicted one does not
