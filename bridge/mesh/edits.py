@@ -24,7 +24,7 @@ from numba import njit, prange
 from .normals import TINY
 from .topology import next_half_edge, previous_half_edge
 
-f32 = np.float32
+f32, f64 = np.float32, np.float64  # to numba, float() of a float32 is still one
 
 
 @njit(cache=True)
@@ -52,11 +52,40 @@ def may_collapse(start, twin, degree, h):
 
 
 @njit(cache=True)
-def collapse_inverts_a_face(data, start, twin, normals, h, mx, my, mz):
-    """True if moving both ends of h to m would turn a face that is sound against the surface (normals [V, 3], unit)."""
+def load(array, i):
+    """The first three columns of row i, in doubles. What decides whether a face is inverted is the sign of products of
+    differences of these: doubles keep it where float32 leaves only rounding, in slivers and where a middle lies."""
+    return f64(array[i, 0]), f64(array[i, 1]), f64(array[i, 2])
+
+
+@njit(cache=True)
+def plus(a, b):
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+
+
+@njit(cache=True)
+def minus(a, b):
+    return a[0] - b[0], a[1] - b[1], a[2] - b[2]
+
+
+@njit(cache=True)
+def cross(a, b):
+    return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
+
+
+@njit(cache=True)
+def dot(a, b):
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@njit(cache=True)
+def collapse_inverts_a_face(data, start, twin, normals, h, middle):
+    """True if moving both ends of h to its middle would turn a face that is sound against the surface.
+
+    normals [V, 3]: unit, of the surface as it is.
+    """
     g = twin[h]
-    a, b = start[h], start[g]
-    sx, sy, sz = normals[a, 0] + normals[b, 0], normals[a, 1] + normals[b, 1], normals[a, 2] + normals[b, 2]
+    merged = plus(load(normals, start[h]), load(normals, start[g]))
     for side in range(2):
         first = h if side == 0 else g
         o = start[first]
@@ -64,18 +93,13 @@ def collapse_inverts_a_face(data, start, twin, normals, h, mx, my, mz):
         while True:
             f = e // 3
             if f != h // 3 and f != g // 3:
-                p = start[next_half_edge(e)]
-                r = start[previous_half_edge(e)]
-                ux, uy, uz = data[r, 0] - data[p, 0], data[r, 1] - data[p, 1], data[r, 2] - data[p, 2]
-                ox, oy, oz = data[o, 0] - data[p, 0], data[o, 1] - data[p, 1], data[o, 2] - data[p, 2]
-                wx, wy, wz = mx - data[p, 0], my - data[p, 1], mz - data[p, 2]
-                n0x, n0y, n0z = uy * oz - uz * oy, uz * ox - ux * oz, ux * oy - uy * ox
-                n1x, n1y, n1z = uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
-                tx, ty = normals[p, 0] + normals[r, 0], normals[p, 1] + normals[r, 1]
-                tz = normals[p, 2] + normals[r, 2]
-                inverted = n1x * (tx + sx) + n1y * (ty + sy) + n1z * (tz + sz) <= 0
-                tx, ty, tz = tx + normals[o, 0], ty + normals[o, 1], tz + normals[o, 2]
-                if inverted and n0x * tx + n0y * ty + n0z * tz > 0:
+                i, j = start[next_half_edge(e)], start[previous_half_edge(e)]
+                p, others = load(data, i), plus(load(normals, i), load(normals, j))
+                edge = minus(load(data, j), p)
+                if (
+                    dot(cross(edge, minus(middle, p)), plus(others, merged)) <= 0
+                    and dot(cross(edge, minus(load(data, o), p)), plus(others, load(normals, o))) > 0
+                ):
                     return True
             e = twin[previous_half_edge(e)]
             if e == first:
@@ -98,10 +122,12 @@ def collapse_edges(data, start, twin, degree, normals, candidates, keys, nearby)
         a, b = start[h], start[g]
         if nearby[a] != keys[q] or nearby[b] != keys[q] or not may_collapse(start, twin, degree, h):
             continue
-        mx = (data[a, 0] + data[b, 0]) * f32(0.5)
-        my = (data[a, 1] + data[b, 1]) * f32(0.5)
-        mz = (data[a, 2] + data[b, 2]) * f32(0.5)
-        if collapse_inverts_a_face(data, start, twin, normals, h, mx, my, mz):
+        middle = (
+            f64((data[a, 0] + data[b, 0]) * f32(0.5)),
+            f64((data[a, 1] + data[b, 1]) * f32(0.5)),
+            f64((data[a, 2] + data[b, 2]) * f32(0.5)),
+        )  # as it will be stored
+        if collapse_inverts_a_face(data, start, twin, normals, h, middle):
             continue
         h1, h2, g1, g2 = next_half_edge(h), previous_half_edge(h), next_half_edge(g), previous_half_edge(g)
         c, d = start[h2], start[g2]
@@ -168,47 +194,33 @@ def split_edges(data, start, twin, degree, order, candidates, moved, vertex_coun
 @njit(cache=True)
 def flip_turns_a_face(data, a, b, c, d):
     """True if a face of the flipped pair (a, d, c), (b, c, d) would not face the way the pair faces now."""
-    ex, ey, ez = data[b, 0] - data[a, 0], data[b, 1] - data[a, 1], data[b, 2] - data[a, 2]
-    cx, cy, cz = data[c, 0] - data[a, 0], data[c, 1] - data[a, 1], data[c, 2] - data[a, 2]
-    dx, dy, dz = data[d, 0] - data[a, 0], data[d, 1] - data[a, 1], data[d, 2] - data[a, 2]
-    nx = ey * cz - ez * cy + dy * ez - dz * ey
-    ny = ez * cx - ex * cz + dz * ex - dx * ez
-    nz = ex * cy - ey * cx + dx * ey - dy * ex
-    if nx * (dy * cz - dz * cy) + ny * (dz * cx - dx * cz) + nz * (dx * cy - dy * cx) <= 0:
-        return True
-    cx, cy, cz, dx, dy, dz = cx - ex, cy - ey, cz - ez, dx - ex, dy - ey, dz - ez
-    return nx * (cy * dz - cz * dy) + ny * (cz * dx - cx * dz) + nz * (cx * dy - cy * dx) <= 0
+    o, p = load(data, a), load(data, b)
+    edge, to_c, to_d = minus(p, o), minus(load(data, c), o), minus(load(data, d), o)
+    pair = cross(edge, minus(to_c, to_d))
+    return dot(pair, cross(to_d, to_c)) <= 0 or dot(pair, cross(minus(load(data, c), p), minus(load(data, d), p))) <= 0
 
 
 @njit(cache=True)
 def normal_at(data, start, twin, h):
     """The unit normal at the start of h."""
-    x = 0.0
-    y = 0.0
-    z = 0.0
-    i = start[h]
+    o = load(data, start[h])
+    total = (0.0, 0.0, 0.0)
     e = h
     while True:
-        j, k = start[next_half_edge(e)], start[previous_half_edge(e)]
-        ax, ay, az = data[j, 0] - data[i, 0], data[j, 1] - data[i, 1], data[j, 2] - data[i, 2]
-        bx, by, bz = data[k, 0] - data[i, 0], data[k, 1] - data[i, 1], data[k, 2] - data[i, 2]
-        x += ay * bz - az * by
-        y += az * bx - ax * bz
-        z += ax * by - ay * bx
+        i, j = start[next_half_edge(e)], start[previous_half_edge(e)]
+        total = plus(total, cross(minus(load(data, i), o), minus(load(data, j), o)))
         e = twin[previous_half_edge(e)]
         if e == h:
             break
-    inverse = 1.0 / max(math.sqrt(x * x + y * y + z * z), TINY)
-    return x * inverse, y * inverse, z * inverse
+    inverse = 1.0 / max(math.sqrt(dot(total, total)), TINY)
+    return total[0] * inverse, total[1] * inverse, total[2] * inverse
 
 
 @njit(cache=True)
 def faces_against(data, i, j, k, p, q, r):
     """True if the face (i, j, k) points against the surface, whose normals at its corners are p, q and r."""
-    ax, ay, az = data[j, 0] - data[i, 0], data[j, 1] - data[i, 1], data[j, 2] - data[i, 2]
-    bx, by, bz = data[k, 0] - data[i, 0], data[k, 1] - data[i, 1], data[k, 2] - data[i, 2]
-    x, y, z = p[0] + q[0] + r[0], p[1] + q[1] + r[1], p[2] + q[2] + r[2]
-    return x * (ay * bz - az * by) + y * (az * bx - ax * bz) + z * (ax * by - ay * bx) <= 0
+    o = load(data, i)
+    return dot(cross(minus(load(data, j), o), minus(load(data, k), o)), plus(plus(p, q), r)) <= 0
 
 
 @njit(cache=True)

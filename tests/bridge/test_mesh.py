@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import trimesh
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bridge.mesh import Surface
@@ -62,7 +62,7 @@ def inverted_by_collapses(points: np.ndarray, faces: np.ndarray, new_points: np.
     return int((moved & sound & (uprightness(new_points, new_faces, merged) < -ROUNDING)).sum())
 
 
-ROUNDING = 1e-4  # of a cosine from float32 positions
+ROUNDING = 1e-6  # of a cosine, by normals in float32
 
 
 class Inspected(HalfEdgeMesh):
@@ -206,6 +206,7 @@ def test_remeshing_keeps_any_mesh_closed(seed, level, length, noise, limit):
     length=st.floats(0.12, 0.4),
     noise=st.sampled_from([0.0, 0.01, 0.03, 0.1]),
 )
+@example(seed=4517, length=0.125, noise=0.1)  # a flip over a split's middle: to float32, cd and db are parallel or not
 def test_no_edit_inverts_a_face(seed, length, noise):
     """Long runs in which the surface keeps moving, up to a heap of folds, and the wanted length keeps changing."""
     rng = np.random.default_rng(seed)

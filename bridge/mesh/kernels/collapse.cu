@@ -102,29 +102,21 @@ DEVICE bool may_collapse(const int* start, const int* twin, const int* degree, i
     return common == 2;
 }
 
-// True if moving the start of first to m would turn a sound face around it, other than f0 and f1, against the surface:
-// against the unit normals [3V] of its corners, and where two become one, of both (sum).
+// True if moving the start of first to the middle would turn a sound face around it, other than f0 and f1, against the
+// surface: against the unit normals [3V] of its corners, and where two become one, of both (merged).
 DEVICE bool inverts_a_face(const float* data, int columns, const int* start, const int* twin, const float* normals,
-                           int first, int f0, int f1, const float* m, const float* sum)
+                           int first, int f0, int f1, Triple middle, Triple merged)
 {
-    const float* o = data + columns * (i64)start[first];
-    const float* own = normals + 3 * (i64)start[first];
+    const Triple o = position(data, columns, start[first]), own = load(normals, start[first]);
     int e = first;
     do {
         if (e / 3 != f0 && e / 3 != f1) {
             const int i = start[next_half_edge(e)], j = start[previous_half_edge(e)];
-            const float* p = data + columns * (i64)i;
-            const float* r = data + columns * (i64)j;
-            const float ux = r[0] - p[0], uy = r[1] - p[1], uz = r[2] - p[2];
-            const float ox = o[0] - p[0], oy = o[1] - p[1], oz = o[2] - p[2];
-            const float wx = m[0] - p[0], wy = m[1] - p[1], wz = m[2] - p[2];
-            const float n0x = uy * oz - uz * oy, n0y = uz * ox - ux * oz, n0z = ux * oy - uy * ox;
-            const float n1x = uy * wz - uz * wy, n1y = uz * wx - ux * wz, n1z = ux * wy - uy * wx;
-            const float tx = normals[3 * (i64)i] + normals[3 * (i64)j];
-            const float ty = normals[3 * (i64)i + 1] + normals[3 * (i64)j + 1];
-            const float tz = normals[3 * (i64)i + 2] + normals[3 * (i64)j + 2];
-            const bool inverted = n1x * (tx + sum[0]) + n1y * (ty + sum[1]) + n1z * (tz + sum[2]) <= 0.0f;
-            if (inverted && n0x * (tx + own[0]) + n0y * (ty + own[1]) + n0z * (tz + own[2]) > 0.0f) return true;
+            const Triple p = position(data, columns, i), others = plus(load(normals, i), load(normals, j));
+            const Triple edge = minus(position(data, columns, j), p);
+            if (dot(cross(edge, minus(middle, p)), plus(others, merged)) <= 0.0 &&
+                dot(cross(edge, minus(o, p)), plus(others, own)) > 0.0)
+                return true;
         }
         e = around(twin, e);
     } while (e != first);
@@ -140,13 +132,12 @@ KERNEL choose_collapses(IN(float) data, int columns, IN(int) start, IN(int) twin
     const int g = twin[h], a = start[h], b = start[g];
     bool taken = nearby[a] == keys[h] && nearby[b] == keys[h] && may_collapse(start, twin, degree, h);
     if (taken) {
-        float m[3], sum[3];
-        for (int d = 0; d < 3; d++) {
-            m[d] = (data[columns * (i64)a + d] + data[columns * (i64)b + d]) * 0.5f;
-            sum[d] = normals[3 * (i64)a + d] + normals[3 * (i64)b + d];
-        }
-        taken = !inverts_a_face(data, columns, start, twin, normals, h, h / 3, g / 3, m, sum) &&
-                !inverts_a_face(data, columns, start, twin, normals, g, h / 3, g / 3, m, sum);
+        const float* p = data + columns * (i64)a;
+        const float* q = data + columns * (i64)b;
+        const Triple middle = {(p[0] + q[0]) * 0.5f, (p[1] + q[1]) * 0.5f, (p[2] + q[2]) * 0.5f};  // as it is stored
+        const Triple merged = plus(load(normals, a), load(normals, b));
+        taken = !inverts_a_face(data, columns, start, twin, normals, h, h / 3, g / 3, middle, merged) &&
+                !inverts_a_face(data, columns, start, twin, normals, g, h / 3, g / 3, middle, merged);
     }
     if (!taken) keys[h] = 0;
 }

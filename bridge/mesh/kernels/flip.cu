@@ -4,35 +4,23 @@
 // True if a face of the flipped pair (a, d, c), (b, c, d) would not face the way the pair faces now.
 DEVICE bool flip_turns_a_face(const float* data, int columns, int a, int b, int c, int d)
 {
-    const float* o = data + columns * (i64)a;
-    const float* pb = data + columns * (i64)b;
-    const float* pc = data + columns * (i64)c;
-    const float* pd = data + columns * (i64)d;
-    const float ex = pb[0] - o[0], ey = pb[1] - o[1], ez = pb[2] - o[2];
-    float cx = pc[0] - o[0], cy = pc[1] - o[1], cz = pc[2] - o[2];
-    float dx = pd[0] - o[0], dy = pd[1] - o[1], dz = pd[2] - o[2];
-    const float nx = ey * cz - ez * cy + dy * ez - dz * ey;
-    const float ny = ez * cx - ex * cz + dz * ex - dx * ez;
-    const float nz = ex * cy - ey * cx + dx * ey - dy * ex;
-    if (nx * (dy * cz - dz * cy) + ny * (dz * cx - dx * cz) + nz * (dx * cy - dy * cx) <= 0.0f) return true;
-    cx -= ex, cy -= ey, cz -= ez, dx -= ex, dy -= ey, dz -= ez;
-    return nx * (cy * dz - cz * dy) + ny * (cz * dx - cx * dz) + nz * (cx * dy - cy * dx) <= 0.0f;
+    const Triple pa = position(data, columns, a), pb = position(data, columns, b);
+    const Triple pc = position(data, columns, c), pd = position(data, columns, d);
+    const Triple pair = cross(minus(pb, pa), minus(minus(pc, pa), minus(pd, pa)));
+    return dot(pair, cross(minus(pd, pa), minus(pc, pa))) <= 0.0 ||
+           dot(pair, cross(minus(pc, pb), minus(pd, pb))) <= 0.0;
 }
 
 // The unit normal at the start of h.
 DEVICE Triple normal_at(const float* data, int columns, const int* start, const int* twin, int h)
 {
-    const float* o = data + columns * (i64)start[h];
+    const Triple o = position(data, columns, start[h]);
     Triple sum = {0.0, 0.0, 0.0};
     int e = h;
     do {
-        const float* p = data + columns * (i64)start[next_half_edge(e)];
-        const float* q = data + columns * (i64)start[previous_half_edge(e)];
-        const float ax = p[0] - o[0], ay = p[1] - o[1], az = p[2] - o[2];
-        const float bx = q[0] - o[0], by = q[1] - o[1], bz = q[2] - o[2];
-        sum.x += ay * bz - az * by;
-        sum.y += az * bx - ax * bz;
-        sum.z += ax * by - ay * bx;
+        const Triple p = position(data, columns, start[next_half_edge(e)]);
+        const Triple q = position(data, columns, start[previous_half_edge(e)]);
+        sum = plus(sum, cross(minus(p, o), minus(q, o)));
         e = around(twin, e);
     } while (e != h);
     const double inverse = 1.0 / fmax(sqrt(dot(sum, sum)), TINY);
@@ -42,13 +30,9 @@ DEVICE Triple normal_at(const float* data, int columns, const int* start, const 
 // True if the face (i, j, k) points against the surface, whose normals at its corners are p, q and r.
 DEVICE bool faces_against(const float* data, int columns, int i, int j, int k, Triple p, Triple q, Triple r)
 {
-    const float* o = data + columns * (i64)i;
-    const float* pj = data + columns * (i64)j;
-    const float* pk = data + columns * (i64)k;
-    const float ax = pj[0] - o[0], ay = pj[1] - o[1], az = pj[2] - o[2];
-    const float bx = pk[0] - o[0], by = pk[1] - o[1], bz = pk[2] - o[2];
-    const Triple sum = {p.x + q.x + r.x, p.y + q.y + r.y, p.z + q.z + r.z};
-    return sum.x * (ay * bz - az * by) + sum.y * (az * bx - ax * bz) + sum.z * (ax * by - ay * bx) <= 0.0;
+    const Triple o = position(data, columns, i);
+    const Triple n = cross(minus(position(data, columns, j), o), minus(position(data, columns, k), o));
+    return dot(n, plus(plus(p, q), r)) <= 0.0;
 }
 
 // True if one of the two faces that the flip of h makes would point against the surface as it is.

@@ -3,6 +3,17 @@
 // counts[2] = vertices and faces of the mesh, known on the device only: the host launches a thread for as many as there
 // may be. data [V, columns]: position, target edge length (column LENGTH), then what the optimiser carries.
 
+// Signs of products of these decide whether a face is inverted: doubles (edits.py).
+DEVICE Triple position(const float* data, int columns, int i)
+{
+    const float* row = data + columns * (i64)i;
+    return {(double)row[0], (double)row[1], (double)row[2]};
+}
+
+DEVICE Triple plus(Triple a, Triple b) { return {a.x + b.x, a.y + b.y, a.z + b.z}; }
+
+DEVICE Triple minus(Triple a, Triple b) { return {a.x - b.x, a.y - b.y, a.z - b.z}; }
+
 // Into zeros: degree [V], outgoing [V] (the last half-edge that starts at a vertex, as on the CPU).
 KERNEL find_rings(IN(int) start, IN(int) counts, int* degree, int* outgoing)
 {
