@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit, prange
 
-f32 = np.float32
+f32, u32 = np.float32, np.uint32
 LENGTH = 3  # column of the data array that holds the target edge length at a vertex
 
 
@@ -94,22 +94,24 @@ def spread_keys(keys, first, neighbours, result):
 
 
 @njit(cache=True)
-def list_splits(data, start, twin, face_count, tolerance, candidates, ranks, moved):
+def list_splits(data, start, face_count, tolerance, candidates, ranks, moved):
     """Lists each edge longer than (1 + tolerance) of its target; ranks = (length / that)^2, moved[h] = h."""
     count = 0
-    for h in range(3 * face_count):
-        if start[h] < 0:
+    for f in range(face_count):
+        if start[3 * f] < 0:
             continue
-        a, b = start[h], start[twin[h]]
-        if a < b:
-            x, y, z = data[a, 0] - data[b, 0], data[a, 1] - data[b, 1], data[a, 2] - data[b, 2]
-            squared = x * x + y * y + z * z
-            limit = f32(0.5) * (data[a, LENGTH] + data[b, LENGTH]) * (1 + tolerance)
-            if squared > limit * limit:
-                candidates[count] = h
-                ranks[count] = squared / (limit * limit)
-                moved[h] = h
-                count += 1
+        for e in range(3):
+            h = 3 * f + e
+            a, b = start[h], start[3 * f + (e + 1) % 3]
+            if a < b:
+                x, y, z = data[a, 0] - data[b, 0], data[a, 1] - data[b, 1], data[a, 2] - data[b, 2]
+                squared = x * x + y * y + z * z
+                limit = f32(0.5) * (data[a, LENGTH] + data[b, LENGTH]) * (1 + tolerance)
+                if squared > limit * limit:
+                    candidates[count] = h
+                    ranks[count] = squared / (limit * limit)
+                    moved[h] = h
+                    count += 1
     return count
 
 
@@ -137,6 +139,6 @@ def compact(data, start, twin, degree, vertex_count, face_count, vertex_map, fac
         if q >= 0:
             for e in range(3):
                 start[3 * q + e] = vertex_map[start[3 * f + e]]
-                t = twin[3 * f + e]
-                twin[3 * q + e] = 3 * face_map[t // 3] + t % 3
+                t = u32(twin[3 * f + e])
+                twin[3 * q + e] = 3 * face_map[t // u32(3)] + np.int32(t % u32(3))
     return vertices, faces

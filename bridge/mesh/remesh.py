@@ -99,7 +99,7 @@ class HalfEdgeMesh:
     def _split(self, max_vertices: int, left: int) -> None:
         """left: vertices that the collapses have left."""
         F = self.face_count
-        n = list_splits(self._data, self._start, self._twin, F, TOLERANCE, self._candidates, self._ranks, self._moved)
+        n = list_splits(self._data, self._start, F, TOLERANCE, self._candidates, self._ranks, self._moved)
         budget = max(0, max_vertices - left)
         candidates, moved = self._candidates[:n], self._moved
         order = np.argsort(-self._ranks[:n], kind="stable")[:budget]

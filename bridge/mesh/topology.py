@@ -11,15 +11,17 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
+u32 = np.uint32  # of what is never negative numba divides faster without the sign
+
 
 @njit(inline="always")
 def next_half_edge(h):
-    return h + 1 if h % 3 < 2 else h - 2
+    return h + 1 if u32(h) % u32(3) < 2 else h - 2
 
 
 @njit(inline="always")
 def previous_half_edge(h):
-    return h - 1 if h % 3 > 0 else h + 2
+    return h - 1 if u32(h) % u32(3) > 0 else h + 2
 
 
 @njit(cache=True)
@@ -96,10 +98,12 @@ def _find_outgoing(start, outgoing, degree):
 @njit(parallel=True, cache=True)
 def _list_neighbours(start, twin, outgoing, first, neighbours):
     for i in prange(outgoing.shape[0]):
+        begin, end = first[i], first[i + 1]
         h = outgoing[i]
-        for q in range(first[i], first[i + 1]):
-            neighbours[q] = start[next_half_edge(h)]
-            h = twin[previous_half_edge(h)]
+        for q in range(begin, end):
+            p = previous_half_edge(h)  # starts at the neighbour after the end of h
+            neighbours[q + 1 if q + 1 < end else begin] = start[p]
+            h = twin[p]
 
 
 @njit(cache=True)
