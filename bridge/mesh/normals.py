@@ -21,13 +21,13 @@ def closed_vertex_normals(vertices, first, neighbours, normals, lengths):
         nx = 0.0
         ny = 0.0
         nz = 0.0
-        x, y, z = float(vertices[i, 0]), float(vertices[i, 1]), float(vertices[i, 2])
+        x, y, z = vertices[i, 0], vertices[i, 1], vertices[i, 2]
         begin, end = first[i], first[i + 1]
         for q in range(begin, end):
             j = neighbours[q]
             k = neighbours[q + 1 if q + 1 < end else begin]
-            ax, ay, az = float(vertices[j, 0]) - x, float(vertices[j, 1]) - y, float(vertices[j, 2]) - z
-            bx, by, bz = float(vertices[k, 0]) - x, float(vertices[k, 1]) - y, float(vertices[k, 2]) - z
+            ax, ay, az = vertices[j, 0] - x, vertices[j, 1] - y, vertices[j, 2] - z
+            bx, by, bz = vertices[k, 0] - x, vertices[k, 1] - y, vertices[k, 2] - z
             nx += ay * bz - az * by
             ny += az * bx - ax * bz
             nz += ax * by - ay * bx
@@ -65,12 +65,12 @@ def closed_normals_backward(vertices, first, neighbours, gradient, result):
         for q in range(begin, end):
             j = neighbours[q]
             k = neighbours[q + 1 if q + 1 < end else begin]
-            sx = float(gradient[i, 0]) + gradient[j, 0] + gradient[k, 0]
-            sy = float(gradient[i, 1]) + gradient[j, 1] + gradient[k, 1]
-            sz = float(gradient[i, 2]) + gradient[j, 2] + gradient[k, 2]
-            ex = float(vertices[j, 0]) - float(vertices[k, 0])
-            ey = float(vertices[j, 1]) - float(vertices[k, 1])
-            ez = float(vertices[j, 2]) - float(vertices[k, 2])
+            sx = gradient[i, 0] + gradient[j, 0] + gradient[k, 0]
+            sy = gradient[i, 1] + gradient[j, 1] + gradient[k, 1]
+            sz = gradient[i, 2] + gradient[j, 2] + gradient[k, 2]
+            ex = vertices[j, 0] - vertices[k, 0]
+            ey = vertices[j, 1] - vertices[k, 1]
+            ez = vertices[j, 2] - vertices[k, 2]
             rx += ey * sz - ez * sy
             ry += ez * sx - ex * sz
             rz += ex * sy - ey * sx
