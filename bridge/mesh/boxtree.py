@@ -9,14 +9,13 @@ from numba import njit, prange
 
 from .topology import morton_order
 
-LEAF = 4  # faces in a leaf
 STACK = 64  # open nodes of a walk through the tree: more than its depth, whatever the mesh
 
 
 @dataclass(frozen=True, eq=False)
 class BoxTree:
-    """boxes [2 * leaves, 6] low and high corners: node 1 is the root, node i has the children 2i and 2i + 1, leaf k is
-    node leaves + k and holds the faces order[LEAF * k : LEAF * (k + 1)]."""
+    """boxes [2 * leaves, 6] low and high corners: node 1 is the root, node i has the children 2i and 2i + 1, and node
+    leaves + k is the face order[k]; the boxes of the nodes after the last face hold nothing."""
 
     order: np.ndarray  # [F] int64
     leaves: int
@@ -26,7 +25,7 @@ class BoxTree:
     def of(cls, vertices: np.ndarray, faces: np.ndarray) -> BoxTree:  # [V, 3], [F, 3]
         order = morton_order(vertices[faces].mean(1))
         leaves = 1
-        while leaves * LEAF < len(faces):
+        while leaves < len(faces):
             leaves *= 2
         tree = cls(order, leaves, np.empty((2 * leaves, 6), vertices.dtype))
         tree.refit(vertices, faces)
@@ -45,10 +44,10 @@ def _fit_leaves(vertices, faces, order, leaves, boxes):
         for d in range(3):
             boxes[node, d] = np.inf
             boxes[node, d + 3] = -np.inf
-        for q in range(k * LEAF, min((k + 1) * LEAF, order.shape[0])):
+        if k < order.shape[0]:
             for c in range(3):
                 for d in range(3):
-                    x = vertices[faces[order[q], c], d]
+                    x = vertices[faces[order[k], c], d]
                     boxes[node, d] = min(boxes[node, d], x)
                     boxes[node, d + 3] = max(boxes[node, d + 3], x)
 

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..device import Device
-from . import DeviceSurface
+from . import DeviceSurface, Surface
 from .cuda_source import CHUNK, DIGIT_BITS, RANK_BINS, source
 from .remesh import TOLERANCE, HalfEdgeMesh
+from .topology import find_rings
 
 FLIP_ROUNDS = 3  # in each the best flip of every neighbourhood; of 1 to 12 none gives surfaces that are closer
 MORTON_BITS = 30
@@ -80,6 +81,18 @@ class DeviceMesh:
         positions = self.device.buffer("positions", 3 * V, np.float32)
         self.device.launch("copy_positions", V, 1, self._data, i32(self._columns), self._counts, positions)
         return DeviceSurface(positions, self._start, self._twin, outgoing, V, F)
+
+    def host_surface(self) -> Surface:
+        """The same on the host, with connectivity of its own."""
+        start, twin = self.start, self.twin
+        rings = find_rings(start, twin, self.vertex_count)
+        return Surface(np.ascontiguousarray(self.data[:, :3]), start.reshape(-1, 3), twin, *rings)
+
+    def place(self, vertices: np.ndarray, positions: np.ndarray) -> None:
+        """See HalfEdgeMesh; all the data make the way."""
+        data = self.data
+        data[vertices, :3] = positions
+        self._data = self.device.upload(f"data {self._side.get('data', 0)}", data)
 
     def remesh(self, max_vertices: int) -> None:
         """One pass, see HalfEdgeMesh. Which splits a full mesh leaves out goes by bins of 0.3 % of the squared length:

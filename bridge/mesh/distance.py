@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from .boxtree import LEAF, STACK, BoxTree
+from .boxtree import STACK, BoxTree
 
 
 @njit(cache=True)
@@ -74,13 +74,9 @@ def _closest(points, vertices, faces, order, leaves, boxes, result):
                 stack[size + 1] = near  # looked at first: what it finds spares most of the other
                 size += 2
                 continue
-            begin = (node - leaves) * LEAF
-            for q in range(begin, min(begin + LEAF, order.shape[0])):
-                f = order[q]
-                squared = _squared_to_face(
-                    px, py, pz, vertices[faces[f, 0]], vertices[faces[f, 1]], vertices[faces[f, 2]]
-                )
-                best = min(best, squared)
+            f = order[node - leaves]
+            squared = _squared_to_face(px, py, pz, vertices[faces[f, 0]], vertices[faces[f, 1]], vertices[faces[f, 2]])
+            best = min(best, squared)
         result[i] = math.sqrt(best)
 
 

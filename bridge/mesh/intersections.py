@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from .boxtree import LEAF, STACK, BoxTree
+from .boxtree import STACK, BoxTree
 
 
 @njit(inline="always")
@@ -49,8 +49,8 @@ def _faces_cross(v, faces, f, g):
 
 
 @njit(cache=True)
-def _mark_crossed(vertices, faces, f, order, leaves, boxes, result):
-    """Marks face f and every face that passes through it."""
+def _mark_crossed(vertices, faces, f, place, order, leaves, boxes, result):
+    """Marks face f and every face that passes through it; with its place in the order, only those that come later."""
     low = np.empty(3, boxes.dtype)
     high = np.empty(3, boxes.dtype)
     for d in range(3):
@@ -58,8 +58,17 @@ def _mark_crossed(vertices, faces, f, order, leaves, boxes, result):
         low[d] = min(x, min(y, z))
         high[d] = max(x, max(y, z))
     stack = np.empty(STACK, np.int64)
-    stack[0] = 1
-    size = 1
+    size = 0
+    if place < 0:
+        stack[0] = 1
+        size = 1
+    else:
+        node = leaves + place
+        while node > 1:
+            if node % 2 == 0:
+                stack[size] = node + 1  # all that comes later below the same parent
+                size += 1
+            node //= 2
     while size > 0:
         size -= 1
         node = stack[size]
@@ -74,30 +83,38 @@ def _mark_crossed(vertices, faces, f, order, leaves, boxes, result):
             stack[size + 1] = 2 * node + 1
             size += 2
             continue
-        begin = (node - leaves) * LEAF
-        for q in range(begin, min(begin + LEAF, order.shape[0])):
-            g = order[q]
-            if g != f and _faces_cross(vertices, faces, f, g):
-                result[f] = True
-                result[g] = True  # from several threads at once, but always the same value
+        g = order[node - leaves]
+        if g != f and _faces_cross(vertices, faces, f, g):
+            result[f] = True
+            result[g] = True  # from several threads at once, but always the same value
 
 
 @njit(parallel=True, cache=True)
 def _query(vertices, faces, suspects, order, leaves, boxes, result):
     for i in prange(suspects.shape[0]):
-        _mark_crossed(vertices, faces, np.int64(suspects[i]), order, leaves, boxes, result)
+        _mark_crossed(vertices, faces, np.int64(suspects[i]), -1, order, leaves, boxes, result)
+
+
+@njit(parallel=True, cache=True)
+def _query_all(vertices, faces, order, leaves, boxes, result):
+    """Each pair once."""
+    for i in prange(order.shape[0]):
+        _mark_crossed(vertices, faces, order[i], i, order, leaves, boxes, result)
 
 
 def crossing_faces(
-    vertices: np.ndarray, faces: np.ndarray, tree: BoxTree, suspects: np.ndarray
+    vertices: np.ndarray, faces: np.ndarray, tree: BoxTree, suspects: np.ndarray | None = None
 ) -> np.ndarray:  # [V, 3], [F, 3], [n] -> [F] bool
-    """True for each of the suspects that passes through any face, and for those it passes through."""
+    """True for each of the suspects (None: of all faces) that passes through any face, and for what it crosses."""
     result = np.zeros(len(faces), np.bool_)
-    _query(vertices, faces, suspects, tree.order, tree.leaves, tree.boxes, result)
+    if suspects is None:
+        _query_all(vertices, faces, tree.order, tree.leaves, tree.boxes, result)
+    else:
+        _query(vertices, faces, suspects, tree.order, tree.leaves, tree.boxes, result)
     return result
 
 
 def intersecting_faces(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [V, 3], [F, 3] -> [F] bool
     """True for every face that another face passes through, judged at the precision of the vertices."""
     vertices = np.ascontiguousarray(vertices)
-    return crossing_faces(vertices, faces, BoxTree.of(vertices, faces), np.arange(len(faces), dtype=np.int64))
+    return crossing_faces(vertices, faces, BoxTree.of(vertices, faces))

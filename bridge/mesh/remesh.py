@@ -62,6 +62,14 @@ class HalfEdgeMesh:
             self._rings = find_rings(self.start, self.twin, self.vertex_count)
         return Surface(np.ascontiguousarray(self.data[:, :3]), self.faces, self.twin, *self._rings)
 
+    def host_surface(self) -> Surface:
+        """See surface(); a DeviceMesh copies it to the host."""
+        return self.surface()
+
+    def place(self, vertices: np.ndarray, positions: np.ndarray) -> None:
+        """Puts the given vertices [n] at positions [n, 3]; all else that they carry stays."""
+        self.data[vertices, :3] = positions
+
     def remesh(self, max_vertices: int) -> None:
         """One pass: collapse what is too short or degenerate, split what is too long, flip towards degree 6.
 

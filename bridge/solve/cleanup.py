@@ -11,6 +11,7 @@ from ..mesh.boxtree import BoxTree
 from ..mesh.intersections import crossing_faces, intersecting_faces
 from ..mesh.normals import vertex_normals
 from .necks import cut_necks
+from .smoothing import around, smooth
 
 UNSEEN_ROUNDS = 60  # smoothing steps of unseen regions: carries about 8 rings
 UNSEEN_SHARE = 0.05  # a vertex seen in a smaller share of the last steps counts as unseen
@@ -42,7 +43,7 @@ def close_unseen(surface: Surface, seen: np.ndarray) -> None:
     """Smooths what no view saw, in place; seen [V] = share of the last steps in which a view saw the vertex."""
     unseen = seen < UNSEEN_SHARE
     if unseen.any() and not unseen.all():
-        _smooth(surface, _around(np.where(unseen, 1, -1).astype(np.int32), surface), UNSEEN_ROUNDS)
+        smooth(surface, around(np.where(unseen, 1, -1).astype(np.int32), surface), UNSEEN_ROUNDS)
 
 
 def untangle(surface: Surface, check: Check = unchecked) -> int:
@@ -56,7 +57,7 @@ def untangle(surface: Surface, check: Check = unchecked) -> int:
     """
     vertices, faces = surface.vertices, surface.faces
     tree = BoxTree.of(vertices, faces)
-    crossing = crossing_faces(vertices, faces, tree, np.arange(len(faces)))
+    crossing = crossing_faces(vertices, faces, tree)
     attempts = np.zeros(len(vertices), np.int32)
     origin, edge = vertices.copy(), None
     finer = max(1, round((len(vertices) / USUAL_VERTICES) ** 0.5))
@@ -76,7 +77,7 @@ def untangle(surface: Surface, check: Check = unchecked) -> int:
         reach = np.full(len(vertices), -1, np.int32)
         reach[tangled] = np.minimum(attempts[tangled] * finer // RINGS_EVERY, MOST_RINGS * finer)
         rounds = 2 + int(reach.max())
-        moved = _around(reach, surface)
+        moved = around(reach, surface)
         room = origin[moved], LEASHES[leash] * edge[moved, None]
         pushes = (0.0, *PUSHES) if attempts[tangled].max() > PLAIN_ATTEMPTS else (0.0,)
         crossing = _best_attempt(surface, tree, moved, room, edge, pushes, rounds)
@@ -103,7 +104,7 @@ def _best_attempt(surface: Surface, tree: BoxTree, moved: np.ndarray, room: tupl
     best, fewest = before, np.full(parts, len(faces) + 1)
     for push in pushes:
         vertices[moved] = before + push * outward
-        _smooth(surface, moved, rounds)
+        smooth(surface, moved, rounds)
         way = vertices[moved] - place
         length = np.linalg.norm(way, axis=1, keepdims=True)
         vertices[moved] = place + way * np.minimum(1, farthest / np.maximum(length, 1e-30))
@@ -120,20 +121,6 @@ def _best_attempt(surface: Surface, tree: BoxTree, moved: np.ndarray, room: tupl
     return crossing
 
 
-def _around(reach: np.ndarray, surface: Surface) -> np.ndarray:  # [V] int32, written -> [n]
-    """The vertices with a reach of 0 or more, and those within so many rings of them."""
-    given = np.flatnonzero(reach >= 0)
-    listed = np.empty(len(reach), np.int64)
-    listed[: len(given)] = given
-    count = _spread(reach, listed, len(given), surface.faces.reshape(-1), surface.twin, surface.outgoing)
-    return listed[:count]
-
-
-def _smooth(surface: Surface, chosen: np.ndarray, rounds: int) -> None:
-    start, means = surface.faces.reshape(-1), np.empty((len(chosen), 3))
-    _relax(surface.vertices, start, surface.twin, surface.outgoing, chosen, rounds, means)
-
-
 def _mean_edges(surface: Surface) -> np.ndarray:  # [V]
     """Mean length of the edges at each vertex."""
     a = surface.faces.reshape(-1)
@@ -144,7 +131,7 @@ def _mean_edges(surface: Surface) -> np.ndarray:  # [V]
 def _outward(surface: Surface, moved: np.ndarray, edge: np.ndarray) -> np.ndarray:  # [n, 3]
     """Smoothed normals at the moved vertices [n], as long as the edges [V] there."""
     normals = vertex_normals(surface.vertices, surface.faces) * edge[:, None]
-    _smooth(surface.moved(normals), moved, 4)
+    smooth(surface.moved(normals), moved, 4)
     return normals[moved]
 
 
@@ -154,67 +141,6 @@ def _parts(moved: np.ndarray, surface: Surface) -> tuple[np.ndarray, int]:
     part[moved] = -2
     stack = np.empty(len(moved), np.int64)
     return part, _label(moved, part, stack, surface.faces.reshape(-1), surface.twin, surface.outgoing)
-
-
-@njit(cache=True)
-def _relax(vertices, start, twin, out, chosen, rounds, means):
-    """Moves the chosen vertices [n] half way to their neighbours' mean, in place, again and again (Jacobi)."""
-    for _ in range(rounds):
-        for q in range(chosen.shape[0]):
-            x = 0.0
-            y = 0.0
-            z = 0.0
-            count = 0
-            first = out[chosen[q]]
-            h = first
-            while True:
-                f = h - h % 3
-                j = start[f + (h + 1) % 3]
-                x += vertices[j, 0]
-                y += vertices[j, 1]
-                z += vertices[j, 2]
-                count += 1
-                h = twin[f + (h + 2) % 3]
-                if h == first:
-                    break
-            means[q, 0] = x / count
-            means[q, 1] = y / count
-            means[q, 2] = z / count
-        for q in range(chosen.shape[0]):
-            for d in range(3):
-                vertices[chosen[q], d] += 0.5 * (means[q, d] - vertices[chosen[q], d])
-
-
-@njit(cache=True)
-def _spread(reach, listed, count, start, twin, out):
-    """Adds all vertices that lie within reach[v] rings of a listed v; the rings that are left are their own reach.
-
-    reach [V] int32, -1 where not listed; listed [V], its first count entries are given. Returns the new count.
-    """
-    most = 0
-    for q in range(count):
-        most = max(most, reach[listed[q]])
-    for left in range(most, 0, -1):
-        q = 0
-        while q < count:
-            i = listed[q]
-            q += 1
-            if reach[i] != left:
-                continue
-            first = out[i]
-            h = first
-            while True:
-                f = h - h % 3
-                j = start[f + (h + 1) % 3]
-                if reach[j] < left - 1:
-                    if reach[j] < 0:
-                        listed[count] = j
-                        count += 1
-                    reach[j] = left - 1
-                h = twin[f + (h + 2) % 3]
-                if h == first:
-                    break
-    return count
 
 
 @njit(cache=True)

@@ -22,18 +22,21 @@ class Stage:
 
 # The Laplacian of order 1 (Eq. 7) keeps the first, fast growth free of folds, but it shrinks whatever is round: a
 # surface that it holds to the end stays 0.02 % of the diagonal away from the true one. Order 2 leaves even bends alone
-# and damps ripples more.
+# and damps ripples more. A step goes a share of an edge: what is broad finds its place while vertices are few, in finer
+# and finer images (docs/bench.md, "Few vertices for longer").
 STAGES = (
     Stage(0.25, 4, 0.16, 4_000, 1, 1, 2.0),
-    Stage(0.6, 2, 0.44, 25_000, 2, 2, 1.0),
+    Stage(0.5, 2, 0.44, 25_000, 1, 2, 1.0),
+    Stage(0.7, 1.5, 1.0, 25_000, 1, 2, 0.5),
     Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.1),
 )
 # From 100k vertices the step to the last stage would be too far: the mesh settles at 100k first.
 DENSE = 200_000
 DENSE_STAGES = (
     Stage(0.2, 4, 0.16, 4_000, 1, 1, 2.0),
-    Stage(0.4, 2, 0.44, 25_000, 2, 2, 1.0),
-    Stage(0.65, 1.5, 0.44, 100_000, 2, 2, 0.4),
+    Stage(0.35, 2, 0.44, 25_000, 1, 2, 1.0),
+    Stage(0.5, 1.5, 1.0, 25_000, 1, 2, 0.5),
+    Stage(0.7, 1.5, 0.44, 100_000, 2, 2, 0.4),
     Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.4),
 )
 GROUP_MINIMUM = 4  # views a group has at least

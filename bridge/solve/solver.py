@@ -9,12 +9,13 @@ import numpy as np
 
 from ..errors import Check, unchecked
 from ..framing import HeadFrame, head_frame
-from ..mesh import Mesh, Surface
+from ..mesh import Mesh
 from ..mesh.remesh import HalfEdgeMesh
 from ..mesh.topology import icosphere
 from ..raster import LossSettings, Rasteriser, make_rasteriser, on_device
 from . import schedule
 from .cleanup import clean_up
+from .fronts import part_fronts
 from .motion import Motion, move
 from .optimise import EXTRA_COLUMNS, SEEN
 from .settings import SolveSettings
@@ -25,6 +26,7 @@ START_RADIUS = 0.5  # of the head's: inside the head, so that the surface only h
 FILL = 0.9  # share of the vertex limit to aim at: splits must stay possible where they are needed
 MOST_BUDGET = 1.3  # how many times the wanted vertices the density may be asked for
 SORT_EVERY = 20  # steps between two Morton sorts
+PART_EVERY = 10  # steps between two looks for fronts that have met
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,7 @@ class Solver:
 
     def finish(self) -> Mesh:
         """The mesh after the final clean-up. May be called after any number of steps."""
-        data = self._mesh.data
-        return self._world(*clean_up(Surface.of(data[:, :3], self._mesh.faces), data[:, SEEN], self._check))
+        return self._world(*clean_up(self._mesh.host_surface(), self._mesh.data[:, SEEN], self._check))
 
     def _world(self, vertices: np.ndarray, faces: np.ndarray) -> Mesh:
         return Mesh(vertices.astype(np.float64) * self.frame.radius + self.frame.center, faces.copy())
@@ -107,6 +108,8 @@ class Solver:
             self._mesh.remesh(self.settings.max_vertices)
             if (self._done + 1) % SORT_EVERY == 0:
                 self._mesh.sort_memory()
+            if (self._done + 1) % PART_EVERY == 0 and (parted := part_fronts(self._mesh.host_surface())):
+                self._mesh.place(*parted)
         return float(loss)  # last: on a GPU this waits for it
 
     def _converged(self) -> bool:

@@ -21,12 +21,12 @@ def untangled(before: Mesh, after: Mesh, frame: HeadFrame, check: Check = unchec
     Half the way back each time, together with a few rings that fade into what stays; the last rest is smoothed.
     """
     start, end = ((mesh.vertices - frame.center) / frame.radius for mesh in (before, after))
-    faces, everything = after.faces, np.arange(len(after.faces))
+    faces = after.faces
     share = np.ones(len(start))
     vertices, tree = end.copy(), BoxTree.of(end, faces)
     for _ in range(RETREATS):
         check()
-        crossing = crossing_faces(vertices, faces, tree, everything)
+        crossing = crossing_faces(vertices, faces, tree)
         if not crossing.any():
             break
         wanted = np.ones(len(start))

@@ -11,19 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
+from bench.captures import load
 from bridge.mesh import Surface
 from bridge.mesh.intersections import intersecting_faces
 from bridge.mesh.normals import vertex_normals
 from bridge.mesh.remesh import HalfEdgeMesh
 from bridge.mesh.topology import build_twins, icosphere
-from bridge.solve import Solver, SolveSettings, Target, coverage, schedule, warm_up
+from bridge.solve import Solver, SolveSettings, Target, coverage, schedule, solver, warm_up
 from bridge.solve.cleanup import clean_up, untangle
+from bridge.solve.fronts import part_fronts
 from bridge.solve.motion import Motion, move
 from bridge.solve.necks import cut_necks
 from bridge.solve.optimise import EXTRA_COLUMNS, SEEN
 from bridge.solve.resample import resample
 from bridge.solve.targets import build_level, square_crop
 from tests.bridge.scenes import bumpy, look_at, ring, targets_of
+from tests.support import shared
 
 SMALL = SolveSettings(steps=120, resolution=64, max_vertices=2000, raster="cpu")
 
@@ -289,6 +292,39 @@ def test_any_tangle_is_undone(seed, thickness, spikes, passed, noise):
         tangled = vertices[np.unique(faces[before])]
         assert cKDTree(tangled).query(vertices[moved])[0].max() < 0.6
         assert moved.sum() < 20 * len(tangled) + 200
+
+
+@pytest.mark.parametrize(("passed", "turns"), [(0.01, 2), (0.03, 3), (0.05, 4)])
+def test_fronts_that_have_met_are_drawn_apart(passed, turns):
+    """The sides of a thin disc, moved past each other in a spot: the less, the sooner, and nothing far away moves."""
+    vertices, faces = icosphere(5)
+    vertices[:, 1] *= 0.1
+    spot = np.hypot(vertices[:, 0] - 0.2, vertices[:, 2]) < 0.1
+    vertices[spot, 1] = -np.sign(vertices[spot, 1]) * passed / 2
+    surface = Surface.of(vertices, faces)
+    before = surface.vertices.copy()
+    assert intersecting_faces(before, faces).sum() > 40
+    for _ in range(turns):
+        if parted := part_fronts(surface):
+            chosen, places = parted
+            surface.vertices[chosen] = places
+    assert part_fronts(surface) is None
+    moved = (surface.vertices != before).any(1)
+    assert cKDTree(before[spot]).query(before[moved])[0].max() < 0.2
+
+
+@pytest.mark.slow
+def test_lips_and_lids_do_not_grow_through_each_other(monkeypatch):
+    """A real subject with slits: without looks for fronts that have met, its raw meshes hold 60 to 600 such faces."""
+    subject = load(shared("data", "captures", "valid_wf2"))
+    found = {}
+    for every in (solver.PART_EVERY, 10**6):
+        monkeypatch.setattr(solver, "PART_EVERY", every)
+        run = Solver(subject.targets, SolveSettings.preset("draft"), subject.frame)
+        meshes = (run.mesh() for progress in run if progress.done % 30 == 0)
+        found[every] = sum(int(intersecting_faces(mesh.vertices, mesh.faces).sum()) for mesh in meshes)
+    parted, left = found.values()
+    assert left > 60 and parted < 0.3 * left
 
 
 def threaded(rings, seed):
