@@ -27,7 +27,7 @@ class Stage:
 STAGES = (
     Stage(0.25, 4, 0.16, 4_000, 1, 1, 2.0),
     Stage(0.5, 2, 0.44, 25_000, 1, 2, 1.0),
-    Stage(0.7, 1.5, 1.0, 25_000, 1, 2, 0.5),
+    Stage(0.7, 1.5, 1.0, 25_000, 1, 2, 1.0),
     Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.1),
 )
 # From 100k vertices the step to the last stage would be too far: the mesh settles at 100k first.
@@ -35,7 +35,7 @@ DENSE = 200_000
 DENSE_STAGES = (
     Stage(0.2, 4, 0.16, 4_000, 1, 1, 2.0),
     Stage(0.35, 2, 0.44, 25_000, 1, 2, 1.0),
-    Stage(0.5, 1.5, 1.0, 25_000, 1, 2, 0.5),
+    Stage(0.5, 1.5, 1.0, 25_000, 1, 2, 1.0),
     Stage(0.7, 1.5, 0.44, 100_000, 2, 2, 0.4),
     Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.4),
 )
