@@ -11,7 +11,7 @@ from .boxtree import STACK, BoxTree
 @njit(inline="always")
 def _volume(v, a, b, c, d):
     """Six times the signed volume of the tetrahedron a b c d, in float64."""
-    ax, ay, az = float(v[a, 0]), float(v[a, 1]), float(v[a, 2])
+    ax, ay, az = np.float64(v[a, 0]), np.float64(v[a, 1]), np.float64(v[a, 2])  # numba's float() would keep float32
     bx, by, bz = v[b, 0] - ax, v[b, 1] - ay, v[b, 2] - az
     cx, cy, cz = v[c, 0] - ax, v[c, 1] - ay, v[c, 2] - az
     dx, dy, dz = v[d, 0] - ax, v[d, 1] - ay, v[d, 2] - az

@@ -18,6 +18,7 @@ class Stage:
     groups: int  # the views take turns in this many groups: a step costs that much less and loses little
     order: int  # of the Laplacian (see STAGES)
     smoothing: float  # times the Laplacian's weight
+    spread: int  # times the rounds of the gradient's diffusion
 
 
 # The Laplacian of order 1 (Eq. 7) keeps the first, fast growth free of folds, but it shrinks whatever is round: a
@@ -25,19 +26,19 @@ class Stage:
 # and damps ripples more. A step goes a share of an edge: what is broad finds its place while vertices are few, in finer
 # and finer images (docs/bench.md, "Few vertices for longer").
 STAGES = (
-    Stage(0.25, 4, 0.16, 4_000, 1, 1, 2.0),
-    Stage(0.5, 2, 0.44, 25_000, 1, 2, 1.0),
-    Stage(0.7, 1.5, 1.0, 25_000, 1, 2, 1.0),
-    Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.1),
+    Stage(0.25, 4, 0.16, 4_000, 1, 1, 2.0, 4),
+    Stage(0.5, 2, 0.44, 25_000, 1, 2, 1.0, 4),
+    Stage(0.7, 1.5, 1.0, 25_000, 1, 2, 1.0, 4),
+    Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.1, 1),
 )
 # From 100k vertices the step to the last stage would be too far: the mesh settles at 100k first.
 DENSE = 200_000
 DENSE_STAGES = (
-    Stage(0.2, 4, 0.16, 4_000, 1, 1, 2.0),
-    Stage(0.35, 2, 0.44, 25_000, 1, 2, 1.0),
-    Stage(0.5, 1.5, 1.0, 25_000, 1, 2, 1.0),
-    Stage(0.7, 1.5, 0.44, 100_000, 2, 2, 0.4),
-    Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.4),
+    Stage(0.2, 4, 0.16, 4_000, 1, 1, 2.0, 4),
+    Stage(0.35, 2, 0.44, 25_000, 1, 2, 1.0, 4),
+    Stage(0.5, 1.5, 1.0, 25_000, 1, 2, 1.0, 4),
+    Stage(0.7, 1.5, 0.44, 100_000, 1, 2, 0.4, 1),
+    Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.4, 1),
 )
 GROUP_MINIMUM = 4  # views a group has at least
 LONGEST = 0.15  # upper limit of the edge length in head radii at the start
@@ -85,9 +86,9 @@ def laplacian_order(settings: SolveSettings, stage: Stage) -> int:
     return stage.order if settings.loss in ("l2", "robust") else 1
 
 
-def diffusion(settings: SolveSettings, fraction: float) -> int:
+def diffusion(settings: SolveSettings, stage: Stage, fraction: float) -> int:
     """Rounds over which the gradient is spread."""
-    return 0 if settings.relief > 0 and fraction >= RELIEF_FROM else settings.diffusion
+    return 0 if settings.relief > 0 and fraction >= RELIEF_FROM else settings.diffusion * stage.spread
 
 
 def view_groups(views: int, stage: Stage) -> list[list[int]]:

@@ -140,7 +140,7 @@ class Solver:
         return Motion(
             self._done + 1, schedule.learning_rate(self.settings, fraction),
             schedule.laplacian_weight(self.settings, plan), schedule.laplacian_order(self.settings, plan),
-            schedule.diffusion(self.settings, fraction), self.settings.relief, wanted * self._budget, shortest,
+            schedule.diffusion(self.settings, plan, fraction), self.settings.relief, wanted * self._budget, shortest,
             schedule.LONGEST,
         )  # fmt: skip
 

@@ -298,7 +298,8 @@ def test_any_tangle_is_undone(seed, thickness, spikes, passed, noise):
 def test_fronts_that_have_met_are_drawn_apart(passed, turns):
     """The sides of a thin disc, moved past each other in a spot: the less, the sooner, and nothing far away moves."""
     vertices, faces = icosphere(5)
-    vertices[:, 1] *= 0.1
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))  # or the two sides' edges would only touch
+    vertices = vertices @ turn * np.sign(np.linalg.det(turn)) * [1, 0.1, 1]
     spot = np.hypot(vertices[:, 0] - 0.2, vertices[:, 2]) < 0.1
     vertices[spot, 1] = -np.sign(vertices[spot, 1]) * passed / 2
     surface = Surface.of(vertices, faces)
