@@ -100,7 +100,7 @@ def cut_out(
             own[-1] = alone[0]
             if not wrong and (agreed & ~alone[0]).sum() > LOST * alone[0].sum():
                 labels[agreed] = cv2.GC_FGD
-                (fuller[-1],) = _grab_cut([small], [labels], check)
+                fuller[-1] = next(iter(_grab_cut([small], [labels], check)), None)
     found = []
     for matte, cut, mine, wrong in zip(mattes, _fitting(cameras, own, fuller), given, outvoted):
         cut = cv2.resize(cut.astype(np.float32), matte.shape[::-1])

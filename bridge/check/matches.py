@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
+from weakref import proxy
 
 import cv2
 import numpy as np
@@ -128,7 +129,9 @@ class PhotoMatches:
         self._cameras = list(cameras)
         self._features: dict[tuple[int, bool], Features] = {}
         self._matches: dict[tuple[int, bool, int, bool], tuple[np.ndarray, np.ndarray]] = {}
-        self._off = lru_cache(RECENT)(self._distances)  # a fit changes one camera and asks for all pairs again
+        # A fit changes one camera and asks for all pairs again. By a proxy: in a cycle the photographs would stay in
+        # memory until Python looks for those
+        self._off = lru_cache(RECENT)(partial(PhotoMatches._distances, proxy(self)))
 
     def _of(self, photo: int, flipped: bool) -> Features:
         key = photo, flipped

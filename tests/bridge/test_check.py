@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from dataclasses import replace
 
 import cv2
@@ -78,6 +80,21 @@ def turned(camera: Camera, vector) -> Camera:
 
 def test_a_good_capture_is_left_alone(views):
     assert told(*views) == {}
+
+
+def test_photographs_leave_the_memory_with_the_last_who_asks_for_them(views):
+    """They are large, and Python may not look for cycles for a long time."""
+    cameras, photos, masks = views
+    photos = [photo.copy() for photo in photos[:4]]
+    left = [weakref.ref(photo) for photo in photos]
+    gc.collect()
+    gc.disable()
+    try:
+        told(cameras[:4], photos, masks[:4])
+        del photos
+        assert not any(photo() is not None for photo in left)
+    finally:
+        gc.enable()
 
 
 def test_a_good_subset_is_left_alone(views):

@@ -119,13 +119,11 @@ def test_noise_is_removed(album, seed):
 @pytest.mark.parametrize("degrees", [0.0, 0.1, 0.25, 0.5])
 def test_where_all_cameras_are_a_little_off_the_check_recommends_it_and_names_none(album, degrees):
     cameras, photos, _, mattes = album
-    asked = []
+    asked = []  # ratings of the whole rig: these take the time, and the search for culprits makes thousands
     given = [True] * len(mattes)
     result = inspect(noisy(cameras, degrees, degrees), photos, mattes, given, check=lambda: asked.append(1))
     assert {f.code for f in result.findings if f.severity != INFO} == ({"cameras-loose"} if degrees else set())
-    assert (
-        len(asked) < 400
-    )  # ratings of the whole rig: these take the time, and the search for culprits makes thousands
+    assert len(asked) < 400
 
 
 def test_a_gross_fault_is_named_in_a_loose_rig_too(album):

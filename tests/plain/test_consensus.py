@@ -10,7 +10,7 @@ import pytest
 cv2 = pytest.importorskip("cv2")
 
 from bridge import masks  # noqa: E402
-from bridge.consensus import expect  # noqa: E402
+from bridge.consensus import Expected, expect  # noqa: E402
 from tests.support.synthetic import ring, trace  # noqa: E402
 
 CENTER, SCALE = np.array([4.0, -1.0, 2.0]), 3.0
@@ -140,3 +140,18 @@ def test_what_colours_took_away_comes_back_only_where_the_other_outlines_ask_for
 
     assert chosen(lacking, truths[3]) is truths[3]
     assert chosen(truths[3], larger) is truths[3]
+
+
+def test_a_head_that_fills_its_picture_leaves_no_background_to_bring_it_back_from(monkeypatch):
+    """What the others call impossible is all the background there is, and the matte is sure that it is head."""
+    matte = np.ones((100, 100), np.float32)
+    matte[:, 94:] = 0
+    photo = np.repeat((0.25 + 0.4 * matte)[..., None], 3, 2)
+    photo[30:60, 30:60] += 0.05
+    possible, deep = np.ones((100, 100), bool), np.zeros((100, 100), bool)
+    possible[25:65, 25:65], deep[75:, 10:80] = False, True
+    said = iter([None, [Expected(possible, deep, False)]])
+    monkeypatch.setattr(masks, "expect", lambda cameras, mattes: next(said))
+    monkeypatch.setattr(masks, "_fitting", lambda cameras, cuts, fuller: cuts)
+    (found,) = masks.cut_out([photo.astype(np.float32)], [matte], [None], [False])
+    assert not found[30:60, 30:60].any() and found[80:, 20:70].all()
