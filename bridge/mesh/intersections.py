@@ -115,6 +115,6 @@ def crossing_faces(
 
 
 def intersecting_faces(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [V, 3], [F, 3] -> [F] bool
-    """True for every face that another face passes through, judged at the precision of the vertices."""
+    """True for every face that another face passes through, judged in float64."""
     vertices = np.ascontiguousarray(vertices)
     return crossing_faces(vertices, faces, BoxTree.of(vertices, faces))

@@ -31,7 +31,7 @@ STAGES = (
     Stage(0.7, 1.5, 1.0, 25_000, 1, 2, 1.0, 4),
     Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.1, 1),
 )
-# From 100k vertices the step to the last stage would be too far: the mesh settles at 100k first.
+# From 25k vertices the step to so many would be too far: the mesh settles at 100k first.
 DENSE = 200_000
 DENSE_STAGES = (
     Stage(0.2, 4, 0.16, 4_000, 1, 1, 2.0, 4),

@@ -28,7 +28,7 @@ class SolveSettings:
     diffusion: int = 6
     """Rounds over which the gradient is spread to the neighbours (in the spirit of Nicolet et al. 2021, "Large steps"):
     outlines pull at a line only, and where the surface follows them in a line it keeps a seam; so broad shapes move as
-    one. Fine relief takes many more steps. In the last stage: before it, a gradient is spread farther (schedule.py)."""
+    one. Fine relief takes many more steps. While vertices are few it is spread farther (schedule.py)."""
     relief: float = 0.5
     """Weight of the gradient as it is beside the diffused one; above 0 the last steps go by it alone. 0: normals whose
     relief is not worth it, because they contradict each other and the outlines."""
