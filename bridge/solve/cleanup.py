@@ -140,11 +140,11 @@ def _parts(moved: np.ndarray, surface: Surface) -> tuple[np.ndarray, int]:
     part = np.full(len(surface.vertices), -1, np.int32)
     part[moved] = -2
     stack = np.empty(len(moved), np.int64)
-    return part, _label(moved, part, stack, surface.faces.reshape(-1), surface.twin, surface.outgoing)
+    return part, _label(moved, part, stack, *surface.rings)
 
 
 @njit(cache=True)
-def _label(moved, part, stack, start, twin, out):
+def _label(moved, part, stack, first, neighbours):
     """Numbers the connected parts among the vertices whose part is -2; returns how many."""
     parts = 0
     for q in range(moved.shape[0]):
@@ -155,17 +155,12 @@ def _label(moved, part, stack, start, twin, out):
         size = 1
         while size > 0:
             size -= 1
-            first = out[stack[size]]
-            h = first
-            while True:
-                f = h - h % 3
-                j = start[f + (h + 1) % 3]
+            i = stack[size]
+            for p in range(first[i], first[i + 1]):
+                j = neighbours[p]
                 if part[j] == -2:
                     part[j] = parts
                     stack[size] = j
                     size += 1
-                h = twin[f + (h + 2) % 3]
-                if h == first:
-                    break
         parts += 1
     return parts
