@@ -244,7 +244,7 @@ def _carve(
     previews = steps = 0
     for progress in solver:
         steps = progress.done
-        report.step(progress.done, progress.total)
+        report.step(progress.done, progress.total, progress.work)
         if report.control.finish.is_set():
             break
         if time.monotonic() - last_preview > PREVIEW_SECONDS:

@@ -46,6 +46,8 @@ DECAY_START = 0.6  # share of the steps after which the learning rate falls
 DECAY_TO = 0.15
 RELIEF_FROM = 0.8  # share of the steps after which the gradient is not diffused any more, where relief counts
 
+VERTEX_WORK = 11  # what a vertex costs in a view, in units of what a pixel costs (measured, CPU)
+
 PATIENCE = 20  # steps: the mean loss of so many is compared with that of as many before them
 LEAST_GAIN = 1e-3  # relative; a smaller gain at the finest level ends the solve
 
@@ -100,3 +102,15 @@ def view_groups(views: int, stage: Stage) -> list[list[int]]:
 def learning_rate(settings: SolveSettings, fraction: float) -> float:
     late = max(0.0, (fraction - DECAY_START) / (1 - DECAY_START))
     return settings.learning_rate * DECAY_TO**late
+
+
+def work(settings: SolveSettings, views: int, fraction: float) -> float:
+    """Share of the solve's work that is done after that share of its steps: the last ones take ten times the first."""
+    done = whole = begin = 0.0
+    for stage in stages_of(settings):
+        a_view = resolution_of(settings, stage) ** 2 + VERTEX_WORK * wanted_vertices(settings, stage)
+        step = a_view * views / len(view_groups(views, stage))
+        whole += step * (stage.end - begin)
+        done += step * max(0.0, min(fraction, stage.end) - begin)
+        begin = stage.end
+    return done / whole

@@ -35,6 +35,7 @@ class Progress:
 
     done: int  # steps taken
     total: int  # steps planned; an early stop ends the iteration before it is reached
+    work: float  # share of the work that is done (schedule.work)
     loss: float
     vertices: int
 
@@ -84,7 +85,8 @@ class Solver:
             loss = self._step(self._done / total)
             self._done += 1
             self._losses.append(loss)
-            yield Progress(self._done, total, loss, self._mesh.vertex_count)
+            work = schedule.work(self.settings, len(self._targets), self._done / total)
+            yield Progress(self._done, total, work, loss, self._mesh.vertex_count)
 
     def mesh(self) -> Mesh:
         """The mesh of this moment: closed, manifold, outward."""

@@ -396,3 +396,11 @@ def test_smoothing_does_not_outweigh_a_gradient_however_weak(size):
     inward = -((mesh.data[:, :3] - vertices) * outward).sum(1)
     way = 0.5 * 0.05 * (0.2 + 0.4 + 0.6)  # the rate grows over the first steps
     assert np.abs(inward / way - 1).max() < 0.3 and np.abs(inward / way - 1).mean() < 0.05
+
+
+@pytest.mark.parametrize("preset", ["draft", "standard", "fine"])
+def test_work_grows_from_nothing_to_all(preset):
+    settings = SolveSettings.preset(preset)
+    done = [schedule.work(settings, 10, step / 100) for step in range(101)]
+    assert done[0] == 0 and done[-1] == pytest.approx(1) and (np.diff(done) > 0).all()
+    assert done[50] < 0.4  # few vertices and small images first
