@@ -114,16 +114,16 @@ def _fitting(
     """The cuts [h, w] bool, or the fuller ones where with them all outlines agree better on one solid."""
     found = list(cuts)
     outlines = [Silhouette.of(camera, cut) for camera, cut in zip(cameras, cuts, strict=True)]
-    doubtful = [i for i, cut in enumerate(fuller) if cut is not None]
-    if not doubtful or len(cuts) < LEAST_VIEWS or any(outline.empty for outline in outlines):
+    doubtful = {i: Silhouette.of(cameras[i], cut) for i, cut in enumerate(fuller) if cut is not None}
+    if not doubtful or len(cuts) < LEAST_VIEWS or any(outline.empty for outline in [*outlines, *doubtful.values()]):
         return found
     try:
         agreement = Agreement(outlines)
     except ValueError:  # parallel cameras
         return found
     everyone = range(len(cuts))
-    for i in doubtful:
-        other = agreement.replaced({i: Silhouette.of(cameras[i], fuller[i])})
+    for i, outline in doubtful.items():
+        other = agreement.replaced({i: outline})
         if other.misfit(everyone) < RESTORED * agreement.misfit(everyone):
             agreement, found[i] = other, fuller[i]
     return found

@@ -140,6 +140,7 @@ def test_what_colours_took_away_comes_back_only_where_the_other_outlines_ask_for
 
     assert chosen(lacking, truths[3]) is truths[3]
     assert chosen(truths[3], larger) is truths[3]
+    assert chosen(truths[3], np.ones_like(truths[3])) is truths[3]  # a picture that is all head has no outline
 
 
 def test_a_head_that_fills_its_picture_leaves_no_background_to_bring_it_back_from(monkeypatch):
