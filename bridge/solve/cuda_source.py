@@ -9,7 +9,7 @@ from ..mesh.candidates import LENGTH
 from ..mesh.cuda_source import TOPOLOGY, VERTEX_NORMALS
 from ..mesh.normals import TINY
 from .density import EXPONENT, RANGE, UNSEEN_BEND
-from .optimise import BETA, FIRST, GAIN, GRADIENT_LIMIT, LEAST_WEIGHT, MOST_BEND, SECOND, SEEN, SPEED_REFERENCE
+from .optimise import BETA, FIRST, GAIN, GRADIENT_LIMIT, MOST_BEND, SECOND, SEEN, SPEED_REFERENCE
 
 FOLDER = Path(__file__).parent / "kernels"
 SUM_CELLS = 32  # partial sums: fewer threads meet at each
@@ -18,7 +18,7 @@ SUM_CELLS = 32  # partial sums: fewer threads meet at each
 def source() -> str:
     columns = {"LENGTH": LENGTH, "SECOND": SECOND, "FIRST": FIRST, "SEEN": SEEN}
     optimiser = {"BETA": BETA, "SPEED_REFERENCE": SPEED_REFERENCE, "GAIN": GAIN, "GRADIENT_LIMIT": GRADIENT_LIMIT,
-                 "LEAST_WEIGHT": LEAST_WEIGHT, "MOST_BEND": MOST_BEND}  # fmt: skip
+                 "MOST_BEND": MOST_BEND}  # fmt: skip
     density = {"UNSEEN_BEND": UNSEEN_BEND, "EXPONENT": EXPONENT, "LEAST_RANGE": RANGE[0], "MOST_RANGE": RANGE[1]}
     files = [TOPOLOGY, VERTEX_NORMALS, FOLDER / "density.cu", FOLDER / "move.cu"]
     return join(files, {"TINY": TINY, "SUM_CELLS": SUM_CELLS, **columns, **optimiser, **density})

@@ -35,7 +35,8 @@ class DeviceMotion:
         self.device.launch(
             "move_vertices", surface.vertex_count, 1, mesh.rows(), i32(COLUMNS), i32(surface.vertex_count), gradient,
             force, f64(relief), self.laplacian(mesh, surface, motion.order), i32(motion.order),
-            f64(keep), f64(take), f64(motion.rate * ease), f64(motion.laplacian), shortest, f64(motion.longest),
+            f64(keep), f64(take), f64(motion.rate * ease), f64(motion.laplacian), f64(motion.least),
+            shortest, f64(motion.longest),
         )  # fmt: skip
 
     def laplacian(self, mesh: DeviceMesh, surface: DeviceSurface, order: int) -> Any:  # [3V] float32

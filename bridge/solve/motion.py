@@ -9,7 +9,7 @@ import numpy as np
 from ..mesh import Surface
 from ..mesh.remesh import HalfEdgeMesh
 from .density import shortest_edges
-from .optimise import SEEN, optimise
+from .optimise import LEAST_WEIGHT, SEEN, optimise
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Motion:
     vertex_budget: float  # that the edge lengths aim at (density.py) ...
     shortest: float  # ... within these limits
     longest: float
+    least: float = LEAST_WEIGHT  # share of the second-order Laplacian that a step takes away in any case (optimise.py)
 
 
 def move(mesh: HalfEdgeMesh, surface: Surface, gradient: np.ndarray, motion: Motion) -> None:
@@ -32,4 +33,4 @@ def move(mesh: HalfEdgeMesh, surface: Surface, gradient: np.ndarray, motion: Mot
     shortest = shortest_edges(surface, mesh.data[:, SEEN], motion.vertex_budget)
     shortest = np.clip(shortest, np.float32(motion.shortest), np.float32(motion.longest))
     optimise(mesh, surface.rings, surface.vertices, gradient, motion.step, motion.rate, motion.laplacian,
-             motion.order, motion.diffusion, motion.relief, shortest, motion.longest)  # fmt: skip
+             motion.order, motion.diffusion, motion.relief, shortest, motion.longest, motion.least)  # fmt: skip

@@ -41,7 +41,7 @@ def _speed(data, i):
 
 
 @njit(parallel=True, cache=True)
-def _step(data, gradient, force, bend, order, keep, take, rate, weight, shortest, longest):
+def _step(data, gradient, force, bend, order, keep, take, rate, weight, least, shortest, longest):
     """One update in place along the force and against the bend; where the gradient is not 0 a view saw the vertex."""
     for i in prange(data.shape[0]):
         squared = 0.0
@@ -59,7 +59,7 @@ def _step(data, gradient, force, bend, order, keep, take, rate, weight, shortest
         data[i, SECOND] = data[i, SECOND] * keep + squared * take
         speed = _speed(data, i)
         step = rate * data[i, LENGTH] / (math.sqrt(data[i, SECOND]) + 1e-8)
-        outside = min(max(weight * speed * step, LEAST_WEIGHT * rate), MOST_BEND) if order == 2 else 0.0
+        outside = min(max(weight * speed * step, least * rate), MOST_BEND) if order == 2 else 0.0
         for d in range(3):
             data[i, d] -= step * data[i, FIRST + d] + outside * bend[i, d]
         length = data[i, LENGTH] * (1 + (speed - SPEED_REFERENCE) * GAIN)
@@ -68,7 +68,7 @@ def _step(data, gradient, force, bend, order, keep, take, rate, weight, shortest
 
 def optimise(mesh: HalfEdgeMesh, rings: Rings, positions: np.ndarray, gradient: np.ndarray, step: int, rate: float,
              weight: float, order: int, diffusion: int, relief: float, shortest: np.ndarray,
-             longest: float) -> None:  # fmt: skip
+             longest: float, least: float = LEAST_WEIGHT) -> None:  # fmt: skip
     """Moves the mesh by one step (counted from 1) and adapts the target lengths within shortest [V] .. longest.
 
     The Laplacian term of Eq. 7 (weight, order: see SolveSettings and schedule.Stage) is scaled by the vertex's speed:
@@ -84,4 +84,4 @@ def optimise(mesh: HalfEdgeMesh, rings: Rings, positions: np.ndarray, gradient: 
     if diffusion:
         force = diffused(gradient, rings, diffusion) + np.float32(relief) * gradient
     keep, take, ease = moments(step)
-    _step(mesh.data, gradient, force, bend, order, keep, take, rate * ease, weight, shortest, longest)
+    _step(mesh.data, gradient, force, bend, order, keep, take, rate * ease, weight, least, shortest, longest)

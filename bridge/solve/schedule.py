@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .settings import SolveSettings
+from .optimise import LEAST_WEIGHT
+from .settings import USUAL_LAPLACIAN, SolveSettings
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,11 @@ def wanted_vertices(settings: SolveSettings, stage: Stage) -> float:
 def laplacian_weight(settings: SolveSettings, stage: Stage) -> float:
     """Of the Laplacian; the stages' factors were found for their own orders."""
     return settings.laplacian * (stage.smoothing if laplacian_order(settings, stage) == stage.order else 1.0)
+
+
+def least_laplacian(settings: SolveSettings) -> float:
+    """Share of the second-order Laplacian that a step takes away in any case: less for who asks for less than usual."""
+    return LEAST_WEIGHT * min(1.0, settings.laplacian / USUAL_LAPLACIAN)
 
 
 def laplacian_order(settings: SolveSettings, stage: Stage) -> int:

@@ -7,6 +7,7 @@ from typing import Literal
 
 Loss = Literal["l1", "robust", "linear", "l2"]
 Preset = Literal["draft", "standard", "fine"]
+USUAL_LAPLACIAN = 0.05
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,9 @@ class SolveSettings:
     """No edge is made shorter than this (world units); None: only the vertex limit counts."""
     learning_rate: float = 0.5
     """Step length as a share of the local edge length (paper: 0.3; 0.5 converges further in the same steps)."""
-    laplacian: float = 0.05
+    laplacian: float = USUAL_LAPLACIAN
     """lambda_lap of Eq. 7, scaled by the vertex's speed (paper: 0.1); of the second order once the shape is there, and
-    then not below a least share, even at 0 (optimise.py)."""
+    then with a least share that only less than usual lowers (schedule.least_laplacian)."""
     diffusion: int = 6
     """Rounds over which the gradient is spread to the neighbours (in the spirit of Nicolet et al. 2021, "Large steps"):
     outlines pull at a line only, and where the surface follows them in a line it keeps a seam; so broad shapes move as

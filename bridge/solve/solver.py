@@ -143,7 +143,7 @@ class Solver:
             self._done + 1, schedule.learning_rate(self.settings, fraction),
             schedule.laplacian_weight(self.settings, plan), schedule.laplacian_order(self.settings, plan),
             schedule.diffusion(self.settings, plan, fraction), self.settings.relief, wanted * self._budget, shortest,
-            schedule.LONGEST,
+            schedule.LONGEST, schedule.least_laplacian(self.settings),
         )  # fmt: skip
 
 

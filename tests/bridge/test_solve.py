@@ -398,6 +398,21 @@ def test_smoothing_does_not_outweigh_a_gradient_however_weak(size):
     assert np.abs(inward / way - 1).max() < 0.3 and np.abs(inward / way - 1).mean() < 0.05
 
 
+def test_less_smoothing_than_usual_leaves_more_of_what_the_normals_say(subject):
+    """Normals with noise in every pixel: the user's weight counts all the way down to 0."""
+    rng = np.random.default_rng(0)
+    noisy = []
+    for target in subject[2]:
+        normals = target.normals + 0.3 * rng.normal(size=target.normals.shape) * (target.mask > 0)[..., None]
+        normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+        noisy.append(Target(target.camera, (normals * (target.mask > 0)[..., None]).astype(np.float32), target.mask))
+    rough = []
+    for weight in (0.05, 0.02, 0.0):
+        mesh = solve(noisy, replace(SMALL, laplacian=weight))
+        rough.append(trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).face_adjacency_angles.mean())
+    assert 1.2 * rough[0] < rough[1] and 1.4 * rough[1] < rough[2], rough  # with the whole share at 0: 1.13 and 1.06
+
+
 @pytest.mark.parametrize("preset", ["draft", "standard", "fine"])
 def test_work_grows_from_nothing_to_all(preset):
     settings = SolveSettings.preset(preset)

@@ -48,10 +48,10 @@ DEVICE double speed_of(const float* row)
 }
 
 // One update of the optimiser in place (optimise.py), along the force and relief times the gradient and against the bend.
-// Macros: the columns LENGTH, SECOND, FIRST, SEEN; BETA, SPEED_REFERENCE, GAIN, LEAST_WEIGHT, MOST_BEND, GRADIENT_LIMIT.
+// Macros: the columns LENGTH, SECOND, FIRST, SEEN; BETA, SPEED_REFERENCE, GAIN, MOST_BEND, GRADIENT_LIMIT.
 // keep, take and rate are those of this step, the same for all vertices.
 KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradient, IN(float) force, double relief,
-                     IN(float) bend, int order, double keep, double take, double rate, double weight,
+                     IN(float) bend, int order, double keep, double take, double rate, double weight, double least,
                      IN(float) shortest, double longest)
 {
     const int i = THREAD;
@@ -72,7 +72,7 @@ KERNEL move_vertices(float* data, int columns, int vertex_count, IN(float) gradi
     }
     row[SECOND] = (float)(row[SECOND] * keep + squared * take);
     const double speed = speed_of(row), step = rate * row[LENGTH] / (sqrt((double)row[SECOND]) + 1e-8);
-    const double outside = order == 2 ? fmin(fmax(weight * speed * step, LEAST_WEIGHT * rate), MOST_BEND) : 0.0;
+    const double outside = order == 2 ? fmin(fmax(weight * speed * step, least * rate), MOST_BEND) : 0.0;
     for (int d = 0; d < 3; d++)
         row[d] = (float)(row[d] - step * row[FIRST + d] - outside * bend[3 * (i64)i + d]);
     const double length = row[LENGTH] * (1.0 + (speed - SPEED_REFERENCE) * GAIN);
