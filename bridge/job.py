@@ -36,8 +36,8 @@ PREVIEW_SECONDS = 0.3
 # marble_bust 3.03 -> 2.24 and 2.19, valid_wf2 2.70 -> 2.49 and 2.13.
 MASK_WEIGHT_PREDICTED, MASK_WEIGHT_GIVEN = 2.0, 4.0
 # Where views contradict each other the surface folds, and ripples of a head whose normals are wrong help nobody. 0.2
-# reaches outlines better (least IoU on buddha_real with the mattes 0.977, with the given masks 0.946; 0.5: 0.965 and
-# 0.933), 0.5 is a little better in depth (valid_wf2 0.198 and marble_bust 0.205 mm, at 0.2 0.214 and 0.216).
+# reaches outlines better than 0.5 (least IoU on buddha_real with the mattes 0.977 and 0.965, with the given masks 0.946
+# and 0.933), which was 0.01 to 0.02 mm better in depth.
 SMOOTHNESS_PREDICTED = 0.2
 DIFFUSION_PREDICTED = 12  # rounds; docs/bench.md, "Seams and pimples"
 PREDICT_ONLY = {"Reading photos": 0.1, "Predicting normals": 0.8, "Drawing": 0.1}  # share of the time
