@@ -26,7 +26,7 @@ from bridge.solve.device_motion import DeviceMotion
 from bridge.solve.motion import Motion
 from bridge.solve.optimise import EXTRA_COLUMNS
 from bridge.solve.schedule import LONGEST
-from bridge.solve.solver import SORT_EVERY
+from bridge.solve.solver import PART_EVERY, SORT_EVERY
 
 from . import subjects
 
@@ -131,7 +131,8 @@ def wall_ms(function: Callable[[], object], repeats: int, warm: int = 3) -> floa
 
 
 def measure(count: int, views: int, size: int, repeats: int) -> dict:
-    """One step: median of repeats by the clock, then kernel by kernel (mean of repeats), then a sort of the memory."""
+    """One step: median of repeats by the clock, then kernel by kernel (mean of repeats); then a sort and a
+    look for fronts that have met."""
     import cupy
 
     free, _ = cupy.cuda.runtime.memGetInfo()
@@ -147,6 +148,10 @@ def measure(count: int, views: int, size: int, repeats: int) -> dict:
         step.mesh.sort_memory()
     float(step.mesh.device.download(step.mesh.rows()[:1])[0])
     stages["sort"] = step.mesh.device.take()
+    for _ in range(repeats):
+        step.motion.part_fronts(step.mesh)
+    float(step.mesh.device.download(step.mesh.rows()[:1])[0])
+    stages["fronts"] = step.mesh.device.take() | step.motion.device.take()
     rows = [
         {"stage": stage, "kernel": kernel, "launches": sums[0] / repeats, "ms": sums[1] / repeats,
          "floor_ms": 1e3 * sums[2] / repeats / rate}
@@ -172,9 +177,9 @@ def text(table: dict) -> str:
     ]
     for stage in dict.fromkeys(r["stage"] for r in kernels):
         lines.append(row(f"**{stage}**", "all", [r for r in kernels if r["stage"] == stage]))
-    share = {stage: 1 / SORT_EVERY if stage == "sort" else 1 for stage in ("image", "optimiser", "remesh", "sort")}
-    step = [{key: r[key] * share[r["stage"]] for key in ("launches", "ms", "floor_ms")} for r in kernels]
-    return "\n".join([*lines, row("**a step**", f"with a sort every {SORT_EVERY}", step)])
+    share = {"sort": 1 / SORT_EVERY, "fronts": 1 / PART_EVERY}
+    step = [{key: r[key] * share.get(r["stage"], 1) for key in ("launches", "ms", "floor_ms")} for r in kernels]
+    return "\n".join([*lines, row("**a step**", f"sort every {SORT_EVERY}, fronts every {PART_EVERY}", step)])
 
 
 def solve(count: int, views: int, size: int, steps: int) -> dict:

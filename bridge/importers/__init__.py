@@ -6,6 +6,7 @@ A format is a module with ``read(source, pictures) -> Rig``; its docstring state
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from ..errors import BridgeError
 
 if TYPE_CHECKING:
     from .records import Rig
+
+END = 50  # characters of a long name that a refusal shows at either end
 
 # name -> (module, what SOURCE is)
 FORMATS = {
@@ -35,6 +38,12 @@ def read(name: str, source: Path, images: Path | None = None, masks: Path | None
     try:
         with np.errstate(all="ignore"):  # damaged numbers overflow; every result is checked to be finite
             return module.read(source, Pictures(source, images, masks))
-    except BridgeError as error:  # names in damaged files may hold anything, and a refusal is one line
-        sentence = "".join(letter if letter.isprintable() else "\ufffd" for letter in error.sentence)
-        raise BridgeError(error.code, sentence, error.cure) from None
+    except BridgeError as error:
+        raise BridgeError(error.code, readable(error.sentence), error.cure) from None
+
+
+def readable(sentence: str) -> str:
+    """Names in damaged files may hold anything and go on for lines: a refusal is one line, and of long names it shows
+    both ends."""
+    printable = "".join(letter if letter.isprintable() else "\ufffd" for letter in sentence)
+    return re.sub(rf"'([^']{{{END}}})[^']{{4,}}([^']{{{END}}})'", r"'\1 ... \2'", printable)

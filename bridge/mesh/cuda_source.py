@@ -11,6 +11,7 @@ from .normals import TINY
 FOLDER = Path(__file__).parent / "kernels"
 TOPOLOGY = FOLDER / "topology.cu"
 VERTEX_NORMALS = FOLDER / "normals.cu"  # needs TINY
+CROSSING = FOLDER / "crossing.cu"
 FILES = ("rings.cu", "collapse.cu", "split.cu", "flip.cu", "order.cu")
 CHUNK = 128  # elements that one thread adds up or sorts
 RANK_BINS = 1 << 14  # by which the longest edges are found, 256 to each doubling of the squared length

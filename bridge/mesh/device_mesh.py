@@ -88,12 +88,6 @@ class DeviceMesh:
         rings = find_rings(start, twin, self.vertex_count)
         return Surface(np.ascontiguousarray(self.data[:, :3]), start.reshape(-1, 3), twin, *rings)
 
-    def place(self, vertices: np.ndarray, positions: np.ndarray) -> None:
-        """See HalfEdgeMesh; all the data make the way."""
-        data = self.data
-        data[vertices, :3] = positions
-        self._data = self.device.upload(f"data {self._side.get('data', 0)}", data)
-
     def remesh(self, max_vertices: int) -> None:
         """One pass, see HalfEdgeMesh. Which splits a full mesh leaves out goes by bins of 0.3 % of the squared length:
         it may stay below max_vertices by the edges of one bin."""

@@ -1,4 +1,4 @@
-"""The optimiser's step (motion.py) on a mesh in a GPU's memory."""
+"""The optimiser's step (motion.py) and the drawing apart of fronts (fronts.py) on a mesh in a GPU's memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..device import Device
 from ..mesh.device_mesh import DeviceMesh, DeviceSurface
 from .cuda_source import SUM_CELLS, source
 from .density import SMOOTHING
+from .fronts import RINGS, ROUNDS
 from .motion import Motion
 from .optimise import COLUMNS, moments
 
@@ -77,3 +78,34 @@ class DeviceMotion:
         launch("scale_edges", V, 1, relative, i32(V), used, f64(motion.vertex_budget), f32(motion.shortest),
                f32(motion.longest), edges)  # fmt: skip
         return edges
+
+    def part_fronts(self, mesh: DeviceMesh) -> None:
+        """See fronts.part_fronts; what is smoothed is rounded to float32 after each round."""
+        surface = mesh.surface()
+        V, launch, buffer = surface.vertex_count, self.device.launch, self.device.buffer
+        ring = (surface.faces, surface.twin, surface.outgoing, i32(V))
+        chosen = self.crossing(surface)
+        for k in range(RINGS):
+            wider = buffer(f"chosen {k % 2}", V, np.int32)
+            launch("widen", V, 1, chosen, *ring, wider)
+            chosen = wider
+        positions = surface.vertices
+        for k in range(ROUNDS):
+            relaxed = buffer(f"relaxed {k % 2}", 3 * V, np.float32)
+            launch("relax", V, 1, positions, chosen, *ring, relaxed)
+            positions = relaxed
+        launch("place_chosen", V, 1, positions, chosen, i32(V), mesh.rows(), i32(COLUMNS))
+
+    def crossing(self, surface: DeviceSurface) -> Any:  # [V] int32
+        """1 at the corners of faces that pass through each other."""
+        V, F = surface.vertex_count, surface.face_count
+        launch, buffer = self.device.launch, self.device.buffer
+        depth = (F - 1).bit_length()
+        leaves = 1 << depth
+        boxes = buffer("boxes", 12 * leaves, np.float32)
+        launch("fit_leaves", leaves, 1, surface.vertices, surface.faces, i32(F), i32(leaves), boxes)
+        for level in reversed(range(depth)):
+            launch("fit_nodes", 1 << level, 1, i32(1 << level), boxes)
+        crossing = buffer("crossing", V, np.int32, zero=True)
+        launch("mark_crossing", F, 1, surface.vertices, surface.faces, i32(F), i32(leaves), boxes, crossing)
+        return crossing

@@ -11,13 +11,20 @@ import numpy as np
 
 from ..mesh import Surface
 from ..mesh.intersections import intersecting_faces
+from ..mesh.remesh import HalfEdgeMesh
 from .smoothing import around, smooth
 
 RINGS = 1  # around the faces that cross
 ROUNDS = 4  # of smoothing
 
 
-def part_fronts(surface: Surface) -> tuple[np.ndarray, np.ndarray] | None:
+def part_fronts(mesh: HalfEdgeMesh) -> None:
+    """Draws what crosses apart, in place."""
+    if parted := parted_places(mesh.surface()):
+        mesh.place(*parted)
+
+
+def parted_places(surface: Surface) -> tuple[np.ndarray, np.ndarray] | None:
     """The vertices [n] to be moved and their new places [n, 3]; None if no face crosses another."""
     crossing = intersecting_faces(surface.vertices, surface.faces)
     if not crossing.any():

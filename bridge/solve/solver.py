@@ -72,12 +72,14 @@ class Solver:
         self._done = 0
         sphere, faces = icosphere(START_LEVEL, START_RADIUS)
         sphere = sphere @ _rotation(settings.seed).T
-        self._mesh, self._move = HalfEdgeMesh(sphere, faces, schedule.LONGEST, EXTRA_COLUMNS), move
+        self._mesh = HalfEdgeMesh(sphere, faces, schedule.LONGEST, EXTRA_COLUMNS)
+        self._move, self._part = move, part_fronts
         if on_device(settings.raster):
             from ..mesh.device_mesh import DeviceMesh
             from .device_motion import DeviceMotion
 
-            self._mesh, self._move = DeviceMesh(self._mesh), DeviceMotion().move
+            motion = DeviceMotion()
+            self._mesh, self._move, self._part = DeviceMesh(self._mesh), motion.move, motion.part_fronts
 
     def __iter__(self) -> Iterator[Progress]:
         total = self.settings.steps
@@ -110,8 +112,8 @@ class Solver:
             self._mesh.remesh(self.settings.max_vertices)
             if (self._done + 1) % SORT_EVERY == 0:
                 self._mesh.sort_memory()
-            if (self._done + 1) % PART_EVERY == 0 and (parted := part_fronts(self._mesh.host_surface())):
-                self._mesh.place(*parted)
+            if (self._done + 1) % PART_EVERY == 0:
+                self._part(self._mesh)
         return float(loss)  # last: on a GPU this waits for it
 
     def _converged(self) -> bool:

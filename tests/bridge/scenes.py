@@ -46,3 +46,13 @@ def targets_of(vertices: np.ndarray, faces: np.ndarray, cameras: list[Camera]) -
     shot = make_rasteriser("cpu", cameras).render(vertices, faces)
     masks = [(triangle >= 0).astype(np.float32) for triangle in shot.triangle]
     return [Target(*view) for view in zip(cameras, shot.normals, masks, strict=True)]
+
+
+def met_fronts(passed: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The sides of a thin disc, moved past each other in a spot. Vertices, faces, and which vertices [V] bool moved."""
+    vertices, faces = icosphere(5)
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))  # or the two sides' edges would only touch
+    vertices = vertices @ turn * np.sign(np.linalg.det(turn)) * [1, 0.1, 1]
+    spot = np.hypot(vertices[:, 0] - 0.2, vertices[:, 2]) < 0.1
+    vertices[spot, 1] = -np.sign(vertices[spot, 1]) * passed / 2
+    return vertices, faces, spot

@@ -242,26 +242,6 @@ def test_memory_order_is_the_cpus():
         np.testing.assert_array_equal(getattr(gpu, name), getattr(cpu, name))
 
 
-@pytest.mark.parametrize("passes", [0, 1, 2])
-def test_vertices_are_placed_and_nothing_else_changes(passes):
-    """Whichever of its buffers a mesh lies in; the rings that it remembers are those of the next pass."""
-    for mesh in (noisy(3, 0, 0.01, 0.08), on_device(noisy(3, 0, 0.01, 0.08))):
-        for _ in range(passes):
-            mesh.remesh(2000)
-        mesh.sort_memory()
-        expected, faces = mesh.host_surface(), mesh.faces.copy()
-        rows, chosen = mesh.data.copy(), np.array([5, 0, mesh.vertex_count - 1])
-        rows[chosen, :3] += 0.01
-        mesh.place(chosen, rows[chosen, :3].astype(np.float64))
-        np.testing.assert_array_equal(mesh.data, rows)
-        np.testing.assert_array_equal(mesh.faces, faces)
-        placed = mesh.host_surface()
-        np.testing.assert_array_equal(placed.vertices, rows[:, :3])
-        np.testing.assert_array_equal(placed.rings.neighbours, expected.rings.neighbours)
-        mesh.remesh(3000)
-        check_closed(mesh)
-
-
 def test_a_pass_waits_for_nothing_and_copies_nothing():
     mesh = on_device(HalfEdgeMesh(*icosphere(3), 0.05))
     mesh.device.log.clear()

@@ -8,13 +8,15 @@ import pytest
 from bridge.mesh import cuda_source as mesh_source
 from bridge.mesh.candidates import LENGTH
 from bridge.mesh.device_mesh import DeviceMesh
+from bridge.mesh.intersections import intersecting_faces
 from bridge.mesh.remesh import HalfEdgeMesh
 from bridge.solve import cuda_source
 from bridge.solve.density import shortest_edges
 from bridge.solve.device_motion import DeviceMotion
+from bridge.solve.fronts import part_fronts
 from bridge.solve.motion import Motion, move
 from bridge.solve.optimise import COLUMNS, EXTRA_COLUMNS, SEEN
-from tests.bridge.scenes import bumpy
+from tests.bridge.scenes import bumpy, met_fronts
 from tests.support.host_device import HostDevice, compiler
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C++ compiler")
@@ -59,10 +61,48 @@ def test_the_shortest_edges_are_the_cpus(limits):
     assert expected.max() > 1.5 * expected.min()
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.02, 0.1])
+@pytest.mark.parametrize("seed", [0, 7, 100])
+def test_the_faces_that_cross_are_the_cpus(noise, seed):
+    """From none to nearly all, whatever the order of the threads and of the faces in memory."""
+    vertices, faces = bumpy(4)
+    rng = np.random.default_rng(seed)
+    vertices = vertices + rng.normal(size=vertices.shape) * noise
+    cpu = HalfEdgeMesh(vertices, rng.permutation(faces), 0.05, EXTRA_COLUMNS)
+    gpu = DeviceMesh(cpu, HostDevice(mesh_source.source()))
+    motion = DeviceMotion(HostDevice(cuda_source.source(), seed))
+    for _ in range(2):
+        expected = np.zeros(cpu.vertex_count, np.int32)
+        expected[cpu.faces[intersecting_faces(cpu.surface().vertices, cpu.faces)]] = 1
+        assert bool(expected.any()) == (noise > 0)
+        np.testing.assert_array_equal(motion.crossing(gpu.surface()), expected)
+        for mesh in (cpu, gpu):
+            mesh.sort_memory()
+
+
+@pytest.mark.parametrize("passed", [0.01, 0.05])
+def test_fronts_are_drawn_apart_as_on_the_cpu(passed):
+    vertices, faces, _ = met_fronts(passed)
+    cpu = HalfEdgeMesh(vertices, faces, 0.05, EXTRA_COLUMNS)
+    gpu, motion = DeviceMesh(cpu, HostDevice(mesh_source.source())), DeviceMotion(HostDevice(cuda_source.source(), 3))
+    before = cpu.data.copy()
+    part_fronts(cpu)
+    motion.part_fronts(gpu)
+    np.testing.assert_array_equal((gpu.data != before).any(1), (cpu.data != before).any(1))
+    np.testing.assert_allclose(gpu.data, cpu.data, atol=5e-7)
+    for _ in range(4):
+        motion.part_fronts(gpu)
+    assert not motion.crossing(gpu.surface()).any()
+    settled = gpu.data
+    motion.part_fronts(gpu)
+    np.testing.assert_array_equal(gpu.data, settled)  # what does not cross stays, to the bit
+
+
 def test_a_step_waits_for_nothing_and_copies_nothing():
     _, mesh, _ = pair(2, 0)
     motion = DeviceMotion(HostDevice(cuda_source.source()))
     surface, gradient = mesh.surface(), np.ones(3 * mesh.vertex_count, np.float32)
     mesh.device.log.clear()
     motion.move(mesh, surface, gradient, Motion(1, 0.4, 0.05, 2, 2, 0.5, 3000, 0.01, 0.1))
+    motion.part_fronts(mesh)
     assert not any(line.startswith(("upload", "download")) for line in mesh.device.log + motion.device.log)

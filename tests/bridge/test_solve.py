@@ -19,13 +19,13 @@ from bridge.mesh.remesh import HalfEdgeMesh
 from bridge.mesh.topology import build_twins, icosphere
 from bridge.solve import Solver, SolveSettings, Target, coverage, schedule, solver, warm_up
 from bridge.solve.cleanup import clean_up, untangle
-from bridge.solve.fronts import part_fronts
+from bridge.solve.fronts import part_fronts, parted_places
 from bridge.solve.motion import Motion, move
 from bridge.solve.necks import cut_necks
 from bridge.solve.optimise import EXTRA_COLUMNS, SEEN
 from bridge.solve.resample import resample
 from bridge.solve.targets import build_level, square_crop
-from tests.bridge.scenes import bumpy, look_at, ring, targets_of
+from tests.bridge.scenes import bumpy, look_at, met_fronts, ring, targets_of
 from tests.support import shared
 
 SMALL = SolveSettings(steps=120, resolution=64, max_vertices=2000, raster="cpu")
@@ -297,21 +297,33 @@ def test_any_tangle_is_undone(seed, thickness, spikes, passed, noise):
 @pytest.mark.parametrize(("passed", "turns"), [(0.01, 2), (0.03, 3), (0.05, 4)])
 def test_fronts_that_have_met_are_drawn_apart(passed, turns):
     """The sides of a thin disc, moved past each other in a spot: the less, the sooner, and nothing far away moves."""
-    vertices, faces = icosphere(5)
-    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))  # or the two sides' edges would only touch
-    vertices = vertices @ turn * np.sign(np.linalg.det(turn)) * [1, 0.1, 1]
-    spot = np.hypot(vertices[:, 0] - 0.2, vertices[:, 2]) < 0.1
-    vertices[spot, 1] = -np.sign(vertices[spot, 1]) * passed / 2
+    vertices, faces, spot = met_fronts(passed)
     surface = Surface.of(vertices, faces)
     before = surface.vertices.copy()
     assert intersecting_faces(before, faces).sum() > 40
     for _ in range(turns):
-        if parted := part_fronts(surface):
+        if parted := parted_places(surface):
             chosen, places = parted
             surface.vertices[chosen] = places
-    assert part_fronts(surface) is None
+    assert parted_places(surface) is None
     moved = (surface.vertices != before).any(1)
     assert cKDTree(before[spot]).query(before[moved])[0].max() < 0.2
+
+
+@pytest.mark.parametrize("passes", [0, 1, 2])
+def test_what_is_drawn_apart_keeps_all_but_its_place(passes):
+    vertices, faces, _ = met_fronts(0.03)
+    mesh = HalfEdgeMesh(vertices, faces, 0.03, EXTRA_COLUMNS)
+    for _ in range(passes):
+        mesh.remesh(12_000)
+    chosen, places = parted_places(mesh.surface())
+    rows, faces = mesh.data.copy(), mesh.faces.copy()
+    rows[chosen, :3] = places
+    part_fronts(mesh)
+    np.testing.assert_array_equal(mesh.data, rows)
+    np.testing.assert_array_equal(mesh.faces, faces)
+    mesh.remesh(12_000)
+    assert (build_twins(mesh.faces, mesh.vertex_count) >= 0).all()
 
 
 @pytest.mark.slow

@@ -107,6 +107,16 @@ def test_colmap(folder, rig):
     assert "holds no COLMAP model" in refusal("colmap", source)
 
 
+def test_long_names_show_both_ends(folder, rig):
+    """A lost line break makes one name of whole lines: the refusal stays readable."""
+    source = cameras.colmap_text(folder / "sparse", rig)
+    name = "cam02." + " 0.8153261718476265" * 20 + " cam03.png"
+    images = (source / "images.txt").read_text()
+    (source / "images.txt").write_text(images.replace(" cam02.png", " " + name))
+    says = refusal("colmap", source)
+    assert f"image '{name[:50]} ... {name[-50:]}' of 'images.txt'" in says and len(says) < 400
+
+
 def test_metashape(folder, rig):
     file = cameras.metashape(folder / "cameras.xml", rig)
     good = file.read_text()

@@ -28,16 +28,21 @@ KERNEL from_neighbours(IN(float) values, IN(float) data, int columns, int second
     out[2] = (float)(own.z - mean.z * share);
 }
 
-// Values [3V] half way to their neighbours' mean (mesh/laplacian.py, diffused).
-KERNEL diffuse(IN(float) values, IN(int) faces, IN(int) twin, IN(int) outgoing, int vertex_count, float* result)
+// result [3V] at i: the values [3V] half way to their neighbours' mean.
+DEVICE void half_way(const float* values, const int* faces, const int* twin, const int* outgoing, int i, float* result)
 {
-    const int i = THREAD;
-    if (i >= vertex_count) return;
     const Triple own = load(values, i), mean = neighbours_mean(values, faces, twin, outgoing, i);
     float* out = result + 3 * (i64)i;
     out[0] = (float)(0.5 * (own.x + mean.x));
     out[1] = (float)(0.5 * (own.y + mean.y));
     out[2] = (float)(0.5 * (own.z + mean.z));
+}
+
+// All values [3V] half way (mesh/laplacian.py, diffused).
+KERNEL diffuse(IN(float) values, IN(int) faces, IN(int) twin, IN(int) outgoing, int vertex_count, float* result)
+{
+    const int i = THREAD;
+    if (i < vertex_count) half_way(values, faces, twin, outgoing, i, result);
 }
 
 // |E[g]| / sqrt(E[|g|^2]): 1 if the gradient is always the same.
