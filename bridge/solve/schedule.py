@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from .optimise import LEAST_WEIGHT
 from .settings import USUAL_LAPLACIAN, SolveSettings
@@ -17,44 +18,75 @@ class Stage:
     share: float  # of the vertices of the result ...
     most: float  # ... but no more than so many: large shapes settle fast only while vertices are few
     groups: int  # the views take turns in this many groups: a step costs that much less and loses little
-    order: int  # of the Laplacian (see STAGES)
+    order: int  # of the Laplacian (see USUAL)
     smoothing: float  # times the Laplacian's weight
     spread: int  # times the rounds of the gradient's diffusion
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A whole solve."""
+
+    stages: tuple[Stage, ...]
+    decay_start: float  # share of the steps after which the learning rate falls, evenly in its logarithm ...
+    decay_to: float  # ... to this share of itself
 
 
 # The Laplacian of order 1 (Eq. 7) keeps the first, fast growth free of folds, but it shrinks whatever is round: a
 # surface that it holds to the end stays 0.02 % of the diagonal away from the true one. Order 2 leaves even bends alone
 # and damps ripples more. A step goes a share of an edge: what is broad finds its place while vertices are few, in finer
 # and finer images (docs/bench.md, "Few vertices for longer").
-STAGES = (
-    Stage(0.25, 4, 0.16, 4_000, 1, 1, 2.0, 4),
-    Stage(0.5, 2, 0.44, 25_000, 1, 2, 1.0, 4),
-    Stage(0.7, 1.5, 1.0, 25_000, 1, 2, 1.0, 4),
-    Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.1, 1),
+USUAL = Plan(
+    stages=(
+        Stage(end=0.25, shrink=4, share=0.16, most=4_000, groups=1, order=1, smoothing=2.0, spread=4),
+        Stage(end=0.5, shrink=2, share=0.44, most=25_000, groups=1, order=2, smoothing=1.0, spread=4),
+        Stage(end=0.7, shrink=1.5, share=1.0, most=25_000, groups=1, order=2, smoothing=1.0, spread=4),
+        Stage(end=1.0, shrink=1, share=1.0, most=inf, groups=2, order=2, smoothing=0.1, spread=1),
+    ),
+    decay_start=0.6,
+    decay_to=0.15,
 )
-# From 25k vertices the step to so many would be too far: the mesh settles at 100k first.
-DENSE = 200_000
-DENSE_STAGES = (
-    Stage(0.2, 4, 0.16, 4_000, 1, 1, 2.0, 4),
-    Stage(0.35, 2, 0.44, 25_000, 1, 2, 1.0, 4),
-    Stage(0.5, 1.5, 1.0, 25_000, 1, 2, 1.0, 4),
-    Stage(0.7, 1.5, 0.44, 100_000, 1, 2, 0.4, 1),
-    Stage(1.0, 1, 1.0, float("inf"), 2, 2, 0.4, 1),
+# From 25k vertices the step to so many would be too far: the mesh settles at 100k first. All views in every step of the
+# last stage hold broad shapes in place, and the slower rate at its end makes up for the roughness that costs
+# (docs/bench.md, "Fine").
+DENSE_FROM = 200_000
+DENSE = Plan(
+    stages=(
+        Stage(end=0.2, shrink=4, share=0.16, most=4_000, groups=1, order=1, smoothing=2.0, spread=4),
+        Stage(end=0.35, shrink=2, share=0.44, most=25_000, groups=1, order=2, smoothing=1.0, spread=4),
+        Stage(end=0.55, shrink=1, share=1.0, most=25_000, groups=1, order=2, smoothing=1.0, spread=4),
+        Stage(end=0.75, shrink=1, share=0.44, most=100_000, groups=1, order=2, smoothing=0.4, spread=1),
+        Stage(end=1.0, shrink=1, share=1.0, most=inf, groups=1, order=2, smoothing=0.4, spread=1),
+    ),
+    decay_start=0.75,
+    decay_to=0.08,
 )
 GROUP_MINIMUM = 4  # views a group has at least
 LONGEST = 0.15  # upper limit of the edge length in head radii at the start
-DECAY_START = 0.6  # share of the steps after which the learning rate falls
-DECAY_TO = 0.15
 RELIEF_FROM = 0.8  # share of the steps after which the gradient is not diffused any more, where relief counts
 
 VERTEX_WORK = 11  # what a vertex costs in a view, in units of what a pixel costs (measured, CPU)
 
 PATIENCE = 20  # steps: the mean loss of so many is compared with that of as many before them
-LEAST_GAIN = 1e-3  # relative; a smaller gain at the finest level ends the solve
+LEAST_GAIN = 1e-3  # relative; a smaller gain at the finest level ends the solve ...
+SETTLE = 40  # steps later: until the rate has fallen, the length of the steps is what the loss stands still at
 
 
-def stages_of(settings: SolveSettings) -> tuple[Stage, ...]:
-    return DENSE_STAGES if settings.max_vertices >= DENSE else STAGES
+def plan_of(settings: SolveSettings) -> Plan:
+    return DENSE if settings.max_vertices >= DENSE_FROM else USUAL
+
+
+def last_step(settings: SolveSettings, still: int | None) -> int:
+    """Number of steps of a solve whose loss stands still since that step (None: it does not)."""
+    return settings.steps if still is None else min(settings.steps, still + SETTLE)
+
+
+def fraction_at(settings: SolveSettings, still: int | None, step: int) -> float:
+    """Share of the schedule that is over at a step: evenly to the end, from standing still on as fast as it takes."""
+    if still is None or step <= still:
+        return step / settings.steps
+    left = (last_step(settings, still) - step) / (last_step(settings, still) - still)
+    return 1 - left * (1 - still / settings.steps)
 
 
 def has_converged(losses: list[float], first_of_stage: int) -> bool:
@@ -67,7 +99,7 @@ def has_converged(losses: list[float], first_of_stage: int) -> bool:
 
 
 def stage_at(settings: SolveSettings, fraction: float) -> int:
-    stages = stages_of(settings)
+    stages = plan_of(settings).stages
     return next(i for i, stage in enumerate(stages) if fraction < stage.end or i == len(stages) - 1)
 
 
@@ -106,14 +138,15 @@ def view_groups(views: int, stage: Stage) -> list[list[int]]:
 
 
 def learning_rate(settings: SolveSettings, fraction: float) -> float:
-    late = max(0.0, (fraction - DECAY_START) / (1 - DECAY_START))
-    return settings.learning_rate * DECAY_TO**late
+    plan = plan_of(settings)
+    late = max(0.0, (fraction - plan.decay_start) / (1 - plan.decay_start))
+    return settings.learning_rate * plan.decay_to**late
 
 
 def work(settings: SolveSettings, views: int, fraction: float) -> float:
     """Share of the solve's work that is done after that share of its steps: the last ones take ten times the first."""
     done = whole = begin = 0.0
-    for stage in stages_of(settings):
+    for stage in plan_of(settings).stages:
         a_view = resolution_of(settings, stage) ** 2 + VERTEX_WORK * wanted_vertices(settings, stage)
         step = a_view * views / len(view_groups(views, stage))
         whole += step * (stage.end - begin)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Progress:
     """What one step reports."""
 
     done: int  # steps taken
-    total: int  # steps planned; an early stop ends the iteration before it is reached
+    total: int  # steps planned: fewer from where the loss stands still
     work: float  # share of the work that is done (schedule.work)
     loss: float
     vertices: int
@@ -59,7 +59,9 @@ class Solver:
         boxes = np.stack([target.box() for target in targets]) if targets else np.empty((0, 4))
         if np.isfinite(boxes).all(1).sum() < 2:
             raise ValueError("the head is masked in fewer than 2 views: there is nothing to reconstruct from")
-        self.settings = settings
+        # images finer than the maps show nothing more, and take longer
+        finest = max(max(target.camera.width, target.camera.height) for target in targets)
+        self.settings = replace(settings, resolution=min(settings.resolution, max(finest, 16)))
         self._check = check
         self.frame = start or head_frame([target.camera for target in targets], boxes)
         self._targets = list(targets)
@@ -68,6 +70,7 @@ class Solver:
         self._budget = 1.0
         self._losses: list[float] = []
         self._first_of_stage = 0
+        self._still: int | None = None  # the step from which on the loss stood still
         self._loss = LossSettings(settings.loss, settings.mask_weight)
         self._done = 0
         sphere, faces = icosphere(START_LEVEL, START_RADIUS)
@@ -82,13 +85,18 @@ class Solver:
             self._mesh, self._move, self._part = DeviceMesh(self._mesh), motion.move, motion.part_fronts
 
     def __iter__(self) -> Iterator[Progress]:
-        total = self.settings.steps
-        while self._done < total and not self._converged():
-            loss = self._step(self._done / total)
+        while self._done < schedule.last_step(self.settings, self._still):
+            loss = self._step(self._fraction())
             self._done += 1
             self._losses.append(loss)
-            work = schedule.work(self.settings, len(self._targets), self._done / total)
+            if self._still is None and self._converged():
+                self._still = self._done
+            total = schedule.last_step(self.settings, self._still)
+            work = schedule.work(self.settings, len(self._targets), self._fraction())
             yield Progress(self._done, total, work, loss, self._mesh.vertex_count)
+
+    def _fraction(self) -> float:
+        return schedule.fraction_at(self.settings, self._still, self._done)
 
     def mesh(self) -> Mesh:
         """The mesh of this moment: closed, manifold, outward."""
@@ -108,7 +116,7 @@ class Solver:
         level, rasteriser = self._levels[self._done % len(self._levels)]
         loss, gradient = rasteriser.loss_and_gradient(surface, level.images, self._loss)
         self._move(self._mesh, surface, gradient, self._motion(stage, fraction))
-        if self._done + 1 < self.settings.steps:
+        if self._done + 1 < schedule.last_step(self.settings, self._still):
             self._mesh.remesh(self.settings.max_vertices)
             if (self._done + 1) % SORT_EVERY == 0:
                 self._mesh.sort_memory()
@@ -117,7 +125,7 @@ class Solver:
         return float(loss)  # last: on a GPU this waits for it
 
     def _converged(self) -> bool:
-        last = self._stage == len(schedule.stages_of(self.settings)) - 1
+        last = self._stage == len(schedule.plan_of(self.settings).stages) - 1
         return last and schedule.has_converged(self._losses, self._first_of_stage)
 
     def _enter(self, stage: int) -> None:
@@ -126,9 +134,9 @@ class Solver:
             return
         self._stage, self._first_of_stage = stage, self._done
         self._levels = []
-        plan = schedule.stages_of(self.settings)[stage]
-        resolution = schedule.resolution_of(self.settings, plan)
-        groups = schedule.view_groups(len(self._targets), plan)
+        chosen = schedule.plan_of(self.settings).stages[stage]
+        resolution = schedule.resolution_of(self.settings, chosen)
+        groups = schedule.view_groups(len(self._targets), chosen)
         for group in groups:
             targets = [self._targets[i] for i in group]
             level = build_level(targets, self.frame, resolution, self.settings.alpha, self._check)
@@ -136,15 +144,15 @@ class Solver:
 
     def _motion(self, stage: int, fraction: float) -> Motion:
         """What the optimiser is told at this stage."""
-        plan = schedule.stages_of(self.settings)[stage]
-        wanted = schedule.wanted_vertices(self.settings, plan)
+        chosen = schedule.plan_of(self.settings).stages[stage]
+        wanted = schedule.wanted_vertices(self.settings, chosen)
         # the edges settle somewhat above their lower limit: ask for more vertices until they are there
         self._budget = min(max(self._budget * (FILL * wanted / self._mesh.vertex_count) ** 0.1, 0.5), MOST_BUDGET)
         shortest = min((self.settings.min_edge or 0.0) / self.frame.radius, schedule.LONGEST)
         return Motion(
             self._done + 1, schedule.learning_rate(self.settings, fraction),
-            schedule.laplacian_weight(self.settings, plan), schedule.laplacian_order(self.settings, plan),
-            schedule.diffusion(self.settings, plan, fraction), self.settings.relief, wanted * self._budget, shortest,
+            schedule.laplacian_weight(self.settings, chosen), schedule.laplacian_order(self.settings, chosen),
+            schedule.diffusion(self.settings, chosen, fraction), self.settings.relief, wanted * self._budget, shortest,
             schedule.LONGEST, schedule.least_laplacian(self.settings),
         )  # fmt: skip
 

@@ -390,6 +390,34 @@ def test_the_solve_ends_when_nothing_improves():
     assert not schedule.has_converged([0.4] * 150, 100)
 
 
+def test_steps_that_are_not_needed_are_left_out_but_the_rate_falls_all_the_same(subject, monkeypatch):
+    """At a high rate the loss stands still where the length of the steps leaves it: what ends there is rough."""
+    rates, plain = [], schedule.learning_rate
+
+    def recorded(*arguments):
+        rates.append(plain(*arguments))
+        return rates[-1]
+
+    monkeypatch.setattr(schedule, "learning_rate", recorded)
+    losses = {}
+    for steps in (120, 900):
+        rates.clear()
+        work = list(Solver(subject[2], replace(SMALL, steps=steps)))
+        losses[steps] = np.mean([progress.loss for progress in work[-10:]])
+        assert rates[-1] < 1.1 * schedule.USUAL.decay_to * rates[10]
+        assert [progress.work for progress in work] == sorted(progress.work for progress in work)
+        assert work[-1].done == work[-1].total == len(work) and work[-1].work == pytest.approx(1)
+    assert len(work) < 850 and work[0].total == 900
+    assert losses[900] < 1.05 * losses[120]
+
+
+def test_images_are_no_finer_than_the_maps(subject):
+    """96 pixels hold no more when they are drawn as 512."""
+    for asked, taken in ((512, 96), (48, 48)):
+        work = Solver(subject[2], replace(SMALL, resolution=asked, steps=1))
+        assert work.settings.resolution == taken
+
+
 def test_warm_up_runs_everything():
     assert warm_up() > 0
     vertices, faces = icosphere(1)
