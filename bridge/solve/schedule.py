@@ -54,8 +54,8 @@ DENSE = Plan(
     stages=(
         Stage(end=0.2, shrink=4, share=0.16, most=4_000, groups=1, order=1, smoothing=2.0, spread=4),
         Stage(end=0.35, shrink=2, share=0.44, most=25_000, groups=1, order=2, smoothing=1.0, spread=4),
-        Stage(end=0.55, shrink=1.5, share=1.0, most=25_000, groups=1, order=2, smoothing=1.0, spread=4),
-        Stage(end=0.75, shrink=1.5, share=0.44, most=100_000, groups=1, order=2, smoothing=0.4, spread=1),
+        Stage(end=0.55, shrink=1, share=1.0, most=25_000, groups=1, order=2, smoothing=1.0, spread=4),
+        Stage(end=0.75, shrink=1, share=0.44, most=100_000, groups=1, order=2, smoothing=0.4, spread=1),
         Stage(end=1.0, shrink=1, share=1.0, most=inf, groups=1, order=2, smoothing=0.4, spread=1),
     ),
     decay_start=0.75,

@@ -17,8 +17,8 @@ class SolveSettings:
     steps: int = 200
     """Gradient steps, each followed by one remeshing pass."""
     resolution: int = 512
-    """Pixels across the head's square crop at the finest level; coarser levels are derived from it. More than the maps
-    hold still helps dense meshes: what is seen at a grazing angle gets pixels (docs/bench.md, "Fine")."""
+    """Pixels across the head's square crop at the finest level, but no more than the maps' longer side; coarser levels
+    are derived from it."""
     max_vertices: int = 25_000
     """Upper limit of the vertex count."""
     min_edge: float | None = None

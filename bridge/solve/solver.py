@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,7 +59,9 @@ class Solver:
         boxes = np.stack([target.box() for target in targets]) if targets else np.empty((0, 4))
         if np.isfinite(boxes).all(1).sum() < 2:
             raise ValueError("the head is masked in fewer than 2 views: there is nothing to reconstruct from")
-        self.settings = settings
+        # images finer than the maps show nothing more, and take longer
+        finest = max(max(target.camera.width, target.camera.height) for target in targets)
+        self.settings = replace(settings, resolution=min(settings.resolution, max(finest, 16)))
         self._check = check
         self.frame = start or head_frame([target.camera for target in targets], boxes)
         self._targets = list(targets)

@@ -411,6 +411,13 @@ def test_steps_that_are_not_needed_are_left_out_but_the_rate_falls_all_the_same(
     assert losses[900] < 1.05 * losses[120]
 
 
+def test_images_are_no_finer_than_the_maps(subject):
+    """96 pixels hold no more when they are drawn as 512."""
+    for asked, taken in ((512, 96), (48, 48)):
+        work = Solver(subject[2], replace(SMALL, resolution=asked, steps=1))
+        assert work.settings.resolution == taken
+
+
 def test_warm_up_runs_everything():
     assert warm_up() > 0
     vertices, faces = icosphere(1)
