@@ -20,17 +20,17 @@ from pathlib import Path
 
 import numpy as np
 
-from bridge import capture as captures
-from bridge import results
-from bridge.cameras import Camera
-from bridge.canonical import Canonical, similarity
-from bridge.evaluate import evaluate
-from bridge.framing import head_frame
-from bridge.job import Workshop
-from bridge.protocol import Error, JobSettings, Run
+from bridge.capture import record as captures
+from bridge.capture.cameras import Camera
+from bridge.capture.framing import head_frame
+from bridge.head.canonical import Canonical, similarity
+from bridge.job.run import Workshop
 from bridge.refine.adjust import moved, triangulated, way
 from bridge.refine.tracks import Tracks
-from bridge.wire import Control
+from bridge.report import results
+from bridge.report.evaluate import evaluate
+from bridge.service.protocol import Error, JobSettings, Run
+from bridge.service.wire import Control
 
 
 def noisy(cameras: Sequence[Camera], sigma: float, seed: int) -> list[Camera]:

@@ -21,7 +21,7 @@ import threading
 import time
 from pathlib import Path
 
-from bridge import protocol
+from bridge.service import protocol
 
 ROOT = Path(__file__).resolve().parents[1]
 

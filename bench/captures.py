@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from bridge import capture as captures
-from bridge.evaluate import Score, evaluate
-from bridge.framing import HeadFrame, head_frame
-from bridge.images import read_photo
-from bridge.inputs import Inputs, make_targets, measured_map
-from bridge.masks import head_mask
+from bridge.capture import record as captures
+from bridge.capture.framing import HeadFrame, head_frame
+from bridge.capture.images import read_photo
+from bridge.capture.inputs import Inputs, measured_map
+from bridge.capture.masks import head_mask
 from bridge.mesh import Mesh
 from bridge.mesh.topology import build_twins
+from bridge.report.evaluate import Score, evaluate
 from bridge.solve import Solver, SolveSettings, Target
+from bridge.solve.targets import make_targets
 
 from .measure import peak_mb
 

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from bridge import capture as captures
-from bridge.cameras import OPENGL, Camera
+from bridge.capture import record as captures
+from bridge.capture.cameras import OPENGL, Camera
+from bridge.capture.images import read_mask, read_photo
 from bridge.check import INFO, inspect
-from bridge.images import read_mask, read_photo
 from bridge.normals import make_predictor
 
 from . import heads

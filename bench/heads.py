@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bridge.cameras import Camera
+from bridge.capture.cameras import Camera
 from bridge.training.group import World, make_group
 from bridge.training.staging import RIGS, head_focal
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from bridge.mesh import Mesh
 from bridge.raster import make_rasteriser
-from bridge.surface_error import surface_error
+from bridge.report.surface_error import surface_error
 
 from . import subjects
 

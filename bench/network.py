@@ -17,18 +17,19 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from bridge.cameras import Camera
-from bridge.images import resize_map
-from bridge.inputs import Inputs, measured_map, read_inputs
-from bridge.normals import WEIGHTS, NormalMap
+from bridge.capture.cameras import Camera
+from bridge.capture.images import resize_map
+from bridge.capture.inputs import Inputs, measured_map, read_inputs
+from bridge.capture.normal_map import NormalMap
+from bridge.normals import WEIGHTS
 from bridge.normals.multiview import MultiViewPredictor, _Steps
 from bridge.normals.warp import HeadView
 from bridge.raster import make_rasteriser
-from bridge.reporter import Reporter
+from bridge.service.reporter import Reporter
+from bridge.service.wire import Control
 from bridge.training.group import CANONICAL_RANGE, World, make_group
 from bridge.training.staging import head_focal
 from bridge.training.validation import VALIDATION_SEED
-from bridge.wire import Control
 
 SIZE = 512  # pixels of every judged map
 CAPTURES = ("valid_wf2", "marble_bust", "nefertiti")

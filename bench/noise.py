@@ -8,13 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bridge.evaluate import evaluate
-from bridge.images import read_photo
-from bridge.inputs import Inputs, make_targets
-from bridge.job import MASK_WEIGHT_GIVEN, SMOOTHNESS_PREDICTED
-from bridge.masks import head_mask
+from bridge.capture.images import read_photo
+from bridge.capture.inputs import Inputs
+from bridge.capture.masks import head_mask
+from bridge.job.run import MASK_WEIGHT_GIVEN, SMOOTHNESS_PREDICTED
 from bridge.normals import make_predictor
+from bridge.report.evaluate import evaluate
 from bridge.solve import SolveSettings, Target
+from bridge.solve.targets import make_targets
 
 from .captures import Case, load, solve
 

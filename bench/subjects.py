@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bridge.cameras import Camera
+from bridge.capture.cameras import Camera
 from bridge.mesh.topology import icosphere, morton_order
 from bridge.raster import make_rasteriser
 from bridge.solve import Target

@@ -9,22 +9,26 @@ import threading
 
 # command -> (module, function, what it does)
 COMMANDS = {
-    "reconstruct": ("bridge.cli", "reconstruct", "photographs and cameras in, a head mesh out"),
-    "check": ("bridge.check.cli", "main", "name the camera, photograph or mask that cannot be right"),
-    "normals": ("bridge.cli", "normals", "camera-space normal maps, masks and a contact sheet"),
-    "evaluate": ("bridge.evaluate", "main", "the paper's metrics of a mesh against a capture's ground truth"),
+    "reconstruct": ("bridge.job.cli", "reconstruct", "photographs and cameras in, a head mesh out"),
+    "check": ("bridge.job.check", "main", "name the camera, photograph or mask that cannot be right"),
+    "normals": ("bridge.job.cli", "normals", "camera-space normal maps, masks and a contact sheet"),
+    "evaluate": ("bridge.report.evaluate", "main", "the paper's metrics of a mesh against a capture's ground truth"),
     "import": ("bridge.importers.cli", "import_main", "a capture from COLMAP, Metashape, RealityCapture and others"),
     "calibrate": ("bridge.calibrate.cli", "calibrate_main", "a capture from nothing but photographs"),
     "scale": ("bridge.calibrate.cli", "scale_main", "tell a capture its scale from a known length"),
     "export-cameras": ("bridge.importers.cli", "export_main", "a capture's cameras for COLMAP or as transforms.json"),
-    "undistort": ("bridge.straighten", "main", "a capture with straight photographs, as Blender's cameras need them"),
+    "undistort": (
+        "bridge.capture.undistort",
+        "main",
+        "a capture with straight photographs, for Blender's cameras",
+    ),
     "train": ("bridge.training.cli", "train_main", "train the normal network on rendered heads"),
     "export": ("bridge.training.cli", "export_main", "write trained weights as ONNX"),
-    "weights": ("bridge.weights", "main", "where weights are; fetch DAViD's on request"),
-    "doctor": ("bridge.doctor", "main", "facts about this machine: devices, libraries, weights"),
-    "warm": ("bridge.cli", "warm", "compile the solver once and keep it in the cache"),
-    "serve": ("bridge.serve", "main", "answer the add-on on stdin and stdout"),
-    "dummy": ("bridge.dummy", "main", "play a run without solving anything, for tests"),
+    "weights": ("bridge.normals.fetch", "main", "where weights are; fetch DAViD's on request"),
+    "doctor": ("bridge.service.doctor", "main", "facts about this machine: devices, libraries, weights"),
+    "warm": ("bridge.job.cli", "warm", "compile the solver once and keep it in the cache"),
+    "serve": ("bridge.job.serve", "main", "answer the add-on on stdin and stdout"),
+    "dummy": ("bridge.service.dummy", "main", "play a run without solving anything, for tests"),
 }
 
 
@@ -45,7 +49,7 @@ def main(argv: list[str]) -> int:
             print(f"  {name:14} {what}")
         return 0 if argv else 2
     if argv[0] == "--version":
-        from .protocol import VERSION
+        from .service.protocol import VERSION
 
         print(VERSION)
         return 0

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -66,3 +67,16 @@ def file_names(names: Iterable[str], reserved: Sequence[str] = ()) -> list[str]:
         taken.add(stem.casefold())
         found.append(stem)
     return found
+
+
+def cache_folder() -> Path:
+    """The user's cache folder; SKULLPTOR_CACHE overrides it."""
+    if given := os.environ.get("SKULLPTOR_CACHE"):
+        return Path(given)
+    if sys.platform == "win32":
+        root = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        root = Path.home() / "Library" / "Caches"
+    else:
+        root = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return root / "skullptor"

@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     capture, scene_file = (Path(argument).resolve() for argument in arguments)
     bpy.ops.wm.read_factory_settings(use_empty=True)
     extension().register()  # so that the scene can hold its settings
-    from skullptor_extension.skullptor_blender import scene_cameras
+    from skullptor_extension.skullptor_blender.scene import cameras as scene_cameras
 
     scene_cameras.build(bpy.context, capture)
     bpy.ops.wm.save_as_mainfile(filepath=str(scene_file), relative_remap=True, compress=True)

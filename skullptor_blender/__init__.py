@@ -7,19 +7,19 @@ import types
 
 # properties before what reads them, operators before the panel that shows them
 MODULES = (
-    "properties",
-    "preferences",
-    "operators",
-    "operators_tools",
-    "operators_setup",
-    "operators_result",
-    "operators_refined",
-    "operators_look",
-    "operators_capture",
-    "operators_check",
-    "operators_scale",
-    "preset_files",
-    "panel",
+    "ui.properties",
+    "ui.preferences",
+    "operators.reconstruct",
+    "operators.tools",
+    "operators.setup",
+    "operators.result",
+    "operators.refined_cameras",
+    "operators.look",
+    "operators.capture",
+    "operators.check",
+    "operators.scale",
+    "ui.preset_files",
+    "ui.panel",
     "batch",
 )
 

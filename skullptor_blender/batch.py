@@ -225,7 +225,7 @@ def check_usage(options: argparse.Namespace) -> None:
 
 
 def session_of() -> object:
-    return sys.modules[f"{load_extension().__name__}.skullptor_blender.session"]
+    return sys.modules[f"{load_extension().__name__}.skullptor_blender.link.session"]
 
 
 def call(operator, **keywords):
@@ -426,7 +426,7 @@ def leave(code: int) -> None:
     import bpy
 
     package = load_extension()
-    sys.modules[f"{package.__name__}.skullptor_blender.worker"].stop_all()
+    sys.modules[f"{package.__name__}.skullptor_blender.link.worker"].stop_all()
     if package.__name__ == PACKAGE:  # an enabled extension is unregistered by Blender itself
         package.unregister()
     sys.stdout.flush()

@@ -15,18 +15,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import capture as captures
-from .. import images, results, upright
-from ..capture import Capture, View
-from ..cli import Terminal, clear_errors, stoppable
+from ..capture import images
+from ..capture import record as captures
+from ..capture.record import Capture, View
 from ..errors import BridgeError, Check, unchecked
 from ..files import link_or_copy
-from ..head import find_head
+from ..head import upright
+from ..head.find import find_head
 from ..importers.cli import add_upright, positive
 from ..importers.pictures import Pictures
 from ..importers.records import Rig
 from ..importers.write import write
-from ..reporter import Reporter
+from ..normals import make_predictor
+from ..report import results
+from ..service.reporter import Reporter
+from ..service.terminal import Terminal, clear_errors, stoppable
 from . import metric, photographs
 from .photographs import Photograph
 
@@ -306,9 +309,9 @@ def _write(
         head = None
         if not options.front:
             report.begin("Finding the face")
-            head = find_head(
-                [_view(joined, masks) for joined in solved.joined], report.step, report.control.cancel.is_set
-            )
+            views = [_view(joined, masks) for joined in solved.joined]
+            predictor = partial(make_predictor, "network")
+            head = find_head(views, predictor, report.step, report.control.cancel.is_set)
         turn = upright.similarity(cameras, options.front, unit, head)
     report.begin("Writing")
     points = solved.points if turn is None else turn.points(solved.points)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pycolmap
 
-from ..reporter import Reporter
+from ..service.reporter import Reporter
 from .patience import patiently
 from .photographs import Photograph
 

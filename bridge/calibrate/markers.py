@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ..cameras import Camera
-from ..capture import View
+from ..capture.cameras import Camera
+from ..capture.framing import nearest_point
+from ..capture.images import read_photo, straight
+from ..capture.record import View
 from ..errors import BridgeError, Check, unchecked
-from ..framing import nearest_point
-from ..images import read_photo, straight
 
 # one of each family; the larger dictionaries hold the smaller ones
 DICTIONARIES = (

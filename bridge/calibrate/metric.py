@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cameras import Camera
+from ..capture.cameras import Camera
+from ..capture.framing import nearest_point
+from ..capture.images import straight_pixels
 from ..errors import BridgeError
-from ..framing import nearest_point
-from ..images import straight_pixels
 
 INTERPUPILLARY_MM = (
     63.0  # mean of adults; most lie within 54 to 74 mm (Dodgson 2004), so the scale is 10 % off at worst

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 
-from ..cameras import Camera
+from ..capture.cameras import Camera
 from ..errors import Cancelled
 from ..importers.colmap_models import Lens, model
-from ..reporter import Reporter
+from ..service.reporter import Reporter
 from .database import MIN_INLIERS, Matching, Pair, Session, best_partners, find_features, inliers, match, register
 from .patience import patiently
 from .photographs import Photograph

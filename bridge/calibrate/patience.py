@@ -11,7 +11,7 @@ from typing import TypeVar
 import pycolmap
 
 from ..errors import BridgeError, Cancelled, Check
-from ..wire import Control
+from ..service.wire import Control
 
 LISTEN_SECONDS = 0.1
 LAST_WORDS_SECONDS = 0.3  # for the call to end by itself; what does not is left behind (see abandoned)

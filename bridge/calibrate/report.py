@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..capture import Capture
-from ..framing import head_frame, rig_up
+from ..capture.framing import head_frame, rig_up
+from ..capture.record import Capture
 from .motion import Joined, Motion
 from .photographs import mm35_of
 

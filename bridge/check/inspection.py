@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cameras import Camera
-from ..canonical import Canonical, locate
-from ..normals import NormalMap
+from ..capture.cameras import Camera
+from ..capture.normal_map import NormalMap
+from ..head.canonical import Canonical, locate
+from ..mattes.hull import Hull, carve
+from ..mattes.silhouettes import Ball, Silhouette
 from . import photographs, rig, suspects
 from .findings import ERROR, WARNING, Finding, by_severity, names
-from .hull import Hull, carve
 from .matches import PhotoMatches
 from .scene import Scene
-from .silhouettes import Ball, Silhouette
 
 LEAST_VIEWS = 3
 MOST_MATCHED = 32  # views beyond which features are not compared: silhouettes alone tell enough

@@ -15,8 +15,8 @@ from weakref import proxy
 import cv2
 import numpy as np
 
-from ..cameras import Camera
-from .silhouettes import Ball
+from ..capture.cameras import Camera
+from ..mattes.silhouettes import Ball
 
 FEATURES = 1500  # a view
 HEAD_PIXELS = 300.0  # half the head's longer side in the images that features are taken from

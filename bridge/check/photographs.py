@@ -8,9 +8,9 @@ from itertools import combinations
 import cv2
 import numpy as np
 
+from ..mattes.hull import Hull
+from ..mattes.silhouettes import Silhouette
 from .findings import WARNING, Finding, names
-from .hull import Hull
-from .silhouettes import Silhouette
 
 SIDE = 400  # pixels: the head's longer side when its sharpness is told
 BLURRED, BLURRIER = 0.62, 0.16  # blur of a photograph that is soft, and how far above the others' median

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..framing import rig_up
+from ..capture.framing import rig_up
+from ..mattes.hull import Hull
 from .findings import ERROR, INFO, WARNING, Finding
-from .hull import Hull
 from .inspection import Inspection
 from .scene import Scene
 

@@ -7,13 +7,13 @@ from itertools import combinations
 
 import numpy as np
 
-from ..cameras import Camera
-from ..canonical import Canonical
-from ..framing import rig_up
+from ..capture.cameras import Camera
+from ..capture.framing import rig_up
+from ..head.canonical import Canonical
+from ..mattes.hull import Hull
+from ..mattes.silhouettes import Ball
 from .findings import INFO, WARNING, Finding, names
-from .hull import Hull
 from .scene import Scene
-from .silhouettes import Ball
 
 SAME_PLACE = 1e-3  # of the distance to the head
 UNSEEN = 0.12  # share of the surface (its underside aside) that no camera sees, from which on it is told

@@ -9,9 +9,9 @@ from itertools import combinations
 
 import numpy as np
 
-from ..cameras import Camera
+from ..capture.cameras import Camera
+from ..mattes.silhouettes import Agreement, Ball, Silhouette
 from .matches import ENOUGH, KEPT, Pair, PhotoMatches, near_pairs
-from .silhouettes import Agreement, Ball, Silhouette
 
 LIMIT = 8e-4  # mean misfit of the silhouettes that good masks of a good rig stay below (measured: 0 to 5e-4)
 CONTRADICTION = 3.0  # cost of a pair of views whose matches the cameras do not explain at all, in units of LIMIT

@@ -10,11 +10,11 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
-from ..cameras import OPENGL, Camera
+from ..capture.cameras import OPENGL, Camera
+from ..mattes.silhouettes import Agreement, Ball
 from .findings import ERROR, WARNING, Finding, names
 from .rig import LOOSE
 from .scene import LIMIT, Change, Scene
-from .silhouettes import Agreement, Ball
 
 ALARM = 0.9  # cost above that of the best explanation from which on there is a fault
 RESTORED = 0.4  # an explanation leaves at most this share of the cost

@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from .. import capture as captures
-from .. import upright
+from ..capture import record as captures
 from ..errors import BridgeError
-from ..head import find_head
+from ..head import upright
+from ..head.find import find_head
+from ..normals import make_predictor
 from . import FORMATS, read
 from .export import WRITERS
 from .records import Rig
@@ -50,7 +51,7 @@ def import_main(argv: list[str]) -> int:
         turn = None
         if options.upright:
             cameras = [view.camera for view in rig.views]
-            head = None if options.front else find_head(rig.views)
+            head = None if options.front else find_head(rig.views, partial(make_predictor, "network"))
             turn = partial(upright.apply, turn=upright.similarity(cameras, options.front, unit_mm, head))
         capture = write(rig, options.output, unit_mm, options.replace, turn)
         unit = "of unknown size" if capture.unit_mm is None else f"= {capture.unit_mm:g} mm"

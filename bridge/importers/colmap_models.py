@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cameras import Distortion
+from ..capture.cameras import Distortion
 from ..errors import BridgeError
 from . import lens
 from .records import intrinsics, refuse

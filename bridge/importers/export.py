@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cameras import Camera, Distortion
-from ..capture import Capture
+from ..capture.cameras import Camera, Distortion
+from ..capture.record import Capture
 from ..errors import BridgeError
 from ..files import atomic, claim_folder
 from .records import GL_TO_CV

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..cameras import Distortion
+from ..capture.cameras import Distortion
 from ..errors import BridgeError
 
 FIT_TOLERANCE = 0.01  # pixels

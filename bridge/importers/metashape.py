@@ -23,7 +23,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from ..cameras import Camera, Distortion
+from ..capture.cameras import Camera, Distortion
 from ..errors import BridgeError
 from . import lens
 from .pictures import Pictures

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..cameras import Distortion
-from ..capture import View
+from ..capture.cameras import Distortion
+from ..capture.record import View
 from . import lens
 from .pictures import Pictures
 from .records import Rig, make_view, numbers, read_text, refuse

@@ -27,7 +27,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from ..capture import View
+from ..capture.record import View
 from ..errors import BridgeError
 from . import lens
 from .pictures import Pictures

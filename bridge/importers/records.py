@@ -13,8 +13,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from ..cameras import Camera, Distortion
-from ..capture import ROTATION_TOLERANCE, View
+from ..capture.cameras import Camera, Distortion
+from ..capture.record import ROTATION_TOLERANCE, View
 from ..errors import BridgeError
 from .pictures import Pictures
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cameras import Distortion
-from ..capture import View
+from ..capture.cameras import Distortion
+from ..capture.record import View
 from ..errors import BridgeError
 from . import lens
 from .pictures import Pictures

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from .. import capture as captures
-from ..capture import Capture, View
+from ..capture import record as captures
+from ..capture.record import Capture, View
 from ..errors import BridgeError
 from ..files import claim_folder, link_or_copy, unwritable
 from .records import Rig

@@ -7,9 +7,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from ..cache import default_folder
+from ..files import cache_folder
 
-PACKAGES = ("mesh", "raster", "solve", "stereo", "training")  # the packages with compiled kernels
+PACKAGES = ("mesh", "raster", "solve", "photometric", "training")  # the packages with compiled kernels
 
 
 def prepare() -> None:
@@ -32,7 +32,7 @@ def _kernel_folder() -> Path:
         for path in sorted((Path(__file__).parent.parent / package).glob("*.py")):
             digest.update(path.name.encode() + path.read_bytes())
     name = Path("kernels") / digest.hexdigest()[:16]
-    for root in (default_folder(), Path(tempfile.gettempdir()) / "skullptor"):
+    for root in (cache_folder(), Path(tempfile.gettempdir()) / "skullptor"):
         try:
             (root / name).mkdir(parents=True, exist_ok=True)
         except OSError:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..cameras import Camera
+from ..capture.cameras import Camera
+from ..capture.normal_map import NormalMap
 from ..errors import Cancelled
-from . import NormalMap
 from .sessions import checked, run, session, sha256
 from .warp import map_camera, resized
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ..cameras import Camera
-from ..canonical import Canonical
+from ..capture.cameras import Camera
+from ..capture.framing import HEAD_SHARE, HeadFrame, head_frame, rig_up
+from ..capture.masks import boxes as mask_boxes
+from ..capture.normal_map import NormalMap
 from ..errors import Cancelled
-from ..framing import HEAD_SHARE, HeadFrame, head_frame, rig_up
-from ..head import head_in
-from ..masks import UNSEEN, cut_out
-from ..masks import boxes as mask_boxes
-from . import NormalMap
+from ..head.canonical import Canonical
+from ..head.find import head_in
+from ..mattes.cut_out import UNSEEN, cut_out
 from .david import Foreground
 from .sessions import checked, run, session
 from .warp import FARTHEST, HeadView, from_head, head_view, map_camera, quaternion, resized, to_head, turned_back

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from ..cameras import Camera
-from ..framing import HeadFrame
+from ..capture.cameras import Camera
+from ..capture.framing import HeadFrame
 
 FILL = 0.85  # share of half the frame that the head's sphere fills; the network is trained with it
 OUTSIDE = 0.5  # grey that stands where a head camera sees beyond the photograph

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from ..cameras import Camera
+from ..capture.cameras import Camera
 from ..mesh import DeviceSurface, Surface
 from .images import ImageTargets, LossSettings, Render
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numba import njit, prange
 
-from ..cameras import Camera
+from ..capture.cameras import Camera
 from ..mesh import Surface
 from ..mesh.normals import closed_normals_backward, closed_vertex_normals, normalisation_backward, vertex_normals
 from .fused import add_parts, step_views

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cameras import Camera
+from ..capture.cameras import Camera
 from ..device import Device
 from ..mesh import DeviceSurface, Surface
 from .images import TARGET_CHANNELS, ImageTargets, LossSettings, PackedCameras, Render

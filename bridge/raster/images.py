@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cameras import Camera
+from ..capture.cameras import Camera
 
 LOSS_MODES = {"linear": 0, "l1": 1, "l2": 2, "robust": 3}
 TARGET_CHANNELS = 6  # normal x, y, z (times coverage), coverage, weight of the normal term, weight of the mask term

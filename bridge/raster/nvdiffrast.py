@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..cameras import Camera
+from ..capture.cameras import Camera
 from ..mesh import Surface
 from .images import TARGET_CHANNELS, ImageTargets, LossSettings, PackedCameras, Render
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..cameras import Camera
+from ..capture.cameras import Camera
 
 
 def rays(camera: Camera) -> torch.Tensor:  # [H * W, 3]

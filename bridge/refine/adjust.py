@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from ..cameras import Camera
+from ..capture.cameras import Camera
 from ..errors import Check, unchecked
 from .tracks import Tracks
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from .. import capture as captures
+from ..capture import record as captures
 from ..files import claim_folder, file_names, link_or_copy
 
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..cameras import Camera
-from ..check.silhouettes import Ball, Silhouette, depth_in, places
+from ..capture.cameras import Camera
 from ..errors import Check, unchecked
+from ..mattes.silhouettes import Ball, Silhouette, depth_in, places
 from .adjust import moved
 
 SIZE = 640  # pixels of the longer side of a silhouette

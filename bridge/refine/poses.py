@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cameras import Camera
-from ..check.silhouettes import Ball, Silhouette
+from ..capture.cameras import Camera
 from ..errors import Check, unchecked
+from ..mattes.silhouettes import Ball, Silhouette
 from .adjust import Adjusted, Prior, adjust, way
 from .outlines import SIZE, Outlines
 from .tracks import Tracks, find_tracks

@@ -10,10 +10,10 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from ..cameras import Camera
+from ..capture.cameras import Camera
 from ..check.matches import ENOUGH, Features, features, mutual
-from ..check.silhouettes import Ball
 from ..errors import Check, unchecked
+from ..mattes.silhouettes import Ball
 
 NEAR = np.radians(80.0)  # views further apart than this share too few features
 NEIGHBOURS = 9  # each view is compared with so many: the nearest

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..capture.framing import HeadFrame
 from ..errors import Check, unchecked
-from ..framing import HeadFrame
 from ..mesh import Mesh
 from ..mesh.normals import vertex_normals
 from ..raster import make_rasteriser

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..capture.framing import HeadFrame, head_frame
 from ..errors import Check, unchecked
-from ..framing import HeadFrame, head_frame
 from ..mesh import Mesh
 from ..mesh.remesh import HalfEdgeMesh
 from ..mesh.topology import icosphere

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cameras import Camera
+from ..capture.cameras import Camera
+from ..capture.framing import HeadFrame
+from ..capture.normal_map import NormalMap
 from ..errors import Check, unchecked
-from ..framing import HeadFrame
 from ..raster.images import ImageTargets
 from .resample import resample
 
@@ -106,3 +107,12 @@ def build_level(
         normal_weights.append(facing * confidence * inside)
         mask_weights.append(inside)
     return Level(cameras, ImageTargets.of(normals, masks, normal_weights, mask_weights), resolution)
+
+
+def make_targets(maps: Sequence[NormalMap]) -> list[Target]:
+    """Camera-space maps into the world frame that the solver works in."""
+    targets = []
+    for found in maps:
+        world = found.camera.normals_to_world(found.normals)
+        targets.append(Target(found.camera, world, found.matte, found.confidence))
+    return targets

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..capture.framing import HeadFrame
 from ..errors import Check, unchecked
-from ..framing import HeadFrame
 from ..mesh import Mesh, Surface
 from ..mesh.boxtree import BoxTree
 from ..mesh.intersections import crossing_faces

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from ..cameras import Camera
+from ..capture.cameras import Camera
 from ..mesh import Mesh
 from ..mesh.topology import icosphere
 from ..raster import choose, make_rasteriser

@@ -9,7 +9,8 @@ from pathlib import Path
 import bpy
 import pytest
 import skullptor_extension
-from skullptor_extension.skullptor_blender import scene_cameras, session, worker
+from skullptor_extension.skullptor_blender.link import session, worker
+from skullptor_extension.skullptor_blender.scene import cameras as scene_cameras
 
 from .helpers import counts, write_capture
 

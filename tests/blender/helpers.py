@@ -8,7 +8,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from skullptor_extension.skullptor_blender import capture_draft, scene_capture
+from skullptor_extension.skullptor_blender.link import capture_draft
+from skullptor_extension.skullptor_blender.scene import capture as scene_capture
 
 
 def photo(path: Path, width: int, height: int, value: int = 128) -> Path:

@@ -11,7 +11,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from skullptor_extension.skullptor_blender import batch, scene_cameras
+from skullptor_extension.skullptor_blender import batch
+from skullptor_extension.skullptor_blender.scene import cameras as scene_cameras
 
 from tests.support import ROOT
 

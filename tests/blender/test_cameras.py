@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Matrix, Vector
-from skullptor_extension.skullptor_blender import conventions, scene_cameras, scene_capture
-from skullptor_extension.skullptor_blender.preflight import ViewRecord
+from skullptor_extension.skullptor_blender.link.preflight import ViewRecord
+from skullptor_extension.skullptor_blender.scene import cameras as scene_cameras
+from skullptor_extension.skullptor_blender.scene import capture as scene_capture
+from skullptor_extension.skullptor_blender.scene import conventions
 
 from .helpers import look_at, photo, write_capture
 

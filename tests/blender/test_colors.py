@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 import numpy as np
-from skullptor_extension.skullptor_blender import scene_result
+from skullptor_extension.skullptor_blender.scene import result as scene_result
 
 ARRAYS = {
     "vertices": np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]),

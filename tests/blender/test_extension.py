@@ -48,8 +48,8 @@ def test_the_manifest_and_the_zip_are_valid(archive):
 def test_what_is_in_the_zip(archive):
     names = zipfile.ZipFile(archive).namelist()
     for needed in (
-        "blender_manifest.toml", "__init__.py", "LICENSE", "skullptor_blender/panel.py", "skullptor_blender/batch.py",
-        "bridge/__main__.py", "bridge/protocol.py", "pyproject.toml",
+        "blender_manifest.toml", "__init__.py", "LICENSE", "skullptor_blender/ui/panel.py",
+        "skullptor_blender/batch.py", "bridge/__main__.py", "bridge/service/protocol.py", "pyproject.toml",
     ):  # fmt: skip
         assert needed in names
     for name in names:
@@ -75,7 +75,7 @@ def test_it_works_when_installed(archive, capture):
         assert bpy.ops.skullptor.import_capture(filepath=str(capture)) == {"FINISHED"}
         assert bpy.ops.skullptor.reconstruct_head() == {"FINISHED"}
         assert len(bpy.data.objects["Head"].data.vertices) > 100
-        sys.modules[f"{module}.skullptor_blender.worker"].stop_all()
+        sys.modules[f"{module}.skullptor_blender.link.worker"].stop_all()
     finally:
         if module in bpy.context.preferences.addons:
             bpy.ops.preferences.addon_disable(module=module)

@@ -7,7 +7,10 @@ import json
 import bpy
 import numpy as np
 import pytest
-from skullptor_extension.skullptor_blender import capture_draft, reference_image, scene_cameras, scene_capture
+from skullptor_extension.skullptor_blender.link import capture_draft
+from skullptor_extension.skullptor_blender.scene import cameras as scene_cameras
+from skullptor_extension.skullptor_blender.scene import capture as scene_capture
+from skullptor_extension.skullptor_blender.scene import reference_image
 
 from .helpers import photo, write_capture
 

@@ -10,7 +10,10 @@ import bpy
 import numpy as np
 import pytest
 from mathutils import Matrix
-from skullptor_extension.skullptor_blender import errand, scene_cameras, scene_capture, session, worker
+from skullptor_extension.skullptor_blender.link import command as errand
+from skullptor_extension.skullptor_blender.link import session, worker
+from skullptor_extension.skullptor_blender.scene import cameras as scene_cameras
+from skullptor_extension.skullptor_blender.scene import capture as scene_capture
 
 from tests.support import ROOT, shared
 
@@ -260,7 +263,7 @@ sys.exit(1)  # because of the error among the findings
 
 
 def test_the_bridges_findings_reach_the_panel(tmp_path, rig, monkeypatch, draw):
-    from skullptor_extension.skullptor_blender import panel
+    from skullptor_extension.skullptor_blender.ui import panel
 
     (tmp_path / "fake.py").write_text(CHECK)
     monkeypatch.setattr(errand, "ENTRY", ("-u", str(tmp_path / "fake.py")))

@@ -8,7 +8,9 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from skullptor_extension.skullptor_blender import operators_look, panel, pictures, session, worker
+from skullptor_extension.skullptor_blender.link import session, worker
+from skullptor_extension.skullptor_blender.operators import look as operators_look
+from skullptor_extension.skullptor_blender.ui import panel, pictures
 
 from tests.support import ROOT
 

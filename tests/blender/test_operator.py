@@ -12,18 +12,18 @@ import mathutils
 import numpy as np
 import pytest
 import skullptor_extension
-from skullptor_extension.bridge import protocol
-from skullptor_extension.skullptor_blender import (
+from skullptor_extension.bridge.service import protocol
+from skullptor_extension.skullptor_blender.link import (
     capture_draft,
-    conventions,
-    operators,
     preview_reader,
     result_file,
     run_files,
-    scene_result,
     session,
     worker,
 )
+from skullptor_extension.skullptor_blender.operators import reconstruct as operators
+from skullptor_extension.skullptor_blender.scene import conventions
+from skullptor_extension.skullptor_blender.scene import result as scene_result
 
 from .helpers import counts, look_at, photo, survey
 

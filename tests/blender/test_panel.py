@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import bpy
 import pytest
-from skullptor_extension.bridge import protocol
-from skullptor_extension.skullptor_blender import job as jobs
-from skullptor_extension.skullptor_blender import panel, properties, session
+from skullptor_extension.bridge.service import protocol
+from skullptor_extension.skullptor_blender.link import job as jobs
+from skullptor_extension.skullptor_blender.link import session
+from skullptor_extension.skullptor_blender.ui import panel, properties
 
 from .helpers import texts
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import bpy
 import pytest
-from skullptor_extension.bridge import protocol
-from skullptor_extension.skullptor_blender import preset_files as presets
+from skullptor_extension.bridge.service import protocol
+from skullptor_extension.skullptor_blender.ui import preset_files as presets
 
 
 def path_of(name: str) -> str:

@@ -7,7 +7,9 @@ import json
 import bpy
 import numpy as np
 import pytest
-from skullptor_extension.skullptor_blender import heat_map, panel, scene_result, session
+from skullptor_extension.skullptor_blender.link import session
+from skullptor_extension.skullptor_blender.scene import result as scene_result
+from skullptor_extension.skullptor_blender.ui import heat_map, panel
 
 from .helpers import counts, texts
 

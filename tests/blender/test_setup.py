@@ -7,7 +7,9 @@ import time
 
 import bpy
 import pytest
-from skullptor_extension.skullptor_blender import environment, operators_setup, preferences, session, setup, worker
+from skullptor_extension.skullptor_blender.link import environment, session, setup, worker
+from skullptor_extension.skullptor_blender.operators import setup as operators_setup
+from skullptor_extension.skullptor_blender.ui import preferences
 
 from tests.support.wheels import addon_root, wheel
 

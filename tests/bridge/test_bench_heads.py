@@ -9,7 +9,7 @@ import pytest
 
 from bench.heads import SEED, photographs
 from bridge.check.scene import LIMIT
-from bridge.check.silhouettes import Agreement, Silhouette
+from bridge.mattes.silhouettes import Agreement, Silhouette
 from bridge.training.group import World
 from bridge.training.models import HELD_OUT, load_avatar
 from tests.support import shared

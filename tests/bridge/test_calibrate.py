@@ -19,9 +19,9 @@ pytest.importorskip("pycolmap")
 
 from PIL import Image  # noqa: E402
 
-from bridge import capture as captures  # noqa: E402
-from bridge import images  # noqa: E402
 from bridge.calibrate import cli, photographs  # noqa: E402
+from bridge.capture import images  # noqa: E402
+from bridge.capture import record as captures  # noqa: E402
 from tests.support import ROOT  # noqa: E402
 from tests.support import photographs as synthetic  # noqa: E402
 

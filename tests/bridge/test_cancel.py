@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from bridge import masks
 from bridge.errors import Cancelled
+from bridge.mattes import cut_out as masks
 from bridge.normals import WEIGHTS, sessions
 from bridge.normals.multiview import RECORD
 from bridge.solve import Solver, SolveSettings

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from bridge import capture as captures
-from bridge import images
-from bridge.cameras import OPENGL, Camera
-from bridge.canonical import Canonical
+from bridge.capture import images
+from bridge.capture import record as captures
+from bridge.capture.cameras import OPENGL, Camera
 from bridge.check import INFO, inspect, rig
-from bridge.check.hull import carve
 from bridge.check.matches import fundamental, sampson
 from bridge.check.photographs import blur
-from bridge.check.silhouettes import Ball, Silhouette
+from bridge.head.canonical import Canonical
+from bridge.mattes.hull import carve
+from bridge.mattes.silhouettes import Ball, Silhouette
 from bridge.mesh.topology import icosphere
 from bridge.raster import make_rasteriser
 from tests.support.synthetic import look_at
@@ -243,7 +243,7 @@ def test_points_of_one_place_lie_on_their_epipolar_lines(views):
 
 
 def test_the_command_names_the_view_and_the_file(views, tmp_path, capsys):
-    from bridge.check.cli import main
+    from bridge.job.check import main
 
     cameras, photos, masks = views
     for folder in ("images", "masks"):

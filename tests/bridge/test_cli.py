@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("numba")
 
-from bridge import results  # noqa: E402
+from bridge.report import results  # noqa: E402
 from tests.support import ROOT, synthetic  # noqa: E402
 
 
@@ -40,8 +40,8 @@ def test_reconstruct_and_evaluate(folder, tmp_path):
 
 
 def test_measured_normals_come_out_as_they_went_in(folder, tmp_path):
-    from bridge.capture import NormalsEncoding
-    from bridge.images import read_normals
+    from bridge.capture.images import read_normals
+    from bridge.capture.record import NormalsEncoding
 
     done = bridge("normals", folder, "-o", tmp_path, "--normals", "measured")
     assert done.returncode == 0, done.stderr

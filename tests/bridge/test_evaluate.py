@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("numba")
 
-from bridge import evaluate, results  # noqa: E402
 from bridge.errors import BridgeError  # noqa: E402
+from bridge.report import evaluate, results  # noqa: E402
 from tests.support import synthetic  # noqa: E402
 
 

@@ -9,12 +9,12 @@ import pytest
 
 pytest.importorskip("numba")
 
-from bridge import capture as captures  # noqa: E402
-from bridge import images, inputs  # noqa: E402
-from bridge.cameras import Distortion  # noqa: E402
-from bridge.capture import Capture, View  # noqa: E402
-from bridge.reporter import Reporter  # noqa: E402
-from bridge.wire import Control  # noqa: E402
+from bridge.capture import images, inputs  # noqa: E402
+from bridge.capture import record as captures  # noqa: E402
+from bridge.capture.cameras import Distortion  # noqa: E402
+from bridge.capture.record import Capture, View  # noqa: E402
+from bridge.service.reporter import Reporter  # noqa: E402
+from bridge.service.wire import Control  # noqa: E402
 from tests.support import synthetic  # noqa: E402
 
 

@@ -11,12 +11,13 @@ import pytest
 pytest.importorskip("numba")
 trimesh = pytest.importorskip("trimesh")
 
-from bridge import capture as captures  # noqa: E402
-from bridge import evaluate, images  # noqa: E402
-from bridge import protocol as p  # noqa: E402
-from bridge.cache import Cache  # noqa: E402
-from bridge.job import Workshop  # noqa: E402
-from bridge.wire import Control  # noqa: E402
+from bridge.capture import images  # noqa: E402
+from bridge.capture import record as captures  # noqa: E402
+from bridge.job.cache import Cache  # noqa: E402
+from bridge.job.run import Workshop  # noqa: E402
+from bridge.report import evaluate  # noqa: E402
+from bridge.service import protocol as p  # noqa: E402
+from bridge.service.wire import Control  # noqa: E402
 from tests.support import synthetic  # noqa: E402
 
 SETTINGS = p.JobSettings(preset="draft", normals="measured", steps=60, max_vertices=2500)
@@ -223,7 +224,7 @@ def test_a_full_disk_in_the_end_is_an_error_and_leaves_no_half_file(folder, tmp_
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bridge.results.np.savez", full)
+    monkeypatch.setattr("bridge.report.results.np.savez", full)
     heard = play(folder, tmp_path / "out", p.JobSettings(preset="draft", normals="measured", steps=2))
     error = the(p.Error, heard)
     assert error.code == "output" and "No space left" in error.sentence
@@ -257,8 +258,8 @@ def test_a_wrong_camera_is_named_before_the_head_is_carved(folder, tmp_path):
 
 def test_the_cache_knows_each_photograph_mask_and_camera(source, folder):
     """What changes a pixel, a mask or a camera changes the key; a second look at the same does not."""
-    from bridge.cache import key_of
-    from bridge.job import _content
+    from bridge.job.cache import key_of
+    from bridge.job.run import _content
 
     def key(place):
         return key_of([part for view in captures.load(place).views for part in _content(view)])

@@ -9,7 +9,7 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 
-from bridge.cameras import Camera  # noqa: E402
+from bridge.capture.cameras import Camera  # noqa: E402
 from bridge.normals import make_predictor  # noqa: E402
 from bridge.normals.david import FOREGROUND_FILE, NORMAL_FILE, RECORD  # noqa: E402
 

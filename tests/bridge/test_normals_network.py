@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from bridge import capture as captures
-from bridge import framing
-from bridge.cameras import Camera
+from bridge.capture import framing
+from bridge.capture import record as captures
+from bridge.capture.cameras import Camera
+from bridge.capture.images import read_photo, shrunk
 from bridge.errors import Cancelled
-from bridge.images import read_photo, shrunk
 from bridge.normals import WEIGHTS, make_predictor, multiview
 
 DEMO = Path(__file__).parents[2] / "demo" / "capture"
@@ -214,7 +214,7 @@ def test_onnx_agrees_with_pytorch(tmp_path):
     predictor = MultiViewPredictor(tmp_path, "cpu", "tiny.json")
     cameras = rig(5)
     images = [ball(c)[0] for c in cameras]
-    from bridge.framing import head_frame
+    from bridge.capture.framing import head_frame
     from bridge.normals.multiview import _Steps
 
     views = [head_view(c, head_frame(cameras)) for c in cameras]

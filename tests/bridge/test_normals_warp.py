@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridge.cameras import Camera
-from bridge.framing import HeadFrame
+from bridge.capture.cameras import Camera
+from bridge.capture.framing import HeadFrame
 from bridge.normals import warp
 from bridge.normals.warp import OPENGL, from_head, head_view, map_camera, to_head, turned_back
 

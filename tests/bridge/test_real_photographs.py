@@ -11,15 +11,15 @@ pytest.importorskip("numba")
 pytest.importorskip("pycolmap")
 
 from bench.camera_noise import left  # noqa: E402
-from bridge import capture as captures  # noqa: E402
-from bridge import protocol as p  # noqa: E402
-from bridge import results  # noqa: E402
-from bridge.cache import Cache  # noqa: E402
 from bridge.calibrate import cli  # noqa: E402
-from bridge.images import read_mask, read_photo  # noqa: E402
-from bridge.job import Workshop  # noqa: E402
+from bridge.capture import record as captures  # noqa: E402
+from bridge.capture.images import read_mask, read_photo  # noqa: E402
+from bridge.job.cache import Cache  # noqa: E402
+from bridge.job.run import Workshop  # noqa: E402
 from bridge.raster import make_rasteriser  # noqa: E402
-from bridge.wire import Control  # noqa: E402
+from bridge.report import results  # noqa: E402
+from bridge.service import protocol as p  # noqa: E402
+from bridge.service.wire import Control  # noqa: E402
 from tests.support import shared  # noqa: E402
 
 

@@ -11,13 +11,13 @@ from scipy.spatial.transform import Rotation
 
 pytest.importorskip("cv2")
 
-from bridge import capture as captures  # noqa: E402
-from bridge import protocol as p  # noqa: E402
-from bridge.cameras import Camera  # noqa: E402
+from bridge.capture import record as captures  # noqa: E402
+from bridge.capture.cameras import Camera  # noqa: E402
 from bridge.check import INFO, inspect  # noqa: E402
 from bridge.refine import refine  # noqa: E402
 from bridge.refine.adjust import Prior, adjust, moved, triangulated, way  # noqa: E402
 from bridge.refine.tracks import Tracks  # noqa: E402
+from bridge.service import protocol as p  # noqa: E402
 from tests.support import photographs, synthetic  # noqa: E402
 
 SIZE = 320
@@ -177,9 +177,9 @@ def test_without_evidence_nothing_moves(album):
 
 def test_a_job_uses_and_keeps_the_refined_cameras(tmp_path):
     pytest.importorskip("numba")
-    from bridge.cache import Cache
-    from bridge.job import Workshop
-    from bridge.wire import Control
+    from bridge.job.cache import Cache
+    from bridge.job.run import Workshop
+    from bridge.service.wire import Control
 
     capture = synthetic.write(tmp_path / "capture", views=7, size=160)
     views = [replace(v, camera=c) for v, c in zip(capture.views, noisy(capture.cameras, 0.6, 0.6), strict=True)]

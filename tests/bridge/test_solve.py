@@ -219,7 +219,7 @@ def test_crops_stay_inside_the_image():
 
 def test_a_level_keeps_the_cameras_true(subject):
     """A world point projects to the same place of the head in the crop as in the image."""
-    from bridge.framing import head_frame
+    from bridge.capture.framing import head_frame
 
     targets = subject[2]
     frame = head_frame([t.camera for t in targets], np.stack([t.box() for t in targets]))

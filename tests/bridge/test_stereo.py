@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridge.cameras import Camera
+from bridge.capture.cameras import Camera
+from bridge.capture.framing import HeadFrame
 from bridge.errors import Cancelled
-from bridge.framing import HeadFrame
 from bridge.mesh import Mesh
 from bridge.mesh.boxtree import BoxTree
 from bridge.mesh.intersections import crossing_faces
 from bridge.mesh.topology import icosphere
+from bridge.photometric import match_photographs
+from bridge.photometric.match import _supported
 from bridge.solve import untangled
-from bridge.stereo import match_photographs
-from bridge.stereo.match import _supported
 
 CENTER, RADIUS = np.array([3.0, -1.0, 2.0]), 0.25  # a frame of its own: nothing may depend on the world's
 FRAME = HeadFrame(CENTER, RADIUS * 1.2, np.array([0.0, 1.0, 0.0]))
@@ -90,7 +90,7 @@ def test_the_surface_goes_to_where_the_photographs_agree(shots):
 
 
 def test_what_more_vertices_than_are_searched_follow(shots, monkeypatch):
-    monkeypatch.setattr("bridge.stereo.match.SEARCHED", 4000)
+    monkeypatch.setattr("bridge.photometric.match.SEARCHED", 4000)
     mesh = wrong_ball()
     belt = np.abs((mesh.vertices - CENTER)[:, 1]) < 0.6 * RADIUS
     assert np.abs(error(match_photographs(mesh, *shots, FRAME).mesh))[belt].mean() < 0.002

@@ -7,10 +7,10 @@ import pytest
 
 pytest.importorskip("numba")
 
-from bridge import texture  # noqa: E402
-from bridge.framing import HeadFrame  # noqa: E402
+from bridge.capture.framing import HeadFrame  # noqa: E402
 from bridge.mesh import Mesh  # noqa: E402
 from bridge.raster import make_rasteriser  # noqa: E402
+from bridge.texture import vertex_colors as texture  # noqa: E402
 from tests.support import synthetic  # noqa: E402
 
 CENTER, SCALE = np.array([50.0, -20.0, 10.0]), 3.0

@@ -9,10 +9,10 @@ import threading
 import numpy as np
 import pytest
 
-from bridge import weights
-from bridge.cameras import Camera
+from bridge.capture.cameras import Camera
+from bridge.capture.normal_map import NormalMap
 from bridge.errors import BridgeError
-from bridge.normals import NormalMap
+from bridge.normals import fetch as weights
 from bridge.normals.david import RECORD, axis_signs
 from bridge.normals.sessions import checked, sha256, weights_folder
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridge.cameras import Camera, Distortion
-from bridge.framing import head_frame, nearest_point, rig_up
+from bridge.capture.cameras import Camera, Distortion
+from bridge.capture.framing import head_frame, nearest_point, rig_up
 
 pytest.importorskip("cv2")
 
-from bridge import images  # noqa: E402
+from bridge.capture import images  # noqa: E402
 from tests.support.synthetic import look_at, ring  # noqa: E402
 
 

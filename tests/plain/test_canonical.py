@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from bridge.canonical import UNIT_MM, locate, robust_similarity
-from bridge.head import head_in
-from bridge.normals import NormalMap
+from bridge.capture.normal_map import NormalMap
+from bridge.head.canonical import UNIT_MM, locate, robust_similarity
+from bridge.head.find import head_in
 from tests.support.synthetic import AXES, ring, trace
 
 TURN = Rotation.from_rotvec([0.4, -1.1, 2.0]).as_matrix()

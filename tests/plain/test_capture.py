@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("cv2")
 
-from bridge import capture as captures  # noqa: E402
 from bridge import files  # noqa: E402
+from bridge.capture import record as captures  # noqa: E402
 from bridge.errors import BridgeError  # noqa: E402
 from tests.support import shared, synthetic  # noqa: E402
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from skullptor_extension.skullptor_blender import capture_formats as formats
+from skullptor_extension.skullptor_blender.link import capture_formats as formats
 
 FILES = {
     "capture.json": ('{"schema": 1, "views": []}', "capture", False),

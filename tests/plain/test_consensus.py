@@ -9,8 +9,8 @@ import pytest
 
 cv2 = pytest.importorskip("cv2")
 
-from bridge import masks  # noqa: E402
-from bridge.consensus import Expected, expect  # noqa: E402
+from bridge.mattes import cut_out as masks  # noqa: E402
+from bridge.mattes.consensus import Expected, expect  # noqa: E402
 from tests.support.synthetic import ring, trace  # noqa: E402
 
 CENTER, SCALE = np.array([4.0, -1.0, 2.0]), 3.0

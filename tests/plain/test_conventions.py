@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from skullptor_extension.skullptor_blender import conventions
-from skullptor_extension.skullptor_blender.conventions import BlenderCamera, Placement
+from skullptor_extension.skullptor_blender.scene import conventions
+from skullptor_extension.skullptor_blender.scene.conventions import BlenderCamera, Placement
 
 CASES = {
     "landscape": (1920, 1080, 1500, 1500, 960, 540),

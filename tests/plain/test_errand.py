@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from skullptor_extension.skullptor_blender import errand
-from skullptor_extension.skullptor_blender.errand import Errand
-from skullptor_extension.skullptor_blender.job import CANCELLED, FAILED, FINISHED
-from skullptor_extension.skullptor_blender.worker import WorkerError
+from skullptor_extension.skullptor_blender.link import command as errand
+from skullptor_extension.skullptor_blender.link.command import Errand
+from skullptor_extension.skullptor_blender.link.job import CANCELLED, FAILED, FINISHED
+from skullptor_extension.skullptor_blender.link.worker import WorkerError
 
 from tests.support import ROOT
 

@@ -9,9 +9,12 @@ import pytest
 
 pytest.importorskip("cv2")
 
-from bridge import images, masks  # noqa: E402
-from bridge.cameras import Camera  # noqa: E402
-from bridge.capture import NormalsEncoding, View  # noqa: E402
+from bridge.capture import (
+    images,  # noqa: E402
+    masks,  # noqa: E402
+)
+from bridge.capture.cameras import Camera  # noqa: E402
+from bridge.capture.record import NormalsEncoding, View  # noqa: E402
 from bridge.errors import BridgeError  # noqa: E402
 
 

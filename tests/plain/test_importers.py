@@ -10,9 +10,9 @@ import pytest
 
 cv2 = pytest.importorskip("cv2")
 
-from bridge import capture as captures  # noqa: E402
 from bridge import importers  # noqa: E402
-from bridge.cameras import Distortion  # noqa: E402
+from bridge.capture import record as captures  # noqa: E402
+from bridge.capture.cameras import Distortion  # noqa: E402
 from bridge.importers import cli  # noqa: E402
 from tests.support import cameras, shared  # noqa: E402
 

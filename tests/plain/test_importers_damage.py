@@ -14,9 +14,9 @@ import pytest
 
 pytest.importorskip("cv2")
 
-from bridge import capture as captures  # noqa: E402
 from bridge import importers  # noqa: E402
-from bridge.capture import Capture, View  # noqa: E402
+from bridge.capture import record as captures  # noqa: E402
+from bridge.capture.record import Capture, View  # noqa: E402
 from bridge.errors import BridgeError  # noqa: E402
 from bridge.importers import export  # noqa: E402
 from bridge.importers.write import write  # noqa: E402

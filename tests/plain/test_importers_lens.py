@@ -7,8 +7,8 @@ import pytest
 
 cv2 = pytest.importorskip("cv2")
 
-from bridge import images  # noqa: E402
-from bridge.cameras import Camera, Distortion  # noqa: E402
+from bridge.capture import images  # noqa: E402
+from bridge.capture.cameras import Camera, Distortion  # noqa: E402
 from bridge.errors import BridgeError  # noqa: E402
 from bridge.importers import lens  # noqa: E402
 from tests.support import cameras  # noqa: E402

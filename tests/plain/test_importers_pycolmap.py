@@ -11,8 +11,8 @@ pytest.importorskip("cv2")
 pycolmap = pytest.importorskip("pycolmap")
 
 from bridge import importers  # noqa: E402
-from bridge.cameras import Distortion  # noqa: E402
-from bridge.capture import Capture, View  # noqa: E402
+from bridge.capture.cameras import Distortion  # noqa: E402
+from bridge.capture.record import Capture, View  # noqa: E402
 from bridge.importers import export  # noqa: E402
 from tests.support import cameras  # noqa: E402
 

@@ -174,8 +174,8 @@ def test_idr(folder, rig):
 def test_export_names_what_the_format_cannot_hold(folder, rig):
     from dataclasses import replace
 
-    from bridge.cameras import Distortion
-    from bridge.capture import Capture, View
+    from bridge.capture.cameras import Distortion
+    from bridge.capture.record import Capture, View
 
     image = folder / "images" / "cam00.png"
     skew = replace(rig[0], K=rig[0].K + np.array([[0, 1.0, 0], [0, 0, 0], [0, 0, 0]]))

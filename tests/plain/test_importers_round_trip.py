@@ -12,10 +12,10 @@ cv2 = pytest.importorskip("cv2")
 
 import numpy as np  # noqa: E402
 
-from bridge import capture as captures  # noqa: E402
 from bridge import importers  # noqa: E402
-from bridge.cameras import Distortion  # noqa: E402
-from bridge.capture import Capture, View  # noqa: E402
+from bridge.capture import record as captures  # noqa: E402
+from bridge.capture.cameras import Distortion  # noqa: E402
+from bridge.capture.record import Capture, View  # noqa: E402
 from bridge.importers import cli, export  # noqa: E402
 from tests.support import ROOT, cameras  # noqa: E402
 

@@ -7,8 +7,8 @@ import pytest
 
 cv2 = pytest.importorskip("cv2")
 
-from bridge import masks  # noqa: E402
-from bridge.cameras import Camera  # noqa: E402
+from bridge.capture.cameras import Camera  # noqa: E402
+from bridge.mattes import cut_out as masks  # noqa: E402
 
 
 def scene(seed: int, shape=(360, 300), shift=(0, 0)):

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from skullptor_extension.skullptor_blender import preview_reader, result_file
+from skullptor_extension.skullptor_blender.link import preview_reader, result_file
 
 TETRAHEDRON = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], np.int32)
 CORNERS = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], float)

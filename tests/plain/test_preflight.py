@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from skullptor_extension.skullptor_blender import image_header, preflight, reference_names
-from skullptor_extension.skullptor_blender.preflight import ViewRecord
+from skullptor_extension.skullptor_blender.link import image_header, preflight, reference_names
+from skullptor_extension.skullptor_blender.link.preflight import ViewRecord
 
 from tests.support import ROOT
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bridge import protocol as p
+from bridge.service import protocol as p
 
 MESSAGES = [
     p.Hello(),

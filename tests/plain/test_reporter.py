@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from bridge.reporter import Reporter
-from bridge.wire import Control
+from bridge.service.reporter import Reporter
+from bridge.service.wire import Control
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import pytest
 
 cv2 = pytest.importorskip("cv2")
 
-from bridge import capture as captures  # noqa: E402
-from bridge import upright  # noqa: E402
-from bridge.cameras import Similarity  # noqa: E402
-from bridge.canonical import Canonical  # noqa: E402
-from bridge.capture import Capture, Evaluation, NormalsEncoding, View  # noqa: E402
+from bridge.capture import record as captures  # noqa: E402
+from bridge.capture.cameras import Similarity  # noqa: E402
+from bridge.capture.framing import rig_up  # noqa: E402
+from bridge.capture.record import Capture, Evaluation, NormalsEncoding, View  # noqa: E402
 from bridge.errors import BridgeError  # noqa: E402
-from bridge.framing import rig_up  # noqa: E402
+from bridge.head import upright  # noqa: E402
+from bridge.head.canonical import Canonical  # noqa: E402
 from bridge.importers import cli  # noqa: E402
 from tests.support import cameras, shared  # noqa: E402
 from tests.support.synthetic import look_at  # noqa: E402
@@ -151,7 +151,7 @@ def test_import_asks_where_the_face_is_unless_it_is_told(capture, tmp_path, monk
     turn = cv2.Rodrigues(np.array([0.4, -1.2, 0.9]))[0]
     about = cv2.Rodrigues(np.radians([0.0, 0, 40]))[0]
     head, asked = head_of(turn @ about, center=(30.0, -20, 5)), []
-    monkeypatch.setattr(cli, "find_head", lambda views: asked.append(len(views)) or head)
+    monkeypatch.setattr(cli, "find_head", lambda views, predictor: asked.append(len(views)) or head)
     model = cameras.colmap_text(tmp_path / "sparse", capture.cameras)
     options = ["colmap", str(model), "--images", str(tmp_path / "images"), "--unit-mm", "140", "--upright", "-o"]
     assert cli.import_main([*options, str(tmp_path / "asked")]) == 0

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from skullptor_extension.skullptor_blender import environment, setup, worker
+from skullptor_extension.skullptor_blender.link import environment, setup, worker
 
 from tests.support import ROOT
 from tests.support.wheels import addon_root, wheel
@@ -239,7 +239,7 @@ place, root, folder, wheels = map(pathlib.Path, sys.argv[1:5])
 for name, path in (("addon", place), ("addon.skullptor_blender", place / "skullptor_blender")):
     package = sys.modules[name] = types.ModuleType(name)
     package.__path__ = [str(path)]
-from addon.skullptor_blender import setup
+from addon.skullptor_blender.link import setup
 while True:
     job = setup.SetUp(setup.Plan(root, folder, python=sys.executable, wheels=wheels)).start()
     job.join()

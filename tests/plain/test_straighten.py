@@ -10,9 +10,10 @@ import pytest
 
 cv2 = pytest.importorskip("cv2")
 
-from bridge import capture as captures  # noqa: E402
-from bridge import images, straighten  # noqa: E402
-from bridge.cameras import Camera, Distortion  # noqa: E402
+from bridge.capture import images  # noqa: E402
+from bridge.capture import record as captures  # noqa: E402
+from bridge.capture import undistort as straighten  # noqa: E402
+from bridge.capture.cameras import Camera, Distortion  # noqa: E402
 
 LENS = Distortion(k1=-0.15, k2=0.04, p1=0.002, p2=-0.001)
 K = np.array([[300.0, 4.0, 161.3], [0, 296.0, 118.2], [0, 0, 1]])  # with skew, and no square pixels

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from skullptor_extension.skullptor_blender import upright
-from skullptor_extension.skullptor_blender.preflight import ViewRecord
+from skullptor_extension.skullptor_blender.link.preflight import ViewRecord
+from skullptor_extension.skullptor_blender.scene import upright
 
 K = np.array([[2000.0, 0, 750], [0, 2000.0, 1000], [0, 0, 1]])
 

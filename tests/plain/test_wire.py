@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge import protocol as p
+from bridge.service import protocol as p
 
 ROOT = Path(__file__).resolve().parents[2]
 

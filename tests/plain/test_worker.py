@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from skullptor_extension.bridge import protocol
-from skullptor_extension.skullptor_blender import job as jobs
-from skullptor_extension.skullptor_blender import worker as workers
+from skullptor_extension.bridge.service import protocol
+from skullptor_extension.skullptor_blender.link import job as jobs
+from skullptor_extension.skullptor_blender.link import worker as workers
 
 from tests.support import ROOT
 
@@ -271,8 +271,8 @@ SCRIPT = """
     spec = importlib.util.spec_from_file_location("ext", root / "__init__.py", submodule_search_locations=[str(root)])
     sys.modules["ext"] = package = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(package)
-    from ext.skullptor_blender import worker
-    from ext.bridge import protocol
+    from ext.skullptor_blender.link import worker
+    from ext.bridge.service import protocol
     {before}
     w = worker.Worker(pathlib.Path(sys.executable), root, pathlib.Path(sys.argv[2]), "dummy --seconds 60 {options}")
     while not w.greeted:

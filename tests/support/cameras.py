@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bridge.cameras import Camera, Distortion
+from bridge.capture.cameras import Camera, Distortion
 
 from .synthetic import ring
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from bridge.cameras import Camera
+from bridge.capture.cameras import Camera
 
 from .synthetic import AXES, look_at
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bridge.cameras import Camera
+from bridge.capture.cameras import Camera
 from bridge.mesh import Surface
 from bridge.raster import ImageTargets
 from tests.bridge.scenes import bumpy, look_at

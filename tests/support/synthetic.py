@@ -11,9 +11,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from bridge import capture as captures
-from bridge import images
-from bridge.cameras import Camera
+from bridge.capture import images
+from bridge.capture import record as captures
+from bridge.capture.cameras import Camera
 
 AXES = np.array([0.8, 1.0, 1.2])  # half axes in world units
 
@@ -96,7 +96,7 @@ def write(
 
 def ellipsoid_mesh(center=(0.0, 0.0, 0.0), scale: float = 1.0, rings: int = 96) -> tuple[np.ndarray, np.ndarray]:
     """The body itself as a fine mesh."""
-    from bridge.dummy import sphere
+    from bridge.service.dummy import sphere
 
     points, faces = sphere(rings, (0, 0, 0), 1.0)
     return np.array(points) * AXES * scale + np.asarray(center), np.array(faces, np.int32)

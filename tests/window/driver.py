@@ -218,10 +218,10 @@ class Watch:
     def addon(self) -> None:
         """Time all that the add-on does on the main thread while a head is made."""
         module = self._window.module
-        self.wrap(module("operators").SKULLPTOR_OT_reconstruct_head, "modal", "operator")
-        self.wrap(module("operators").SKULLPTOR_OT_reconstruct_head, "invoke", "button pressed")
-        self.wrap(module("preview"), "_draw", "drawing the preview")
-        panel = module("panel")
+        self.wrap(module("operators.reconstruct").SKULLPTOR_OT_reconstruct_head, "modal", "operator")
+        self.wrap(module("operators.reconstruct").SKULLPTOR_OT_reconstruct_head, "invoke", "button pressed")
+        self.wrap(module("ui.preview"), "_draw", "drawing the preview")
+        panel = module("ui.panel")
         for cls in panel.CLASSES:
             if hasattr(cls, "draw"):
                 self.wrap(cls, "draw", "panels")

@@ -36,7 +36,7 @@ def cameras() -> list[bpy.types.Object]:
 
 def middle(window: Window):
     """The point that the cameras look at, as the add-on finds it."""
-    capture, preflight = window.module("scene_capture"), window.module("preflight")
+    capture, preflight = window.module("scene.capture"), window.module("link.preflight")
     context = bpy.context
     found = capture.survey(window.scene, window.scene.view_layers[0], context.evaluated_depsgraph_get())
     return preflight.common_point([view.record for view in found.usable])[0]
@@ -85,7 +85,7 @@ def begin(window: Window) -> Steps:
     """A run by script, for the stories that are about its end."""
     with window.override():
         bpy.ops.skullptor.reconstruct_head("INVOKE_DEFAULT")
-    session = window.module("session")
+    session = window.module("link.session")
     if session.job is None:
         raise RuntimeError(session.outcome.text)
     yield 0.05
@@ -98,7 +98,7 @@ def succeed(session) -> None:
 
 def head(window: Window, capture: str, preset: str = "draft") -> Steps:
     """From a fresh Blender with a capture folder to a head, by mouse; then undo, redo, Cancel, save and reopen."""
-    session = window.module("session")
+    session = window.module("link.session")
     watch = Watch(window)
     view, _, region = window.area()
     yield from window.hover(*window.screen(view, region.width * 0.3, region.height * 0.5))
@@ -117,7 +117,7 @@ def head(window: Window, capture: str, preset: str = "draft") -> Steps:
     watch.clear()
     yield 3.0
     window.numbers["idle"] = watch.read()
-    redraw = window.module("redraw")
+    redraw = window.module("ui.redraw")
     watch.clear()
     for _ in range(8):
         redraw.views(bpy.context)
@@ -226,7 +226,7 @@ def by_view(window: Window, x: float, y: float):
 
 def grow(window: Window) -> list[tuple[float, int]]:
     """(when, vertices) of each mesh that is drawn in the viewport from now on."""
-    preview, seen = window.module("preview"), []
+    preview, seen = window.module("ui.preview"), []
     show = preview.show
 
     def seeing(mesh) -> None:
@@ -239,7 +239,7 @@ def grow(window: Window) -> list[tuple[float, int]]:
 
 def cancels(window: Window, capture: str, preset: str = "draft", points: str = "20") -> Steps:
     """Cancel at random moments of runs that predict anew each time; the seconds until the window is free again."""
-    session, dice = window.module("session"), random.Random(1)
+    session, dice = window.module("link.session"), random.Random(1)
     yield from import_quickly(window, capture)
     window.scene.skullptor.preset = preset
     began = time.monotonic()
@@ -267,7 +267,7 @@ def cancels(window: Window, capture: str, preset: str = "draft", points: str = "
 
 def preferences(window: Window, capture: str) -> Steps:
     """What an artist sees who has not set anything up, and who asks the doctor."""
-    session = window.module("session")
+    session = window.module("link.session")
     package = bpy.context.preferences.addons["bl_ext.user_default.skullptor_blender"].module
     with window.override():
         bpy.ops.preferences.addon_show(module=package)
@@ -286,7 +286,7 @@ def preferences(window: Window, capture: str) -> Steps:
 
 def ends(window: Window, capture: str) -> Steps:
     """Deleted cameras, undo and another file in mid-run: each ends cleanly."""
-    session, worker = window.module("session"), window.module("worker")
+    session, worker = window.module("link.session"), window.module("link.worker")
     yield from import_quickly(window, capture)
     window.scene.skullptor.preset = "draft"
     path = window.out / "rig.blend"
@@ -338,7 +338,7 @@ def ends(window: Window, capture: str) -> Steps:
 
 def leave(window: Window, capture: str) -> Steps:
     """Blender is closed in mid-run; whether the bridge is gone is looked up from outside."""
-    session = window.module("session")
+    session = window.module("link.session")
     yield from import_quickly(window, capture)
     yield from begin(window)
     yield from window.wait(lambda: session.job is None or session.job.fraction > 0.1, "a run", 300)

@@ -1,0 +1,123 @@
+"""The first stage: a capture with its photographs and masks, read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import BridgeError
+from ..service.protocol import MINIMUM_VIEWS
+from ..service.reporter import Reporter
+from . import masks
+from . import record as captures
+from .cameras import Camera
+from .framing import head_frame
+from .images import Photo, read_normals, read_photo, resize_map, shrunk, undistort
+from .normal_map import NormalMap
+
+# Pixels that are kept of a photograph. No stage looks closer: the network sees the head in 512, the colours the whole
+# photograph in 1024; all of 26 photographs of 24 MP would be 7.5 GB.
+LONGER_SIDE = 2048
+HEAD_SIDE = 1024  # of the head in it, where a mask says how small it is
+
+
+@dataclass
+class Inputs:
+    """What the first two stages leave for the others. Photos and masks are smaller than the files (LONGER_SIDE), and
+    each photo's camera is that of its pixels."""
+
+    capture: captures.Capture
+    photos: list[Photo]
+    given_masks: list[np.ndarray | None]
+    maps: list[NormalMap] = field(default_factory=list)
+    provider: str = "files"
+
+    @property
+    def cameras(self) -> list[Camera]:
+        return [photo.camera for photo in self.photos]
+
+    def place(self, cameras: Sequence[Camera]) -> None:
+        """Give every view the pose of its camera, before there are maps."""
+        self.photos = [
+            replace(photo, camera=replace(photo.camera, R=camera.R, t=camera.t))
+            for photo, camera in zip(self.photos, cameras, strict=True)
+        ]
+        views = [
+            replace(view, camera=replace(view.camera, R=camera.R, t=camera.t))
+            for view, camera in zip(self.capture.views, cameras, strict=True)
+        ]
+        self.capture = replace(self.capture, views=tuple(views))
+        self.maps = []
+
+
+def read_inputs(path: Path, report: Reporter) -> Inputs:
+    """Stage 0: the capture, its photographs and masks, checked. Raises BridgeError."""
+    capture = captures.load(path)
+    if len(capture.views) < MINIMUM_VIEWS:
+        raise BridgeError(
+            "too-few-views",
+            f"The capture '{capture.name}' has {len(capture.views)} usable "
+            f"camera{'s' if len(capture.views) != 1 else ''}; a head needs at least {MINIMUM_VIEWS}.",
+            "Add cameras with photographs that show the head from other sides.",
+        )
+    check_rig(capture.cameras)
+    inputs = Inputs(capture, [], [])
+    for i, view in enumerate(capture.views):
+        photo = read_photo(view)
+        mask = masks.head_mask(view, photo)
+        photo = shrunk(photo, _kept(photo.camera, mask))
+        inputs.photos.append(photo)
+        inputs.given_masks.append(None if mask is None else resize_map(mask, photo.camera.width, photo.camera.height))
+        report.step(i + 1, len(capture.views))
+    given = [mask is not None for mask in inputs.given_masks]
+    if any(given) and not all(given):
+        lacking = [view.name for view, has in zip(capture.views, given) if not has]
+        report.warn("mask-missing", f"No mask for {', '.join(lacking)}: it is predicted there.")
+    return inputs
+
+
+def _kept(camera: Camera, mask: np.ndarray | None) -> int:
+    """Pixels of a photograph's longer side that are worth keeping."""
+    longer = max(camera.width, camera.height)
+    (box,) = masks.boxes([mask])
+    head = max(box[2] - box[0], box[3] - box[1])
+    return LONGER_SIDE if np.isnan(head) else max(LONGER_SIDE, round(longer * HEAD_SIDE / head))
+
+
+def check_rig(cameras: Sequence[Camera]) -> None:
+    """Refuse cameras that do not look at one common place. Raises BridgeError "cameras-apart"."""
+    cure = "Check the camera's rotation and its axes (a camera looks along its own -Z in Blender, +Z in OpenCV)."
+    try:
+        frame = head_frame(cameras)
+    except ValueError:
+        raise BridgeError("cameras-apart", "All cameras look in parallel, so no head can be placed.", cure) from None
+    for camera in cameras:
+        if (frame.center - camera.center) @ camera.forward <= 0:
+            sentence = f"Camera '{camera.name}' looks away from the point that the others look at."
+            raise BridgeError("cameras-apart", sentence, cure)
+
+
+def measured_map(inputs: Inputs, i: int) -> NormalMap:
+    """The stored normal map of view i. Raises BridgeError "normals-missing" and what images.read_normals raises."""
+    view = inputs.capture.views[i]
+    if view.normals is None:
+        raise BridgeError(
+            "normals-missing",
+            f"View '{view.name}' names no normal map, but measured normals were asked for.",
+            "Add the map to the capture, or choose the network as the source of normals.",
+        )
+    normals = read_normals(view.normals, inputs.capture.normals_encoding, f"view '{view.name}'")
+    height, width = normals.shape[:2]
+    if view.camera.distortion is not None:  # the map has the photograph's field of view, so it is bent like it
+        normals = undistort(normals, view.camera.resize(width, height))
+        length = np.linalg.norm(normals, axis=-1, keepdims=True)
+        normals = np.where(length > 0.5, normals / np.maximum(length, 1e-6), 0).astype(np.float32)
+    camera = inputs.photos[i].camera.resize(width, height)
+    known = (normals != 0).any(-1)
+    mask = inputs.given_masks[i]
+    matte = known.astype(np.float32) if mask is None else resize_map(mask, width, height)
+    # where the mask shows head but the map is silent, the normal does not count
+    return NormalMap(camera, normals, matte, known.astype(np.float32))

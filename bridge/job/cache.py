@@ -1,0 +1,63 @@
+"""Stage results kept by content: the same photographs, cameras and weights never pay for their normals twice."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import BridgeError
+from ..files import atomic, cache_folder
+
+LIMIT_BYTES = 2 << 30  # the oldest entries go when the folder grows beyond this
+
+
+def key_of(parts: Iterable[bytes | str | np.ndarray | None]) -> str:
+    """A name for content: SHA-256 over the parts, each with its length, so that no two lists collide."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if part is None:
+            data = b"\0none"
+        elif isinstance(part, np.ndarray):
+            data = f"{part.dtype}{part.shape}".encode() + np.ascontiguousarray(part).tobytes()
+        else:
+            data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+class Cache:
+    """Named arrays by key, as .npz files in one folder. A cache that cannot be read or written is simply empty."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = (folder or cache_folder()) / "stages"
+
+    def get(self, key: str) -> dict[str, np.ndarray] | None:
+        path = self.folder / f"{key}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                found = {name: arrays[name] for name in arrays.files}
+            os.utime(path)  # recently used
+            return found
+        except Exception:  # missing, cut short, of another version: predict again
+            return None
+
+    def put(self, key: str, arrays: dict[str, np.ndarray]) -> None:
+        with contextlib.suppress(OSError, BridgeError):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic(self.folder / f"{key}.npz") as temporary, temporary.open("wb") as file:
+                np.savez(file, **arrays)
+            self._trim()
+
+    def _trim(self) -> None:
+        entries = sorted(self.folder.glob("*.npz"), key=lambda path: path.stat().st_mtime, reverse=True)
+        total = 0
+        for path in entries:
+            total += path.stat().st_size
+            if total > LIMIT_BYTES:
+                path.unlink(missing_ok=True)

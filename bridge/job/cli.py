@@ -1,0 +1,137 @@
+"""python -m bridge reconstruct | normals | warm: the command line of design.md section 5."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from ..files import atomic, claim_folder
+from ..service import protocol
+from ..service.terminal import Terminal, clear_errors, stoppable
+
+
+def job_settings(options: argparse.Namespace) -> protocol.JobSettings:
+    return protocol.JobSettings(
+        preset=options.preset,
+        normals=options.normals,
+        device=options.device,
+        raster=options.raster,
+        steps=options.steps,
+        max_vertices=options.max_vertices,
+        smoothness=options.smoothness,
+        min_edge_mm=options.min_edge_mm,
+        seed=options.seed,
+        match=options.match,
+        refine_cameras=options.refine_cameras,
+    )
+
+
+def reconstruct(argv: list[str]) -> int:
+    """Reconstruct a capture from the command line; returns the exit code."""
+    defaults = protocol.JobSettings()
+    parser = argparse.ArgumentParser(prog="python -m bridge reconstruct", description=reconstruct.__doc__)
+    parser.add_argument("capture", type=Path, help="capture folder, or a capture*.json in it")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the mesh to write, as .ply or .npz")
+    parser.add_argument("--preset", choices=protocol.PRESETS, default=defaults.preset)
+    parser.add_argument("--normals", choices=protocol.NORMAL_SOURCES, default=defaults.normals)
+    parser.add_argument("--device", choices=protocol.DEVICES, default=defaults.device)
+    parser.add_argument("--raster", choices=protocol.RASTERISERS, default=defaults.raster)
+    parser.add_argument("--steps", type=int, help="steps of inverse rendering (default: the preset's)")
+    parser.add_argument("--max-vertices", type=int, help="most vertices of the result (default: the preset's)")
+    parser.add_argument(
+        "--smoothness", type=float, help="weight of the Laplacian term (default: 0.2, with measured normals 0.05)"
+    )
+    parser.add_argument("--min-edge-mm", type=float, help="shortest edge to aim for, in millimetres")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--match",
+        action=argparse.BooleanOptionalAction,
+        default=defaults.match,
+        help="move the mesh to where the photographs agree (default: if the normals are predicted)",
+    )
+    parser.add_argument(
+        "--refine-cameras", action="store_true", help="correct small errors of the cameras first (docs/refine.md)"
+    )
+    parser.add_argument("--refined", type=Path, metavar="CAPTURE", help="also write the refined capture to this folder")
+    parser.add_argument("--report", type=Path, help="also write the report as JSON here")
+    parser.add_argument("--picture", type=Path, help="also write the report picture as PNG here")
+    parser.add_argument("--no-cache", action="store_true", help="predict the normals again even if they are known")
+    options = parser.parse_args(argv)
+    if options.output.suffix.lower() not in (".ply", ".npz"):
+        parser.error("the output must end in .ply or .npz")
+    if options.refined and not options.refine_cameras:
+        parser.error("--refined needs --refine-cameras")
+    with clear_errors() as failed, tempfile.TemporaryDirectory(prefix="skullptor-") as folder:
+        settings = job_settings(options)
+        from .cache import Cache
+        from .run import Workshop
+
+        work = Path(folder)
+        cache = Cache(work / "cache") if options.no_cache else Cache()
+        with Terminal() as terminal, stoppable() as control:
+            run = protocol.Run("cli", str(options.capture), str(work / "job"), settings)
+            Workshop(cache).play(run, terminal.show, control)
+        if terminal.result is None or not terminal.ok:
+            return 1
+        made = work / "job"
+        _deliver(made / f"head{options.output.suffix.lower()}", options.output)
+        for source, target in (("report.json", options.report), ("report.png", options.picture)):
+            if target:
+                _deliver(made / source, target)
+        print(f"Wrote {options.output}")
+        if options.refined and (made / "refined").is_dir():
+            from ..capture.record import load
+            from ..refine import write_capture
+
+            print(f"Wrote {write_capture(load(made / 'refined'), options.refined)}")
+    return failed.code
+
+
+def normals(argv: list[str]) -> int:
+    """Predict the normals of a capture: 16-bit camera-space maps, masks and a contact sheet."""
+    parser = argparse.ArgumentParser(prog="python -m bridge normals", description=normals.__doc__)
+    parser.add_argument("capture", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--normals", choices=protocol.NORMAL_SOURCES, default="network")
+    parser.add_argument("--device", choices=protocol.DEVICES, default="auto")
+    parser.add_argument("--size", type=int, default=512, help="longer side of the maps in pixels")
+    options = parser.parse_args(argv)
+    with clear_errors() as failed:
+        from ..capture.inputs import read_inputs
+        from ..report import normal_files
+        from ..service.reporter import Reporter
+        from .run import PREDICT_ONLY, Workshop
+
+        claim_folder(options.output)
+        with Terminal() as terminal, stoppable() as control:
+            report = Reporter("cli", terminal.show, control, PREDICT_ONLY)
+            report.begin("Reading photos")
+            inputs = read_inputs(options.capture, report)
+            report.begin("Predicting normals")
+            settings = protocol.JobSettings(normals=options.normals, device=options.device)
+            Workshop().predict(inputs, settings, report, options.size)
+            report.begin("Drawing")
+            normal_files.write(inputs, options.output, report.step)
+        print(f"Wrote {len(inputs.maps)} normal maps to {options.output} (computed on: {inputs.provider})")
+    return failed.code
+
+
+def warm(argv: list[str]) -> int:
+    """Compile the solver once and keep it in the cache, so that the first head does not wait for it."""
+    argparse.ArgumentParser(prog="python -m bridge warm", description=warm.__doc__).parse_args(argv)
+    from .. import photometric as stereo
+    from .. import solve
+
+    print("Compiling the solver (once per machine, about a minute on a cold cache) ...", flush=True)
+    print(f"Ready after {solve.warm_up() + stereo.warm_up():.1f} s.")
+    return 0
+
+
+def _deliver(source: Path, target: Path) -> None:
+    with contextlib.suppress(FileExistsError):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(target) as temporary:
+        shutil.copyfile(source, temporary)

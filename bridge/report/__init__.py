@@ -1,0 +1,1 @@
+"""What is told about a result: quality, metrics against ground truth, pictures, files."""

@@ -1,0 +1,1 @@
+"""Colours of the photographs on the mesh."""

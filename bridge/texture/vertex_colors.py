@@ -1,0 +1,109 @@
+"""A first texture: every vertex takes its colour from the photographs that see it best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from ..capture.cameras import Camera
+from ..capture.framing import HeadFrame
+from ..capture.images import resize_map
+from ..errors import Check, unchecked
+from ..mesh import Mesh
+from ..mesh.normals import vertex_normals
+from ..raster import make_rasteriser
+
+SIZE = 1024  # longer side of a photograph as it is sampled: finer than the vertices of any preset
+SHARPNESS = 6.0  # power of the facing cosine: high enough that one or two views decide, low enough to hide seams
+RIM_PIXELS = 4  # near a silhouette a pixel mixes head and background, so it does not count
+DEPTH_TOLERANCE = 0.012  # of the head's radius: how far behind the rendered surface a vertex still counts as seen
+DEPTH_JUMP = 0.06  # of the head's radius between neighbouring pixels: a rim inside the head, such as chin before neck
+FILL_ROUNDS = 200
+
+
+def blend(
+    mesh: Mesh,
+    photos: Sequence[np.ndarray],
+    cameras: Sequence[Camera],
+    masks: Sequence[np.ndarray],
+    frame: HeadFrame,
+    check: Check = unchecked,
+) -> np.ndarray:  # [V, 3] uint8 sRGB
+    """Colours of the vertices, blended by visibility and facing angle; unseen ones take their neighbours'.
+
+    photos: [H, W, 3] float32 sRGB 0..1 of each camera; masks: [h, w] float32 of the same field of view, any size.
+    """
+    vertices = (mesh.vertices - frame.center) / frame.radius
+    normals = vertex_normals(vertices, mesh.faces)
+    small = [_shrink(frame.normalise(camera)) for camera in cameras]
+    shots = make_rasteriser("cpu", small).render(vertices.astype(np.float32), mesh.faces)
+    total = np.zeros((len(vertices), 3))
+    weight_sum = np.zeros(len(vertices))
+    for i, camera in enumerate(small):
+        check()
+        photo = resize_map(photos[i], camera.width, camera.height)
+        inner = _inner(resize_map(masks[i], camera.width, camera.height), shots.depth[i])
+        pixels, depth = camera.project(vertices)
+        ray = camera.center - vertices
+        cosine = (ray * normals).sum(1) / np.linalg.norm(ray, axis=1)
+        # the coordinate of a pixel's centre is its index plus one half; remap counts from the centres
+        x, y = (pixels - 0.5).astype(np.float32).T
+        rendered = _sample(shots.depth[i], x, y, cv2.INTER_NEAREST)
+        seen = (depth > 0) & (cosine > 0.05) & (rendered > 0) & (depth < rendered + DEPTH_TOLERANCE)
+        weight = np.where(seen, np.clip(cosine, 0, 1) ** SHARPNESS, 0) * _sample(inner, x, y, cv2.INTER_LINEAR)
+        total += weight[:, None] * _sample(photo, x, y, cv2.INTER_LINEAR)
+        weight_sum += weight
+    known = weight_sum > 1e-4
+    colours = np.zeros((len(vertices), 3), np.float32)
+    colours[known] = total[known] / weight_sum[known, None]
+    return np.rint(np.clip(_fill(colours, known, mesh.faces), 0, 1) * 255).astype(np.uint8)
+
+
+def _shrink(camera: Camera) -> Camera:
+    scale = min(1.0, SIZE / max(camera.width, camera.height))
+    return camera.resize(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
+
+
+def _inner(mask: np.ndarray, depth: np.ndarray) -> np.ndarray:  # [h, w] float32
+    """1 well inside the mask and the rendered head, 0 at their rims, outside, and where one part hides another."""
+    kernel = np.ones((3, 3), np.uint8)
+    jump = cv2.dilate(depth, kernel) - cv2.erode(depth, kernel)
+    solid = ((mask > 0.5) & (depth > 0) & (jump < DEPTH_JUMP)).astype(np.uint8)
+    # a frame of head pixels: where the photograph's border cuts the head there is no background to fear
+    distance = cv2.distanceTransform(cv2.copyMakeBorder(solid, 1, 1, 1, 1, cv2.BORDER_REPLICATE), cv2.DIST_L2, 3)
+    return np.clip(distance[1:-1, 1:-1] / RIM_PIXELS - 0.25, 0, 1).astype(np.float32)
+
+
+def _sample(image: np.ndarray, x: np.ndarray, y: np.ndarray, how: int) -> np.ndarray:
+    # remap takes at most 32767 rows: give it the points as columns of a folded image
+    count = len(x)
+    width = 8192
+    rows = -(-count // width)
+    grid = [np.pad(values, (0, rows * width - count), constant_values=-9).reshape(rows, width) for values in (x, y)]
+    found = cv2.remap(np.ascontiguousarray(image), *grid, how, borderMode=cv2.BORDER_CONSTANT)
+    return found.reshape(rows * width, *image.shape[2:])[:count]
+
+
+def _fill(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Spread the known colours over the unknown vertices, ring by ring; what no ring reaches takes the mean."""
+    if known.all() or not known.any():
+        return colours
+    colours, known = colours.copy(), known.copy()
+    start = np.concatenate([faces[:, 0], faces[:, 1], faces[:, 2]])
+    end = np.concatenate([faces[:, 1], faces[:, 2], faces[:, 0]])
+    count = len(known)
+    for _ in range(FILL_ROUNDS):
+        rim = known[start] & ~known[end]
+        if not rim.any():
+            break
+        a, b = start[rim], end[rim]
+        votes = np.bincount(b, minlength=count)
+        reached = votes > 0
+        for channel in range(3):
+            sums = np.bincount(b, colours[a, channel], count)
+            colours[reached, channel] = sums[reached] / votes[reached]
+        known |= reached
+    colours[~known] = colours[known].mean(0)
+    return colours

@@ -1,0 +1,1 @@
+"""The buttons: each calls scene/ and link/ in a few lines."""

@@ -1,0 +1,140 @@
+"""Reconstruct Head, Finish Now, Cancel."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.app.handlers import persistent
+from bpy.props import StringProperty
+
+from ...bridge.service import protocol
+from ..link import preview_reader, run_files, session, worker
+from ..link.job import Job
+from ..scene import result as scene_result
+from ..ui import preview, redraw
+from ..ui.properties import setting_properties
+from . import run as reconstruct
+from .task import Task
+
+
+class SKULLPTOR_OT_reconstruct_head(Task, bpy.types.Operator):
+    """Make a mesh of the head that the cameras' photographs show. Blender stays usable meanwhile"""
+
+    bl_idname = "skullptor.reconstruct_head"
+    bl_label = "Reconstruct Head"
+    # no REGISTER: Adjust Last Operation would start a new run when a slider moves
+    bl_options = {"UNDO"}
+
+    __annotations__ = {
+        # SKIP_SAVE: a keyword given once must not stick to the button
+        **setting_properties({"SKIP_SAVE"}),
+        "stored": StringProperty(
+            name="Stored Settings",
+            description="The settings of an earlier run, as its head keeps them in skullptor_settings",
+            options={"SKIP_SAVE", "HIDDEN"},
+        ),
+        "bridge_python": StringProperty(
+            name="Bridge Python",
+            description="The solver's Python, when it is not the one of the preferences",
+            options={"SKIP_SAVE", "HIDDEN"},
+        ),
+    }
+
+    # no annotations beside __annotations__: Blender reads them as properties
+    done_text = "Head reconstructed: {}"
+    reader = None
+    put_away = ()  # names of earlier heads that would stand in the growing one
+
+    def start(self, context: bpy.types.Context) -> Job:
+        self.scene_name = context.scene.name
+        self.reader = preview_reader.Reader()
+        values = reconstruct.chosen(self, context.scene)
+        job, self.findings = reconstruct.begin(context, values, self.bridge_python)
+        return job
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if event.type == "TIMER" and (mesh := self.reader.take()):
+            if not self.put_away:
+                self.put_away = scene_result.hide_all(context.view_layer)
+            preview.show(mesh)
+            redraw.views(context)
+        return Task.modal(self, context, event)
+
+    def follow_up(self, context: bpy.types.Context, messages: list) -> None:
+        if not bpy.app.background and any(isinstance(message, protocol.Preview) for message in messages):
+            self.reader.ask(self.job.preview)
+
+    def take(self, context: bpy.types.Context) -> session.Outcome:
+        return reconstruct.complete(context, self.scene_name, self.job, self.findings)
+
+    def drop(self) -> None:
+        run_files.drop(self.job.output.parent)
+
+    def close(self, context: bpy.types.Context) -> None:
+        preview.hide()
+        scene_result.show_again(context.view_layer, self.put_away)
+        self.put_away = ()
+        redraw.views(context)
+        Task.close(self, context)
+
+
+class _WhileRunning:
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        job = session.running()
+        if job is None or job.cancelled_at is not None:
+            cls.poll_message_set("No head is being reconstructed")
+            return False
+        return True
+
+
+class SKULLPTOR_OT_finish_now(_WhileRunning, bpy.types.Operator):
+    """Stop refining and keep the head as it is now"""
+
+    bl_idname = "skullptor.finish_now"
+    bl_label = "Finish Now"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.job.finish()
+        redraw.panels(context)
+        return {"FINISHED"}
+
+
+class SKULLPTOR_OT_cancel(_WhileRunning, bpy.types.Operator):
+    """Stop and leave the scene as it was"""
+
+    bl_idname = "skullptor.cancel"
+    bl_label = "Cancel"
+    bl_options = {"INTERNAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.job.cancel()
+        redraw.panels(context)
+        return {"FINISHED"}
+
+
+@persistent
+def leave_file(*_) -> None:
+    """Another file is about to be loaded: the job, its bridge and what was said about the old scene end here."""
+    if job := session.running():
+        job.abandon()
+    preview.hide()
+    worker.stop_all()
+    session.reset()
+
+
+CLASSES = (SKULLPTOR_OT_reconstruct_head, SKULLPTOR_OT_finish_now, SKULLPTOR_OT_cancel)
+
+
+def register() -> None:
+    worker.ignore_sigpipe()
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.app.handlers.load_pre.append(leave_file)
+
+
+def unregister() -> None:
+    bpy.app.handlers.load_pre.remove(leave_file)
+    leave_file()
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

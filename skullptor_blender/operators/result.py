@@ -1,0 +1,99 @@
+"""What can be done with a result: look at its confidence, make it again."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import EnumProperty
+
+from ..link import session
+from ..scene import result as scene_result
+from ..ui import heat_map
+from ..ui.properties import HEAT_MAPS
+
+
+class _OnResult:
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if scene_result.chosen(context) is None:
+            cls.poll_message_set("Select a head made by Reconstruct Head")
+            return False
+        return True
+
+
+class SKULLPTOR_OT_show_confidence(_OnResult, bpy.types.Operator):
+    """Colour the head by how far it can be trusted, or give it back its photographs' colours"""
+
+    bl_idname = "skullptor.show_confidence"
+    bl_label = "Show Confidence"
+    bl_options = {"UNDO"}
+
+    __annotations__ = {
+        "show": EnumProperty(
+            name="Show",
+            items=(*HEAT_MAPS, (heat_map.PHOTOGRAPHS, "Photographs", "What the head wore before")),
+            description="What the colours tell. Not given: the scene's choice, or the photographs when it is shown",
+            options={"SKIP_SAVE"},
+        ),
+    }
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        ob = scene_result.chosen(context)
+        mesh = ob.data
+        what = context.scene.skullptor.heat_map
+        if self.properties.is_property_set("show"):
+            what = self.show
+        elif heat_map.shown(mesh) == what:
+            what = heat_map.PHOTOGRAPHS
+        if ob.mode != "OBJECT":
+            self.report({"ERROR"}, f"'{ob.name}' is being edited. Leave its {ob.mode.replace('_', ' ').title()} mode.")
+            return {"CANCELLED"}
+        if what != heat_map.PHOTOGRAPHS and not heat_map.can_show(mesh, what):
+            self.report({"ERROR"}, f"'{ob.name}' has no attribute '{what}' any more. Run it again.")
+            return {"CANCELLED"}
+        heat_map.show(mesh, what)
+        self.show_colors(context)
+        return {"FINISHED"}
+
+    def show_colors(self, context: bpy.types.Context) -> None:
+        """A solid view shows materials' own colours; the click was made to see those of the vertices."""
+        space = context.space_data
+        if space is not None and space.type == "VIEW_3D" and space.shading.type == "SOLID":
+            space.shading.color_type = "VERTEX"
+
+
+class SKULLPTOR_OT_run_again(_OnResult, bpy.types.Operator):
+    """Reconstruct the head again with the settings that this one was made with"""
+
+    bl_idname = "skullptor.run_again"
+    bl_label = "Run Again"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if session.running():
+            cls.poll_message_set("A head is being reconstructed; finish or cancel it first")
+            return False
+        return super().poll(context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if bpy.app.background or context.window is None:
+            return self.execute(context)
+        self.run(context, "INVOKE_DEFAULT")
+        return {"INTERFACE"}  # the undo step is that of the run
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return self.run(context, "EXEC_DEFAULT")
+
+    def run(self, context: bpy.types.Context, gait: str) -> set[str]:
+        stored = str(scene_result.chosen(context).get("skullptor_settings", ""))
+        try:
+            return bpy.ops.skullptor.reconstruct_head(gait, stored=stored)
+        except RuntimeError as error:
+            self.report({"ERROR"}, str(error).strip().removeprefix("Error: "))
+            return {"CANCELLED"}
+
+
+CLASSES = (SKULLPTOR_OT_show_confidence, SKULLPTOR_OT_run_again)
+
+
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -1,0 +1,126 @@
+"""Set Scale: rig and heads to true size from one known length, such as the distance of the pupils."""
+
+from __future__ import annotations
+
+import bmesh
+import bpy
+import numpy as np
+from bpy.props import FloatProperty
+from mathutils import Matrix, Vector
+
+from ..link.preflight import plural
+from ..scene import capture as scene_capture
+from ..scene import result as scene_result
+
+INTERPUPILLARY = 0.063  # metres, the mean of adults; most lie within 54 and 74 mm
+
+
+def ends(context: bpy.types.Context) -> tuple[Vector, Vector] | None:
+    """The two places in the world: two selected vertices of the mesh in Edit Mode, else two selected objects."""
+    ob = context.view_layer.objects.active
+    if ob is not None and ob.type == "MESH" and ob.mode == "EDIT":
+        chosen = [vertex.co for vertex in bmesh.from_edit_mesh(ob.data).verts if vertex.select]
+        places = [ob.matrix_world @ co for co in chosen]
+    else:
+        places = [other.matrix_world.translation.copy() for other in context.view_layer.objects.selected]
+    return (places[0], places[1]) if len(places) == 2 else None
+
+
+class SKULLPTOR_OT_set_scale(bpy.types.Operator):
+    """Scale cameras and heads so that two selected vertices (in Edit Mode) or objects are so far apart"""
+
+    bl_idname = "skullptor.set_scale"
+    bl_label = "Set Scale"
+    bl_options = {"REGISTER", "UNDO"}
+
+    __annotations__ = {
+        "length": FloatProperty(
+            name="Length",
+            description="True distance of the two places, by default that of an adult's pupils",
+            subtype="DISTANCE",
+            unit="LENGTH",
+            default=INTERPUPILLARY,
+            min=1e-6,
+            soft_max=1.0,
+            precision=4,
+        )
+    }
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if ends(context) is None:
+            cls.poll_message_set("Select two vertices of a head in Edit Mode, such as the pupils, or two objects")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.in_units_of(context.scene)
+        return context.window_manager.invoke_props_dialog(self)
+
+    def in_units_of(self, scene: bpy.types.Scene) -> None:
+        """The default is in metres, a length in units of the scene."""
+        if not self.properties.is_property_set("length"):
+            self.length = INTERPUPILLARY / scene.unit_settings.scale_length
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        self.in_units_of(context.scene)
+        a, b = ends(context)
+        distance = (a - b).length
+        if distance < 1e-12:
+            self.report({"ERROR"}, "The two places are the same. Select two that lie apart.")
+            return {"CANCELLED"}
+        factor = self.length / distance
+        change = Matrix.Translation((a + b) / 2) @ Matrix.Scale(factor, 4) @ Matrix.Translation(-(a + b) / 2)
+        cameras = [ob for ob in context.view_layer.objects if ob.type == "CAMERA"]
+        in_edit = context.view_layer.objects.active if context.mode == "EDIT_MESH" else None
+        pickers = [] if in_edit else list(context.view_layer.objects.selected)
+        heads = [ob for ob in context.view_layer.objects if scene_result.is_result(ob)]
+        meshes = {ob.data for ob in heads}
+        for root in dict.fromkeys(root_of(ob) for ob in [*cameras, *pickers]):
+            if root not in heads:
+                move(root, change, factor)
+        for ob in cameras:
+            ob.data.clip_start *= factor
+            ob.data.clip_end *= factor
+        for mesh in meshes:
+            scale_mesh(mesh, change)
+        context.view_layer.update()
+        count = sum(1 for _ in scene_capture.cameras(context.view_layer))
+        text = f"{plural(count, 'camera')} and {plural(len(meshes), 'head')} scaled by {factor:.4g}"
+        self.report({"INFO"}, text)
+        return {"FINISHED"}
+
+
+def root_of(ob: bpy.types.Object) -> bpy.types.Object:
+    while ob.parent is not None:
+        ob = ob.parent
+    return ob
+
+
+def move(root: bpy.types.Object, change: Matrix, factor: float) -> None:
+    """A camera has no size of its own; all else that holds others takes the scale on."""
+    if root.type == "CAMERA":
+        root.location = change @ root.location
+        root.data.display_size *= factor
+    else:
+        root.matrix_world = change @ root.matrix_world
+
+
+def scale_mesh(mesh: bpy.types.Mesh, change: Matrix) -> None:
+    """Heads keep the identity as their object's transform: their vertices are the world's."""
+    if mesh.is_editmode:
+        edited = bmesh.from_edit_mesh(mesh)
+        bmesh.ops.transform(edited, matrix=change, verts=edited.verts)
+        bmesh.update_edit_mesh(mesh)
+        return
+    co = np.empty(3 * len(mesh.vertices), np.float32)
+    mesh.vertices.foreach_get("co", co)
+    matrix = np.array(change)
+    mesh.vertices.foreach_set("co", (co.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32).ravel())
+    mesh.update()
+
+
+CLASSES = (SKULLPTOR_OT_set_scale,)
+
+
+register, unregister = bpy.utils.register_classes_factory(CLASSES)

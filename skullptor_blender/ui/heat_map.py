@@ -1,0 +1,93 @@
+"""Confidence and error as colours on a result, and back to what it wore before. Nothing of the mesh is lost."""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from ..scene import result as scene_result
+
+ATTRIBUTE = "heat_map"
+PHOTOGRAPHS, CONFIDENCE, NORMAL_ERROR = "photographs", "confidence", "normal_error"
+ERROR_DEGREES = 30.0  # and more: fully red
+LEGENDS = {
+    CONFIDENCE: "Blue: sure, red: unsure, grey: unseen",
+    NORMAL_ERROR: f"Blue: 0°, red: {ERROR_DEGREES:.0f}° or more, grey: unseen",
+}
+_SHOWN = "skullptor_shown"  # custom property of the mesh: what its heat map shows
+_BEFORE = "skullptor_material"  # custom property of the mesh: the material under the heat map
+# blue over pale yellow to red, told apart by colour-blind eyes as well; sRGB
+_STOPS = np.array([[49, 54, 149], [116, 173, 209], [255, 255, 191], [244, 109, 67], [165, 0, 38]], np.float32) / 255
+_UNSEEN = np.array([0.5, 0.5, 0.5], np.float32)
+
+
+def colors(values: np.ndarray, what: str) -> np.ndarray:
+    """Values of the attribute [V] -> sRGB [V, 3] 0..1; NaN and a confidence of 0 are what no camera saw."""
+    if what == CONFIDENCE:
+        heat, unseen = 1 - values, ~(values > 0)
+    else:
+        heat, unseen = values / ERROR_DEGREES, ~np.isfinite(values)
+    heat = np.clip(np.where(unseen, 0, heat), 0, 1)
+    place = np.linspace(0, 1, len(_STOPS))
+    found = np.stack([np.interp(heat, place, _STOPS[:, channel]) for channel in range(3)], -1)
+    found[unseen] = _UNSEEN
+    return found.astype(np.float32)
+
+
+def shown(mesh: bpy.types.Mesh) -> str:
+    """What the mesh shows now."""
+    what = mesh.get(_SHOWN, "")
+    return what if what in LEGENDS and ATTRIBUTE in mesh.color_attributes else PHOTOGRAPHS
+
+
+def can_show(mesh: bpy.types.Mesh, what: str) -> bool:
+    attribute = mesh.attributes.get(what)
+    return attribute is not None and attribute.domain == "POINT" and attribute.data_type == "FLOAT"
+
+
+def show(mesh: bpy.types.Mesh, what: str) -> None:
+    """Dress the mesh: a heat map, or again what it wore before. The mesh must be out of edit mode."""
+    if what == PHOTOGRAPHS:
+        return _undress(mesh)
+    values = np.empty(len(mesh.vertices), np.float32)
+    mesh.attributes[what].data.foreach_get("value", values)
+    rgba = np.ones((len(values), 4), np.float32)
+    rgba[:, :3] = colors(values, what)
+    attribute = mesh.color_attributes.get(ATTRIBUTE) or mesh.color_attributes.new(ATTRIBUTE, "BYTE_COLOR", "POINT")
+    attribute.data.foreach_set("color_srgb", rgba.ravel())
+    mesh.color_attributes.active_color = attribute
+    mesh.color_attributes.render_color_index = mesh.color_attributes.active_color_index
+    if shown(mesh) == PHOTOGRAPHS:
+        if mesh.materials and mesh.materials[0]:
+            mesh[_BEFORE] = mesh.materials[0]
+        _wear(mesh, scene_result.material(ATTRIBUTE))
+    mesh[_SHOWN] = what
+    mesh.update()
+    return None
+
+
+def _undress(mesh: bpy.types.Mesh) -> None:
+    before = mesh.get(_BEFORE)
+    if shown(mesh) != PHOTOGRAPHS:
+        _wear(mesh, before)
+    for key in (_SHOWN, _BEFORE):
+        if key in mesh:
+            del mesh[key]
+    if attribute := mesh.color_attributes.get(ATTRIBUTE):
+        mesh.color_attributes.remove(attribute)
+    if photographs := mesh.color_attributes.get(scene_result.COLOR):
+        mesh.color_attributes.active_color = photographs
+        mesh.color_attributes.render_color_index = mesh.color_attributes.active_color_index
+    mesh.update()
+
+
+def _wear(mesh: bpy.types.Mesh, material: bpy.types.Material | None) -> None:
+    """In the first slot; the artist's other slots stay."""
+    if mesh.materials and material is not None:
+        mesh.materials[0] = material
+    elif material is not None:
+        mesh.materials.append(material)
+    elif len(mesh.materials) == 1:
+        mesh.materials.clear()
+    elif mesh.materials:
+        mesh.materials[0] = None
