@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from bridge.capture import framing
 from bridge.capture import record as captures
 from bridge.capture.cameras import Camera
-from bridge.capture.images import read_photo, shrunk
+from bridge.capture.images import downscaled, read_photo
 from bridge.errors import Cancelled
 from bridge.normals import WEIGHTS, make_predictor, multiview
 
@@ -121,7 +121,7 @@ def test_any_number_of_views(predictor, count):
 def demo(predictor):
     """Photographs of a head, cameras and masks."""
     views = captures.load(DEMO).views[::2][:5]
-    photos = [shrunk(read_photo(view), 512) for view in views]
+    photos = [downscaled(read_photo(view), 512) for view in views]
     images, cameras = [photo.pixels for photo in photos], [photo.camera for photo in photos]
     return images, cameras, [found.matte for found in predictor.predict(images, cameras, [None] * len(images))]
 
