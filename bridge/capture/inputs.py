@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,7 +10,6 @@ import numpy as np
 
 from ..errors import BridgeError
 from ..service.protocol import MINIMUM_VIEWS
-from ..service.reporter import Reporter
 from . import masks
 from . import record as captures
 from .cameras import Camera
@@ -53,8 +52,8 @@ class Inputs:
         self.maps = []
 
 
-def read_inputs(path: Path, report: Reporter) -> Inputs:
-    """Stage 0: the capture, its photographs and masks, checked. Raises BridgeError."""
+def read_inputs(path: Path, step: Callable[[int, int], None] = lambda done, total: None) -> Inputs:
+    """A capture with its photographs and masks, checked. step: told of each view. Raises BridgeError."""
     capture = captures.load(path)
     if len(capture.views) < MINIMUM_VIEWS:
         raise BridgeError(
@@ -71,11 +70,7 @@ def read_inputs(path: Path, report: Reporter) -> Inputs:
         photo = shrunk(photo, _kept(photo.camera, mask))
         inputs.photos.append(photo)
         inputs.given_masks.append(None if mask is None else resize_map(mask, photo.camera.width, photo.camera.height))
-        report.step(i + 1, len(capture.views))
-    given = [mask is not None for mask in inputs.given_masks]
-    if any(given) and not all(given):
-        lacking = [view.name for view, has in zip(capture.views, given) if not has]
-        report.warn("mask-missing", f"No mask for {', '.join(lacking)}: it is predicted there.")
+        step(i + 1, len(capture.views))
     return inputs
 
 
