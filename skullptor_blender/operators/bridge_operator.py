@@ -1,6 +1,6 @@
-"""The two gaits of an operator that waits for the bridge: modal in a window, blocking everywhere else.
+"""Base of the operators that wait for the bridge: modal in a window, blocking everywhere else.
 
-An operator mixes Task in and says what starts and what is made of the end; progress, Cancel, Esc, another file and
+An operator mixes it in and says what starts and what is made of the end; progress, Cancel, Esc, another file and
 Blender's end are handled here for all.
 """
 
@@ -20,8 +20,8 @@ TICK = 0.1  # seconds between looks at the job
 BLOCKING_TICK = 0.02
 
 
-class Task:
-    """Mix into an Operator. self.job is a Job or an Errand."""
+class BridgeOperator:
+    """Mix into an Operator. self.job is a Job or a BridgeCommand."""
 
     job = None
     timer = None
@@ -40,20 +40,20 @@ class Task:
         """Check, write, start: the job, or None when there is nothing to wait for. Raises WorkerError."""
         raise NotImplementedError
 
-    def take(self, context: bpy.types.Context) -> session.Outcome:
+    def complete(self, context: bpy.types.Context) -> session.Outcome:
         """The job is finished: make of it what is wanted. Raises WorkerError; then nothing is made."""
         raise NotImplementedError
 
-    def drop(self) -> None:
+    def clean_up(self) -> None:
         """The job gave nothing: remove its files."""
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        return self.walk(context)
+        return self.run_modal(context)
 
-    def walk(self, context: bpy.types.Context) -> set[str]:
-        """The gait for a window."""
+    def run_modal(self, context: bpy.types.Context) -> set[str]:
+        """In a window: a timer looks now and then, Blender stays usable."""
         if bpy.app.background or context.window is None:
-            return self.run(context)
+            return self.run_blocking(context)
         if not self.begin(context):
             return {"CANCELLED"}
         if self.job is None:
@@ -65,10 +65,10 @@ class Task:
         return {"RUNNING_MODAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return self.walk(context) if self.browsed else self.run(context)
+        return self.run_modal(context) if self.browsed else self.run_blocking(context)
 
-    def run(self, context: bpy.types.Context) -> set[str]:
-        """The gait for scripts, farms and tests."""
+    def run_blocking(self, context: bpy.types.Context) -> set[str]:
+        """For scripts, farms and tests: returns when the job has ended."""
         if not self.begin(context):
             return {"CANCELLED"}
         said = ""
@@ -114,7 +114,7 @@ class Task:
         """Blender loads another file or quits: no time to wait, no scene to change."""
         if self.job:
             self.job.abandon()
-            self.drop()
+            self.clean_up()
         self.close(context)
 
     def begin(self, context: bpy.types.Context) -> bool:
@@ -132,9 +132,9 @@ class Task:
         job, session.job = self.job, None
         if job is None or job.state == FINISHED:
             try:
-                session.outcome = self.take(context)
+                session.outcome = self.complete(context)
             except WorkerError as error:
-                self.drop()
+                self.clean_up()
                 self.fail(error)
                 return {"CANCELLED"}
             if not session.quiet:
@@ -145,7 +145,7 @@ class Task:
         if job.state != CANCELLED and (outcome := self.rescue(context, job.error)):
             session.outcome = outcome
             return {"FINISHED"}
-        self.drop()
+        self.clean_up()
         if job.state == CANCELLED:
             session.outcome = session.Outcome(False, "Cancelled")
             self.report({"INFO"}, f"{job.title} was cancelled")

@@ -1,4 +1,4 @@
-"""The smaller tools: ask the doctor."""
+"""Doctor: asks the bridge what this machine can do, and copies its answer."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from skullptor_extension.skullptor_blender.link import command as errand
-from skullptor_extension.skullptor_blender.link.command import Errand
+from skullptor_extension.skullptor_blender.link import command
+from skullptor_extension.skullptor_blender.link.command import BridgeCommand
 from skullptor_extension.skullptor_blender.link.job import CANCELLED, FAILED, FINISHED
 from skullptor_extension.skullptor_blender.link.worker import WorkerError
 
@@ -37,13 +37,13 @@ print("100%  Done", flush=True)
 @pytest.fixture(autouse=True)
 def fake(tmp_path, monkeypatch):
     (tmp_path / "fake.py").write_text(FAKE, encoding="utf-8")
-    monkeypatch.setattr(errand, "ENTRY", ("-u", str(tmp_path / "fake.py")))
+    monkeypatch.setattr(command, "ENTRY", ("-u", str(tmp_path / "fake.py")))
     yield
-    assert not errand._alive
+    assert not command._alive
 
 
-def start(tmp_path, *arguments, **keywords) -> Errand:
-    return Errand("Test", Path(sys.executable), ROOT, list(map(str, arguments)), tmp_path / "e.log", **keywords)
+def start(tmp_path, *arguments, **keywords) -> BridgeCommand:
+    return BridgeCommand("Test", Path(sys.executable), ROOT, list(map(str, arguments)), tmp_path / "e.log", **keywords)
 
 
 def until_done(task, seconds=20.0):
@@ -119,12 +119,12 @@ def test_one_command_after_another(tmp_path):
 
 def test_a_python_that_is_not_there(tmp_path):
     with pytest.raises(WorkerError, match="cannot be started"):
-        Errand("Test", tmp_path / "python", ROOT, [], tmp_path / "e.log")
+        BridgeCommand("Test", tmp_path / "python", ROOT, [], tmp_path / "e.log")
 
 
 def test_the_bridge_leaves_when_blender_is_gone(tmp_path, monkeypatch):
     """The leash, on the real entry: stdin closes, a command that would wait for ever ends."""
-    monkeypatch.setattr(errand, "ENTRY", ("-u", "-m", "bridge"))
+    monkeypatch.setattr(command, "ENTRY", ("-u", "-m", "bridge"))
     task = start(tmp_path, "dummy", "--no-hello")  # waits for lines that never come
     time.sleep(0.3)
     assert task._child.poll() is None

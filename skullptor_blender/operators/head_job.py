@@ -1,4 +1,4 @@
-"""What Reconstruct Head does before and after the bridge: settings, capture, job; then result and object."""
+"""The job behind Reconstruct Head: settings, capture and start before the bridge; result and object after it."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def stored_settings(text: str) -> dict:
     return {name: getattr(known, name) for name in SETTINGS}
 
 
-def survey(context: bpy.types.Context, values: dict) -> scene_capture.Survey:
+def read_cameras(context: bpy.types.Context, values: dict) -> scene_capture.CameraSet:
     """Check the cameras of the scene and let the panel know."""
-    found = scene_capture.survey(
+    found = scene_capture.read_cameras(
         context.scene,
         context.view_layer,
         context.evaluated_depsgraph_get(),
@@ -72,7 +72,7 @@ def survey(context: bpy.types.Context, values: dict) -> scene_capture.Survey:
 
 def begin(context: bpy.types.Context, values: dict, bridge_python: str = "") -> tuple[Job, list[Finding]]:
     """Check, read the scene, start the bridge. Raises WorkerError; then nothing is left behind."""
-    found = survey(context, values)
+    found = read_cameras(context, values)
     if found.errors:
         first = found.errors[0]
         more = len(found.errors) - 1

@@ -9,12 +9,12 @@ import bpy
 import numpy as np
 import pytest
 from skullptor_extension.skullptor_blender.link import session, worker
-from skullptor_extension.skullptor_blender.operators import look as operators_look
+from skullptor_extension.skullptor_blender.operators import predictions
 from skullptor_extension.skullptor_blender.ui import panel, pictures
 
 from tests.support import ROOT
 
-from .helpers import BRIDGE, counts, needs_bridge, photo, survey, texts
+from .helpers import BRIDGE, counts, needs_bridge, photo, read_cameras, texts
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def test_predict_normals_gives_every_camera_its_pictures(rig, draw):
         assert ours.predicted_normals.name == f"{ob.name} normals"
         assert tuple(ours.predicted_normals.size) == (8, 6)
         assert Path(ours.predicted_mask.filepath).is_file()
-    assert bpy.context.scene.skullptor.contact_sheet.name == operators_look.CONTACT
+    assert bpy.context.scene.skullptor.contact_sheet.name == predictions.CONTACT
     assert session.outcome.ok
     assert "4 cameras" in session.outcome.text
     log = draw(panel.SKULLPTOR_PT_look)
@@ -68,13 +68,13 @@ def test_a_failed_prediction_leaves_nothing(rig, monkeypatch, unchanged, tmp_pat
 
 
 def test_a_camera_that_is_gone_by_then_is_passed_over(rig, monkeypatch):
-    take = operators_look.SKULLPTOR_OT_predict_normals.take
+    complete = predictions.SKULLPTOR_OT_predict_normals.complete
 
     def meanwhile(self, context):
         bpy.data.objects.remove(bpy.data.objects["cam02"])
-        return take(self, context)
+        return complete(self, context)
 
-    monkeypatch.setattr(operators_look.SKULLPTOR_OT_predict_normals, "take", meanwhile)
+    monkeypatch.setattr(predictions.SKULLPTOR_OT_predict_normals, "complete", meanwhile)
     bpy.ops.skullptor.predict_normals()
     assert "3 cameras" in session.outcome.text
 
@@ -128,7 +128,7 @@ def test_a_lost_own_mask_is_named(rig, tmp_path):
     own = photo(tmp_path / "mine.png", 64, 48)
     rig[1].data.skullptor.mask = bpy.data.images.load(str(own))
     own.unlink()
-    found = survey().errors
+    found = read_cameras().errors
     assert [(f.code, f.view) for f in found] == [("mask-missing", "cam01")]
 
 
@@ -157,8 +157,8 @@ def test_pictures_are_image_datablocks(rig, monkeypatch):
     head["skullptor_run"] = json.dumps(run | {"picture": str(picture)})
     for _ in range(2):
         bpy.ops.skullptor.show_picture(kind="report")
-    assert [image.name for image in bpy.data.images if image.get(pictures.KIND) == operators_look.REPORT] == [
-        operators_look.REPORT
+    assert [image.name for image in bpy.data.images if image.get(pictures.KIND) == predictions.REPORT] == [
+        predictions.REPORT
     ]
 
 

@@ -1,4 +1,4 @@
-"""Cameras from elsewhere: Import Capture (also other programs' files) and Photos to Cameras.
+"""Imports cameras: Import Capture (also files of other programs) and Photos to Cameras.
 
 The bridge reads, we build. What it writes is kept: beside the saved .blend in "captures", else in the cache folder.
 """
@@ -15,13 +15,13 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from ..link import capture_formats, run_files, session
-from ..link.command import Errand
+from ..link.command import BridgeCommand
 from ..link.preflight import plural
 from ..link.reference_names import SUFFIXES
 from ..link.worker import WorkerError
 from ..scene import cameras as scene_cameras
 from ..ui import preferences
-from .task import Task
+from .bridge_operator import BridgeOperator
 
 AUTO = "auto"
 PLAIN_NAMES = frozenset(
@@ -44,13 +44,13 @@ PLAIN_NAMES = frozenset(
 LOG = "captures.log"
 
 
-class _MakesCameras(Task):
-    """What both operators share: a work folder, straightening, the cameras, the folder where the capture stays."""
+class _MakesCameras(BridgeOperator):
+    """What both operators share: a work folder, undistortion, the cameras, the folder where the capture stays."""
 
     bl_options = {"UNDO"}
     work: Path | None = None
 
-    def errand(self, context: bpy.types.Context, name: str, *arguments: str) -> Errand:
+    def bridge_command(self, context: bpy.types.Context, name: str, *arguments: str) -> BridgeCommand:
         """Start a command of the bridge that writes a capture; its OUTPUT is put into the arguments by us."""
         interpreter = preferences.interpreter(context, self.bridge_python)
         self.called = name
@@ -61,9 +61,9 @@ class _MakesCameras(Task):
         except OSError as error:
             raise run_files.unwritable(self.work, error) from None
         self.capture = self.work / "capture"
-        self.straightened = False
+        self.undistorted = False
         try:
-            return Errand(
+            return BridgeCommand(
                 self.bl_label,
                 interpreter,
                 preferences.ROOT,
@@ -73,7 +73,7 @@ class _MakesCameras(Task):
                 "Reading the cameras",
             )
         except WorkerError:
-            self.drop()
+            self.clean_up()
             raise
 
     def upright(self) -> list[str]:
@@ -82,11 +82,11 @@ class _MakesCameras(Task):
         return ["--upright", *(["--front", self.front] if self.front else [])]
 
     def follow(self) -> list[str] | None:
-        """Bent photographs are straightened, because Blender's cameras have no lenses."""
-        if self.straightened or not any(scene_cameras.is_bent(view) for view in self.body(self.capture)["views"]):
+        """Photographs with lens distortion are undistorted, because Blender's cameras have no lenses."""
+        if self.undistorted or not any(scene_cameras.has_distortion(view) for view in self.body(self.capture)["views"]):
             return None
-        source, self.straightened = self.capture, True
-        self.capture = self.work / "straight"
+        source, self.undistorted = self.capture, True
+        self.capture = self.work / "undistorted"
         return ["undistort", str(source), "-o", str(self.capture)]
 
     def body(self, capture: Path) -> dict:
@@ -95,7 +95,7 @@ class _MakesCameras(Task):
         except scene_cameras.ImportProblem as error:
             raise WorkerError("capture", str(error)) from None
 
-    def take(self, context: bpy.types.Context) -> session.Outcome:
+    def complete(self, context: bpy.types.Context) -> session.Outcome:
         capture = self.capture
         try:
             if self.work is not None:
@@ -107,7 +107,7 @@ class _MakesCameras(Task):
                 shutil.rmtree(capture, ignore_errors=True)
             reason = str(error) if isinstance(error, scene_cameras.ImportProblem) else f"{capture}: {error.strerror}."
             raise WorkerError("capture", reason) from None
-        self.drop()
+        self.clean_up()
         session.findings = None
         # what is said to users of the command line has its own words here
         warnings = [text for text in (self.job.warnings if self.job else ()) if "python -m bridge" not in text]
@@ -115,7 +115,7 @@ class _MakesCameras(Task):
             warnings.append(note)
         return session.Outcome(True, f"{plural(len(made), 'camera')} imported", warnings=warnings)
 
-    def drop(self) -> None:
+    def clean_up(self) -> None:
         if self.work is not None:
             shutil.rmtree(self.work, ignore_errors=True)
 
@@ -242,7 +242,7 @@ class SKULLPTOR_OT_import_capture(_MakesCameras, bpy.types.Operator):
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def start(self, context: bpy.types.Context) -> Errand | None:
+    def start(self, context: bpy.types.Context) -> BridgeCommand | None:
         path = Path(bpy.path.abspath(self.filepath)) if self.filepath else Path()
         try:
             if self.format == AUTO:
@@ -262,16 +262,16 @@ class SKULLPTOR_OT_import_capture(_MakesCameras, bpy.types.Operator):
         arguments += self.upright()
         if self.first_pixel != "0.5":
             arguments += ["--first-pixel", self.first_pixel]
-        return self.errand(context, name_of(path), *arguments)
+        return self.bridge_command(context, name_of(path), *arguments)
 
-    def own(self, context: bpy.types.Context, capture: Path) -> Errand | None:
-        """Our own captures need the bridge only if their photographs are bent."""
+    def own(self, context: bpy.types.Context, capture: Path) -> BridgeCommand | None:
+        """Our own captures need the bridge only if their photographs have lens distortion."""
         self.job, self.work, self.capture = None, None, capture
-        if not any(scene_cameras.is_bent(view) for view in self.body(capture)["views"]):
+        if not any(scene_cameras.has_distortion(view) for view in self.body(capture)["views"]):
             return None
-        errand = self.errand(context, f"{name_of(capture)} straight", "undistort", str(capture))
-        self.straightened = True
-        return errand
+        command = self.bridge_command(context, f"{name_of(capture)} straight", "undistort", str(capture))
+        self.undistorted = True
+        return command
 
 
 class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
@@ -324,7 +324,7 @@ class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def start(self, context: bpy.types.Context) -> Errand:
+    def start(self, context: bpy.types.Context) -> BridgeCommand:
         folder = Path(bpy.path.abspath(self.directory)) if self.directory else Path("no folder")
         count = 0
         with contextlib.suppress(OSError):
@@ -340,7 +340,7 @@ class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
             arguments += ["--marker", f"{self.marker * context.scene.unit_settings.scale_length * 1000:g}"]
         if self.separate:
             arguments += ["--separate"]
-        return self.errand(context, name_of(folder), *arguments)
+        return self.bridge_command(context, name_of(folder), *arguments)
 
 
 def menu_entry(self: bpy.types.Menu, context: bpy.types.Context) -> None:

@@ -1,4 +1,4 @@
-"""What the network sees: Predict Normals, the masks of each view, pictures in an Image Editor, a camera by its name."""
+"""Predict Normals and what is looked at before a head is made: masks, pictures, a camera by its name."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..scene import reference_image
 from ..scene import result as scene_result
 from ..ui import pictures
 from ..ui.properties import setting_properties
-from . import run as reconstruct
-from .task import Task
+from . import head_job
+from .bridge_operator import BridgeOperator
 
-PREDICTION = ("normals", "device", *reconstruct.FOLDERS)  # the settings that matter to it
+PREDICTION = ("normals", "device", *head_job.FOLDERS)  # the settings that matter to it
 CONTACT, REPORT, CHECK = "Skullptor Contact Sheet", "Skullptor Report", "Skullptor Check"
 
 
-class SKULLPTOR_OT_predict_normals(Task, bpy.types.Operator):
+class SKULLPTOR_OT_predict_normals(BridgeOperator, bpy.types.Operator):
     """Predict normals and masks of all photographs, for a look before the head is made of them"""
 
     bl_idname = "skullptor.predict_normals"
@@ -42,14 +42,14 @@ class SKULLPTOR_OT_predict_normals(Task, bpy.types.Operator):
 
     def start(self, context: bpy.types.Context):
         self.scene_name = context.scene.name
-        values = reconstruct.chosen(self, context.scene)
-        job, findings = reconstruct.begin(context, values, self.bridge_python)
+        values = head_job.chosen(self, context.scene)
+        job, findings = head_job.begin(context, values, self.bridge_python)
         job.title = self.bl_label
         job.settings = dataclasses.replace(job.settings, stage="normals")
         self.warnings = [finding.sentence for finding in findings]
         return job
 
-    def take(self, context: bpy.types.Context) -> session.Outcome:
+    def complete(self, context: bpy.types.Context) -> session.Outcome:
         scene = bpy.data.scenes.get(self.scene_name) or context.scene
         result = self.job.result
         try:
@@ -64,7 +64,7 @@ class SKULLPTOR_OT_predict_normals(Task, bpy.types.Operator):
         text = f"Normals of {count} cameras in {self.job.elapsed:.0f} s"
         return session.Outcome(True, text, warnings=warnings, report=result.path, picture=result.picture)
 
-    def drop(self) -> None:
+    def clean_up(self) -> None:
         run_files.drop(self.job.output.parent)
 
 
