@@ -20,7 +20,7 @@ MASK_WEIGHT_PREDICTED, MASK_WEIGHT_GIVEN = 2.0, 4.0
 # reaches outlines better than 0.5 (least IoU on buddha_real with the mattes 0.977 and 0.965, with the given masks 0.946
 # and 0.933), which was 0.01 to 0.02 mm better in depth.
 SMOOTHNESS_PREDICTED = 0.2
-DIFFUSION_PREDICTED = 12  # rounds; docs/bench.md, "Seams and pimples"
+DIFFUSION_PREDICTED = 12  # rounds; docs/lab/solver.md, "Seams and pimples"
 
 
 def read(job: Job, tools: Tools) -> None:
