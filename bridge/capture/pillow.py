@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ExifTags import Base
 
@@ -57,6 +58,26 @@ def _named(path: Path, what: str) -> str:
 def lies_on_its_side(image: Image.Image) -> bool:
     """Does EXIF say that the stored pixels are to be turned by a quarter?"""
     return image.getexif().get(Base.Orientation) in (5, 6, 7, 8)
+
+
+def size_of(path: Path, what: str = "") -> tuple[int, int]:
+    """(width, height) of the stored pixels, from the header. Raises BridgeError."""
+    with opened(path, what) as image:
+        return image.size
+
+
+def turned(path: Path, pixels: np.ndarray, what: str) -> np.ndarray:
+    """The file's pixels [H, W, ...] turned as its EXIF says; themselves where it does not turn them by a quarter."""
+    with opened(path, what) as image:
+        orientation = image.getexif().get(Base.Orientation)
+    if orientation not in (5, 6, 7, 8):
+        return pixels
+    upright = np.swapaxes(pixels, 0, 1)  # 5: mirrored at the diagonal
+    if orientation in (6, 7):
+        upright = upright[:, ::-1]
+    if orientation in (7, 8):
+        upright = upright[::-1]
+    return np.ascontiguousarray(upright)
 
 
 def write_upright(source: Path, target: Path) -> None:
