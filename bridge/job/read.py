@@ -26,9 +26,14 @@ DIFFUSION_PREDICTED = 12  # rounds; docs/lab/solver.md, "Seams and pimples"
 def read(job: Job, tools: Tools) -> None:
     """Raises BridgeError for whatever cannot be used, before any work is done."""
     job.inputs = read_inputs(Path(job.run.capture), tools.report.step)
-    job.findings = missing_masks(job.inputs)
+    job.findings = [*remarks(job.inputs), *missing_masks(job.inputs)]
     if job.settings.stage == "mesh":
         job.solve = solve_settings(job.settings, job.inputs, tools.report)
+
+
+def remarks(inputs: Inputs) -> list[Finding]:
+    """What was odd about the files."""
+    return [Finding(said.code, WARNING, said.views, said.sentence, said.cure) for said in inputs.remarks]
 
 
 def missing_masks(inputs: Inputs) -> list[Finding]:
