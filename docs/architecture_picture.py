@@ -22,7 +22,8 @@ ADD_ON = (
 BRIDGE = (
     (("__main__", "the table of commands"),),
     (("job", "the stages of a run, one file each"), ("training", "the network")),
-    (("importers", "other programs"), ("calibrate", "photographs only"), ("texture", "colours")),
+    (("texture", "colours"), ("model", "head templates"), ("wrap", "a template onto a head")),
+    (("importers", "other programs"), ("calibrate", "photographs only")),
     (("check", "what is wrong with a rig"), ("refine", "small errors of its poses")),
     (("report", "quality, metrics, pictures"), ("normals", "predictors and their weights")),
     (("solve", "inverse rendering"), ("photometric", "where photographs agree")),
