@@ -27,10 +27,10 @@ KILL_SECONDS = 0.4  # after an unanswered cancel: nothing but its own folder can
 PROGRESS = re.compile(r"\s*(\d+)%\s+(.+?)(?:\s{2,}about (\d+) s left)?\s*")
 _COMPLAINTS = re.compile(r"(Error|Warning|Note): (.+)")
 Follow = Callable[[], Sequence[str] | None]
-_alive: set[Errand] = set()
+_alive: set[BridgeCommand] = set()
 
 
-class Errand:
+class BridgeCommand:
     """A command on its way. Everything the panel shows is a plain attribute."""
 
     can_finish = finishing = False
@@ -238,8 +238,8 @@ class Errand:
 
 
 def stop_all() -> None:
-    for errand in list(_alive):
-        errand.abandon()
+    for command in list(_alive):
+        command.abandon()
 
 
 atexit.register(stop_all)

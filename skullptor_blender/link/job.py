@@ -1,6 +1,6 @@
 """One reconstruction as the add-on sees it: a state machine over a worker. No bpy; step() never waits.
 
-Both gaits of the operator, modal and blocking, drive the same steps.
+The operator drives the same steps whether it runs modal or blocking.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class Job:
     cancelled_at: float | None = None
     started: float = field(default_factory=time.monotonic)
     sent: bool = False
-    _errand: threading.Thread | None = None  # what the disk is asked for, so that the window never waits for it
+    _file_thread: threading.Thread | None = None  # what the disk is asked for, so that the window never waits for it
     _trouble: WorkerError | None = None
 
     def __post_init__(self) -> None:
         if self.draft is not None:
-            self._go(self._write_capture)
+            self._start_thread(self._write_capture)
 
     @property
     def can_finish(self) -> bool:
@@ -74,7 +74,7 @@ class Job:
             return []
         try:
             messages = self.worker.poll()
-            busy = self._errand is not None and self._errand.is_alive()
+            busy = self._file_thread is not None and self._file_thread.is_alive()
             if self._trouble is not None and not busy:
                 raise self._trouble
             if self.cancelled_at is not None and not self.sent and not busy:
@@ -118,7 +118,7 @@ class Job:
         elif self.error is None and ok and self.result is not None:
             if self.settings.stage == "mesh":
                 self.stage = "Reading the head"
-                self._go(self._read_result)  # step() sees its end
+                self._start_thread(self._read_result)  # step() sees its end
             else:
                 self.state = FINISHED
         else:
@@ -126,9 +126,9 @@ class Job:
             self.error = self.error or WorkerError("no-result", "The bridge ended without a result.", cure)
             self.state = FAILED
 
-    def _go(self, what: Callable[[], None]) -> None:
-        self._errand = threading.Thread(target=what, daemon=True, name="skullptor-files")
-        self._errand.start()
+    def _start_thread(self, what: Callable[[], None]) -> None:
+        self._file_thread = threading.Thread(target=what, daemon=True, name="skullptor-files")
+        self._file_thread.start()
 
     def _write_capture(self) -> None:
         try:
@@ -184,5 +184,5 @@ class Job:
         if self.running:
             self.state = CANCELLED
             workers.discard(self.worker)
-            if self._errand is not None:
-                self._errand.join(1.0)  # or it would write into a folder that is being removed
+            if self._file_thread is not None:
+                self._file_thread.join(1.0)  # or it would write into a folder that is being removed

@@ -132,10 +132,12 @@ class SetUp:
         (plan.folder / READY).unlink(missing_ok=True)
         locked = self._choose(packages, name, pins)
         self._install(locked)
-        self._go("warm", "Compiling the solver")
-        self._call([*self._bridge, "warm"], lambda: self._bridge_trouble("cannot be compiled"))
-        self._go("doctor", "Asking the doctor")
-        lines = self._call([*self._bridge, "doctor"], lambda: self._bridge_trouble("does not work"), keep_doctor=True)
+        self._enter_stage("warm", "Compiling the solver")
+        self._run_child([*self._bridge, "warm"], lambda: self._bridge_trouble("cannot be compiled"))
+        self._enter_stage("doctor", "Asking the doctor")
+        lines = self._run_child(
+            [*self._bridge, "doctor"], lambda: self._bridge_trouble("does not work"), keep_doctor=True
+        )
         self.doctor = "\n".join(lines)
         environment.write_json(
             plan.folder / READY,
@@ -168,7 +170,7 @@ class SetUp:
 
     def _environment(self, base: str, name: str) -> None:
         """Our own folder with a Python that has pip: the one that is there if it is whole, else a new one."""
-        self._go("environment", "Making the environment")
+        self._enter_stage("environment", "Making the environment")
         folder = self.plan.folder
         if folder.exists() and not environment.is_ours(folder) and any(folder.iterdir()):
             raise WorkerError(
@@ -190,7 +192,7 @@ class SetUp:
             sentence = f"The disk of '{folder}' has {free:.1f} GB left; the solver needs about {needed:.1f} GB."
             raise WorkerError("disk", sentence, "Free some space, or choose another Set-Up Folder in the preferences.")
         environment.write_json(folder / CLAIM, {"made_by": "Skullptor for Blender", "digest": name})
-        self._call(
+        self._run_child(
             [base, "-m", "venv", str(folder)],
             lambda: WorkerError(
                 "set-up", f"'{base}' cannot make an environment: {self._last}.", environment.PYTHON_CURE
@@ -200,13 +202,15 @@ class SetUp:
         self._ask_pip()
 
     def _ask_pip(self) -> None:
-        lines = self._call([self._python, "-m", "pip", "--version"], lambda: WorkerError("set-up", "There is no pip."))
+        lines = self._run_child(
+            [self._python, "-m", "pip", "--version"], lambda: WorkerError("set-up", "There is no pip.")
+        )
         found = next((match for line in lines if (match := _PIP.match(line))), None)
         self._raw = found is not None and (int(found[1]), int(found[2])) >= RAW_PROGRESS
 
     def _choose(self, packages: Sequence[str], name: str, pins: str) -> list[dict]:
         """Exact versions of everything, dependencies too, each with its SHA-256; written down for the next time."""
-        self._go("choose", "Choosing package versions")
+        self._enter_stage("choose", "Choosing package versions")
         folder = self.plan.folder
         lock = environment.read_json(folder / LOCK)
         if lock.get("digest") == name:
@@ -223,14 +227,14 @@ class SetUp:
             tested = folder / "tested.txt"
             tested.write_text(pins, encoding="utf-8")
             try:
-                self._call([*command, "-c", str(tested)], trouble)
+                self._run_child([*command, "-c", str(tested)], trouble)
             except WorkerError as error:
                 if error.code != "package":
                     raise
                 self._note("The tested versions do not suit this system: others are chosen.")
-                self._call(command, trouble)
+                self._run_child(command, trouble)
         else:
-            self._call(command, trouble)
+            self._run_child(command, trouble)
         found = []
         for item in environment.read_json(report).get("install", []):
             archive = item.get("download_info", {}).get("archive_info", {})
@@ -250,7 +254,7 @@ class SetUp:
         for index, package in enumerate(packages):
             pin = f"{package['name']}=={package['version']}"
             step = (SHARES["warm"] - SHARES["install"]) / len(packages)
-            self._go("install", f"Installing {package['name']} ({index + 1} of {len(packages)})", index * step)
+            self._enter_stage("install", f"Installing {package['name']} ({index + 1} of {len(packages)})", index * step)
             self.share = step
             if pin in done:
                 continue
@@ -258,21 +262,21 @@ class SetUp:
             one.write_text(f"{pin}{check}\n", encoding="utf-8")
             # what an interruption left of this package is overwritten, not uninstalled
             command = [*self._pip, "--no-deps", "--ignore-installed", "--no-warn-script-location", *self._source]
-            self._call(
+            self._run_child(
                 [*command, "-r", str(one)],
                 lambda name=package["name"]: self._pip_trouble(f"{name} cannot be installed", name),
             )
             with journal.open("a", encoding="utf-8") as file:
                 file.write(pin + "\n")
 
-    def _go(self, share: str, stage: str, more: float = 0.0) -> None:
+    def _enter_stage(self, share: str, stage: str, more: float = 0.0) -> None:
         if self._stop.is_set():
             raise _Stopped
         self.stage, self.detail, self.share = stage, "", 0.0
         self.base = SHARES[share] + more
         self.fraction = max(self.fraction, self.base)
 
-    def _call(self, command: list[str], trouble, keep_doctor: bool = False) -> list[str]:
+    def _run_child(self, command: list[str], trouble, keep_doctor: bool = False) -> list[str]:
         """Run a child to its end; its words go into the log. trouble() makes the error of one that fails."""
         options = popen_options(self.plan.root) | {"env": environment.pip_environment()}
         if not WINDOWS and self._lock is not None:

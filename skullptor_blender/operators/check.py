@@ -8,16 +8,16 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from ..link import run_files, session
-from ..link.command import Errand
+from ..link.command import BridgeCommand
 from ..link.preflight import ERROR, WARNING, plural
 from ..link.worker import WorkerError
 from ..scene import capture as scene_capture
 from ..ui import check_report, preferences
-from . import run as reconstruct
-from .task import Task
+from . import head_job
+from .bridge_operator import BridgeOperator
 
 
-class SKULLPTOR_OT_check_cameras(Task, bpy.types.Operator):
+class SKULLPTOR_OT_check_cameras(BridgeOperator, bpy.types.Operator):
     """Read every camera and its photograph, and say in place what would go wrong"""
 
     bl_idname = "skullptor.check_cameras"
@@ -41,11 +41,11 @@ class SKULLPTOR_OT_check_cameras(Task, bpy.types.Operator):
     folder: Path | None = None
     without = ""  # why the photographs were not compared
 
-    def start(self, context: bpy.types.Context) -> Errand | None:
+    def start(self, context: bpy.types.Context) -> BridgeCommand | None:
         settings = context.scene.skullptor
         self.folder, self.without = None, ""
         session.check_picture = ""
-        self.found = reconstruct.survey(context, {name: getattr(settings, name) for name in reconstruct.FOLDERS})
+        self.found = head_job.read_cameras(context, {name: getattr(settings, name) for name in head_job.FOLDERS})
         if not self.photographs or self.found.errors:
             return None
         try:
@@ -60,7 +60,7 @@ class SKULLPTOR_OT_check_cameras(Task, bpy.types.Operator):
             capture = self.folder / "capture"
             self.report_file, self.picture = self.folder / "check.json", self.folder / "check.png"
             arguments = ["check", str(capture), "--json", str(self.report_file), "--picture", str(self.picture)]
-            return Errand(
+            return BridgeCommand(
                 self.bl_label,
                 interpreter,
                 preferences.ROOT,
@@ -70,13 +70,13 @@ class SKULLPTOR_OT_check_cameras(Task, bpy.types.Operator):
                 prepare=lambda: draft.write(capture),
             )
         except WorkerError as error:
-            self.drop()
+            self.clean_up()
             if error.code != "no-bridge":
                 raise
             self.folder, self.without = None, f"The photographs were not compared: {error}"
             return None
 
-    def take(self, context: bpy.types.Context) -> session.Outcome:
+    def complete(self, context: bpy.types.Context) -> session.Outcome:
         findings = list(self.found.findings)
         if self.folder is not None:
             if self.report_file.is_file():
@@ -105,16 +105,16 @@ class SKULLPTOR_OT_check_cameras(Task, bpy.types.Operator):
     def rescue(self, context: bpy.types.Context, error: WorkerError) -> session.Outcome | None:
         """Errors among the findings end the command with 1; without a working bridge the numbers were still checked."""
         if self.report_file.is_file():
-            return self.take(context)
+            return self.complete(context)
         if error.code != "no-bridge":
             return None
-        self.drop()
+        self.clean_up()
         self.folder, self.without = None, f"The photographs were not compared: {error}"
         if not session.quiet:
             self.report({"WARNING"}, self.without)
-        return self.take(context)
+        return self.complete(context)
 
-    def drop(self) -> None:
+    def clean_up(self) -> None:
         if self.folder is not None:
             run_files.drop(self.folder)
 

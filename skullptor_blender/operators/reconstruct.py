@@ -12,11 +12,11 @@ from ..link.job import Job
 from ..scene import result as scene_result
 from ..ui import preview, redraw
 from ..ui.properties import setting_properties
-from . import run as reconstruct
-from .task import Task
+from . import head_job
+from .bridge_operator import BridgeOperator
 
 
-class SKULLPTOR_OT_reconstruct_head(Task, bpy.types.Operator):
+class SKULLPTOR_OT_reconstruct_head(BridgeOperator, bpy.types.Operator):
     """Make a mesh of the head that the cameras' photographs show. Blender stays usable meanwhile"""
 
     bl_idname = "skullptor.reconstruct_head"
@@ -47,8 +47,8 @@ class SKULLPTOR_OT_reconstruct_head(Task, bpy.types.Operator):
     def start(self, context: bpy.types.Context) -> Job:
         self.scene_name = context.scene.name
         self.reader = preview_reader.Reader()
-        values = reconstruct.chosen(self, context.scene)
-        job, self.findings = reconstruct.begin(context, values, self.bridge_python)
+        values = head_job.chosen(self, context.scene)
+        job, self.findings = head_job.begin(context, values, self.bridge_python)
         return job
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -57,16 +57,16 @@ class SKULLPTOR_OT_reconstruct_head(Task, bpy.types.Operator):
                 self.put_away = scene_result.hide_all(context.view_layer)
             preview.show(mesh)
             redraw.views(context)
-        return Task.modal(self, context, event)
+        return BridgeOperator.modal(self, context, event)
 
     def follow_up(self, context: bpy.types.Context, messages: list) -> None:
         if not bpy.app.background and any(isinstance(message, protocol.Preview) for message in messages):
             self.reader.ask(self.job.preview)
 
-    def take(self, context: bpy.types.Context) -> session.Outcome:
-        return reconstruct.complete(context, self.scene_name, self.job, self.findings)
+    def complete(self, context: bpy.types.Context) -> session.Outcome:
+        return head_job.complete(context, self.scene_name, self.job, self.findings)
 
-    def drop(self) -> None:
+    def clean_up(self) -> None:
         run_files.drop(self.job.output.parent)
 
     def close(self, context: bpy.types.Context) -> None:
@@ -74,7 +74,7 @@ class SKULLPTOR_OT_reconstruct_head(Task, bpy.types.Operator):
         scene_result.show_again(context.view_layer, self.put_away)
         self.put_away = ()
         redraw.views(context)
-        Task.close(self, context)
+        BridgeOperator.close(self, context)
 
 
 class _WhileRunning:

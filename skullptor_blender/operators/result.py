@@ -84,10 +84,10 @@ class SKULLPTOR_OT_run_again(_OnResult, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         return self.run(context, "EXEC_DEFAULT")
 
-    def run(self, context: bpy.types.Context, gait: str) -> set[str]:
+    def run(self, context: bpy.types.Context, mode: str) -> set[str]:
         stored = str(scene_result.chosen(context).get("skullptor_settings", ""))
         try:
-            return bpy.ops.skullptor.reconstruct_head(gait, stored=stored)
+            return bpy.ops.skullptor.reconstruct_head(mode, stored=stored)
         except RuntimeError as error:
             self.report({"ERROR"}, str(error).strip().removeprefix("Error: "))
             return {"CANCELLED"}

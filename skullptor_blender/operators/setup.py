@@ -23,7 +23,7 @@ def redraw(context: bpy.types.Context) -> None:
 
 
 class _SetsUp:
-    """One gait for a window, one for scripts, as Reconstruct Head has them."""
+    """Modal in a window, blocking for scripts, as Reconstruct Head has it."""
 
     bl_options = {"INTERNAL"}
     timer = None

@@ -33,7 +33,7 @@ def parse(path: Path) -> tuple[dict, Path]:
         for view in body["views"]:
             if not (file.parent / view["image"]).is_file():
                 raise ImportProblem(f"View '{view['name']}': the image '{view['image']}' is missing.")
-            is_bent(view), record(view)
+            has_distortion(view), record(view)
     except OSError as error:
         raise ImportProblem(f"'{file}' cannot be read: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
@@ -47,7 +47,7 @@ def read(path: Path) -> tuple[dict, Path]:
     """As parse, and refuses what a Blender camera cannot show."""
     body, folder = parse(path)
     for view in body["views"]:
-        if is_bent(view):
+        if has_distortion(view):
             raise ImportProblem(
                 f"View '{view['name']}' has lens distortion, which a Blender camera cannot show:"
                 " undistort the photographs first (python -m bridge undistort)."
@@ -55,8 +55,8 @@ def read(path: Path) -> tuple[dict, Path]:
     return body, folder
 
 
-def is_bent(view: dict) -> bool:
-    """Does the photograph need straightening before a Blender camera can show it?"""
+def has_distortion(view: dict) -> bool:
+    """Must the photograph be undistorted before a Blender camera can show it?"""
     lens = view.get("distortion") or {}
     return any(value for key, value in lens.items() if key != "model") or abs(view["K"][0][1]) > 1e-9 * view["K"][0][0]
 

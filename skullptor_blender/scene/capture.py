@@ -1,4 +1,4 @@
-"""Scene -> capture folder (design.md section 3): the only reader of Blender's cameras.
+"""Scene -> capture folder (docs/pipeline/capture.md): the only reader of Blender's cameras.
 
 World is Blender's world; one unit is 1000 * scale_length millimetres. Cameras are read as Blender renders and shows
 them at the current frame: constraints, parents, scale, shift, any sensor fit, and the place of the background image.
@@ -39,7 +39,7 @@ class SceneView:
 
 
 @dataclass
-class Survey:
+class CameraSet:
     """The scene's cameras and every finding."""
 
     views: list[SceneView]
@@ -80,16 +80,16 @@ def frame_of(data: bpy.types.Camera, render: bpy.types.RenderSettings) -> conven
     )
 
 
-def survey(
+def read_cameras(
     scene: bpy.types.Scene,
     view_layer: bpy.types.ViewLayer,
     depsgraph: bpy.types.Depsgraph,
     image_folder: str = "",
     mask_folder: str = "",
     normals_folder: str = "",
-) -> Survey:
+) -> CameraSet:
     """Read and check every camera; touches the pictures' files, changes nothing."""
-    found = Survey([])
+    found = CameraSet([])
     images, masks, normals = (
         reference_image.FolderOfImages(folder) for folder in (image_folder, mask_folder, normals_folder)
     )
@@ -212,7 +212,7 @@ def write(
     return draft(views, scene, normals_axes, normals_max).write(folder)
 
 
-__all__ = ["ERROR", "INFO", "WARNING", "SceneView", "Survey", "cameras", "draft", "survey", "write"]
+__all__ = ["ERROR", "INFO", "WARNING", "SceneView", "CameraSet", "cameras", "draft", "read_cameras", "write"]
 
 
 def predicted_cameras(view_layer: bpy.types.ViewLayer) -> list[bpy.types.Object]:

@@ -48,7 +48,7 @@ def can_show(mesh: bpy.types.Mesh, what: str) -> bool:
 def show(mesh: bpy.types.Mesh, what: str) -> None:
     """Dress the mesh: a heat map, or again what it wore before. The mesh must be out of edit mode."""
     if what == PHOTOGRAPHS:
-        return _undress(mesh)
+        return _restore_material(mesh)
     values = np.empty(len(mesh.vertices), np.float32)
     mesh.attributes[what].data.foreach_get("value", values)
     rgba = np.ones((len(values), 4), np.float32)
@@ -60,16 +60,16 @@ def show(mesh: bpy.types.Mesh, what: str) -> None:
     if shown(mesh) == PHOTOGRAPHS:
         if mesh.materials and mesh.materials[0]:
             mesh[_BEFORE] = mesh.materials[0]
-        _wear(mesh, scene_result.material(ATTRIBUTE))
+        _assign_material(mesh, scene_result.material(ATTRIBUTE))
     mesh[_SHOWN] = what
     mesh.update()
     return None
 
 
-def _undress(mesh: bpy.types.Mesh) -> None:
+def _restore_material(mesh: bpy.types.Mesh) -> None:
     before = mesh.get(_BEFORE)
     if shown(mesh) != PHOTOGRAPHS:
-        _wear(mesh, before)
+        _assign_material(mesh, before)
     for key in (_SHOWN, _BEFORE):
         if key in mesh:
             del mesh[key]
@@ -81,7 +81,7 @@ def _undress(mesh: bpy.types.Mesh) -> None:
     mesh.update()
 
 
-def _wear(mesh: bpy.types.Mesh, material: bpy.types.Material | None) -> None:
+def _assign_material(mesh: bpy.types.Mesh, material: bpy.types.Material | None) -> None:
     """In the first slot; the artist's other slots stay."""
     if mesh.materials and material is not None:
         mesh.materials[0] = material

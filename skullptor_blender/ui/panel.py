@@ -53,7 +53,7 @@ class Row:
         return bool(self.image) and self.severity != ERROR and not self.left_out
 
 
-def _remembered(key: str, ask):
+def _cached(key: str, ask):
     now = time.monotonic()
     if key not in _disk or now - _disk[key][0] > DISK_SECONDS:
         if len(_disk) > 500:
@@ -65,7 +65,7 @@ def _remembered(key: str, ask):
 def rows(context: bpy.types.Context) -> list[Row]:
     """Each camera with its image, and its problem in a few words."""
     folder = context.scene.skullptor.image_folder
-    images = _remembered(f"folder {folder}", lambda: reference_image.FolderOfImages(folder))
+    images = _cached(f"folder {folder}", lambda: reference_image.FolderOfImages(folder))
     told = {f.view: f for severity in (WARNING, ERROR) for f in session.findings or () if f.severity == severity}
     found = []
     for ob in scene_capture.cameras(context.view_layer):
@@ -77,7 +77,7 @@ def rows(context: bpy.types.Context) -> list[Row]:
         path = reference.path
         if reference.problem:
             row.problem, row.severity = reference.problem, ERROR
-        elif path is not None and not _remembered(f"file {path}", path.is_file):
+        elif path is not None and not _cached(f"file {path}", path.is_file):
             row.problem, row.severity = "image is missing", ERROR
         elif ob.data.type != "PERSP":
             row.problem, row.severity = "not perspective", ERROR
@@ -308,10 +308,10 @@ class SKULLPTOR_PT_result(_Sidebar, bpy.types.Panel):
         column = self.layout.column(align=True)
         column.operator("skullptor.run_again", icon="FILE_REFRESH")
         column.operator("skullptor.set_scale", text="Set Scale...", icon="DRIVER_DISTANCE")
-        if _remembered(f"refined {ob.name}", lambda: scene_result.refined_captures(ob)):
+        if _cached(f"refined {ob.name}", lambda: scene_result.refined_captures(ob)):
             column.operator("skullptor.apply_refined_cameras", icon="CON_CAMERASOLVER")
         report = str(ob.get("skullptor_report") or "")
-        if report and _remembered(f"file {report}", Path(report).is_file):
+        if report and _cached(f"file {report}", Path(report).is_file):
             if run.get("picture"):
                 show_picture(column, "report", "Show Report")
             column.operator("wm.path_open", text="Open Report", icon="FILE_TICK").filepath = report
@@ -355,7 +355,7 @@ def table(context: bpy.types.Context) -> list[report_table.ViewRow]:
     """The views of the chosen head's run, as long as its report is on the disk."""
     ob = scene_result.chosen(context)
     path = str(ob.get("skullptor_report") or "") if ob is not None else ""
-    return _remembered(f"report {path}", lambda: report_table.rows(Path(path))) if path else []
+    return _cached(f"report {path}", lambda: report_table.rows(Path(path))) if path else []
 
 
 class SKULLPTOR_PT_look(_Sidebar, bpy.types.Panel):
@@ -385,7 +385,7 @@ class SKULLPTOR_PT_look(_Sidebar, bpy.types.Panel):
     def draw_view(self, layout: bpy.types.UILayout, ob: bpy.types.Object, masks: bool) -> None:
         ours = ob.data.skullptor
         image = (ours.mask or ours.predicted_mask) if masks else ours.predicted_normals
-        there = image is not None and _remembered(f"picture {image.name_full}", lambda: pictures.is_there(image))
+        there = image is not None and _cached(f"picture {image.name_full}", lambda: pictures.is_there(image))
         if there:
             layout.template_icon(icon_value=pictures.icon(image), scale=THUMBNAIL)
         else:

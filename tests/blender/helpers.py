@@ -68,11 +68,11 @@ BRIDGE = Path(__file__).resolve().parents[2] / ".venv" / "bin" / "python"
 needs_bridge = pytest.mark.skipif(not BRIDGE.is_file(), reason="needs the bridge's own environment in .venv")
 
 
-def survey():
+def read_cameras():
     """The cameras of the scene as a run would read them."""
     context = bpy.context
     folders = (getattr(context.scene.skullptor, name) for name in ("image_folder", "mask_folder", "normals_folder"))
-    return scene_capture.survey(context.scene, context.view_layer, context.evaluated_depsgraph_get(), *folders)
+    return scene_capture.read_cameras(context.scene, context.view_layer, context.evaluated_depsgraph_get(), *folders)
 
 
 def project(record, points: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ def project(ob, points, width, height):
 
 
 def record_of(ob) -> ViewRecord:
-    found = scene_capture.survey(bpy.context.scene, bpy.context.view_layer, bpy.context.evaluated_depsgraph_get())
+    found = scene_capture.read_cameras(bpy.context.scene, bpy.context.view_layer, bpy.context.evaluated_depsgraph_get())
     view = next(view for view in found.views if view.camera == ob.name)
     assert view.record is not None, view.findings
     return view.record
@@ -114,14 +114,14 @@ def test_parents_scale_and_percentage_do_not_move_the_pixels(percentage, tmp_pat
 def test_blenders_own_mirrored_camera_is_a_finding(rig):
     rig[1].scale.x = -1
     bpy.context.view_layer.update()
-    found = scene_capture.survey(bpy.context.scene, bpy.context.view_layer, bpy.context.evaluated_depsgraph_get())
+    found = scene_capture.read_cameras(bpy.context.scene, bpy.context.view_layer, bpy.context.evaluated_depsgraph_get())
     assert [(f.code, f.view) for f in found.errors] == [("camera-mirrored", "cam01")]
 
 
 def test_orthographic_and_hidden_cameras(rig):
     rig[0].data.type = "ORTHO"
     rig[1].hide_render = True
-    found = scene_capture.survey(bpy.context.scene, bpy.context.view_layer, bpy.context.evaluated_depsgraph_get())
+    found = scene_capture.read_cameras(bpy.context.scene, bpy.context.view_layer, bpy.context.evaluated_depsgraph_get())
     assert "camera-kind" in [f.code for f in found.errors]
     assert [view.camera for view in found.views] == ["cam00", "cam02", "cam03"]
 
@@ -134,7 +134,7 @@ def test_a_capture_survives_the_scene(tmp_path, size):
     source = write_capture(tmp_path / "in", size=size, unit_mm=140.0)
     scene_cameras.build(bpy.context, source)
     scene = bpy.context.scene
-    found = scene_capture.survey(scene, bpy.context.view_layer, bpy.context.evaluated_depsgraph_get())
+    found = scene_capture.read_cameras(scene, bpy.context.view_layer, bpy.context.evaluated_depsgraph_get())
     assert not found.findings
     target = scene_capture.write(tmp_path / "out", found.usable, scene)
     before, after = (json.loads((folder / "capture.json").read_text()) for folder in (source, target))
@@ -161,7 +161,7 @@ def test_photographs_of_several_sizes_in_one_scene(tmp_path):
         view["K"][0][2], view["K"][1][2] = width / 2 + 1.25, height / 2 - 0.75
     (source / "capture.json").write_text(json.dumps(body))
     scene_cameras.build(bpy.context, source)
-    found = scene_capture.survey(bpy.context.scene, bpy.context.view_layer, bpy.context.evaluated_depsgraph_get())
+    found = scene_capture.read_cameras(bpy.context.scene, bpy.context.view_layer, bpy.context.evaluated_depsgraph_get())
     assert not found.findings
     for view, expected in zip(found.usable, body["views"], strict=True):
         assert (view.record.width, view.record.height) == (expected["width"], expected["height"])
@@ -174,7 +174,7 @@ def test_the_unit_is_a_factor_of_the_scene(rig, tmp_path):
 
     scene = bpy.context.scene
     scene.unit_settings.scale_length = 0.01
-    found = scene_capture.survey(scene, bpy.context.view_layer, bpy.context.evaluated_depsgraph_get())
+    found = scene_capture.read_cameras(scene, bpy.context.view_layer, bpy.context.evaluated_depsgraph_get())
     target = scene_capture.write(tmp_path / "out", found.usable, scene)
     assert json.loads((target / "capture.json").read_text())["unit_mm"] == pytest.approx(10.0)
 

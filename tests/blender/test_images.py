@@ -15,9 +15,11 @@ from skullptor_extension.skullptor_blender.scene import reference_image
 from .helpers import photo, write_capture
 
 
-def survey(image_folder=""):
+def read_cameras(image_folder=""):
     context = bpy.context
-    return scene_capture.survey(context.scene, context.view_layer, context.evaluated_depsgraph_get(), str(image_folder))
+    return scene_capture.read_cameras(
+        context.scene, context.view_layer, context.evaluated_depsgraph_get(), str(image_folder)
+    )
 
 
 def written(tmp_path, found):
@@ -40,7 +42,7 @@ def test_a_packed_file_keeps_its_bytes(rig, capture, tmp_path):
     source = (capture / "images" / "cam00.png").read_bytes()
     background(rig[0]).image.pack()
     (capture / "images" / "cam00.png").unlink()
-    found = survey()
+    found = read_cameras()
     assert not found.findings
     folder = scene_capture.write(tmp_path / "out", found.usable, bpy.context.scene)
     assert (folder / "images" / "cam00.png").read_bytes() == source
@@ -54,7 +56,7 @@ def test_a_generated_picture_is_written_upright(rig, tmp_path):
     pixels[10, 20] = (0.5, 0.25, 0.75, 1)
     image.pixels.foreach_set(pixels.ravel())
     background(rig[0]).image = image
-    got = written(tmp_path, survey())
+    got = written(tmp_path, read_cameras())
     np.testing.assert_allclose(got[0, 0, :3], 1, atol=0.003)
     np.testing.assert_allclose(got[47 - 10, 20, :3], (0.5, 0.25, 0.75), atol=0.003)
     assert got[5, 5, :3].max() < 0.003
@@ -64,7 +66,7 @@ def test_a_painted_file_is_what_is_shown(rig, tmp_path):
     image = background(rig[0]).image
     image.pixels[0] = 0.9  # the lowest left pixel
     assert image.is_dirty
-    got = written(tmp_path, survey())
+    got = written(tmp_path, read_cameras())
     assert got[-1, 0, 0] == pytest.approx(0.9, abs=0.003)
 
 
@@ -74,7 +76,7 @@ def test_an_alpha_channel_survives(rig, tmp_path):
     pixels[:24, :, 3] = 0
     image.pixels.foreach_set(pixels.ravel())
     background(rig[0]).image = image
-    got = written(tmp_path, survey())
+    got = written(tmp_path, read_cameras())
     assert got[0, 0, 3] == 1
     assert got[-1, 0, 3] == 0
 
@@ -92,9 +94,9 @@ def test_a_sequence_gives_the_current_frame(rig, tmp_path):
     user.frame_start, user.frame_duration, user.frame_offset = 10, 3, 100
     for frame, expected in ((10, 0), (12, 2)):
         bpy.context.scene.frame_set(frame)
-        assert survey().usable[0].record.image == str(files[expected])
+        assert read_cameras().usable[0].record.image == str(files[expected])
     bpy.context.scene.frame_set(13)
-    assert [f.view for f in survey().errors] == ["cam00"]
+    assert [f.view for f in read_cameras().errors] == ["cam00"]
 
 
 def test_a_movie_clip_of_stills(rig, tmp_path):
@@ -104,7 +106,7 @@ def test_a_movie_clip_of_stills(rig, tmp_path):
     background(rig[0]).clip = clip
     for frame in (1, 2, 3):
         bpy.context.scene.frame_set(frame)
-        assert survey().usable[0].record.image == str(files[frame - 1])
+        assert read_cameras().usable[0].record.image == str(files[frame - 1])
 
 
 def test_the_first_visible_background_counts(rig, tmp_path):
@@ -113,19 +115,19 @@ def test_the_first_visible_background_counts(rig, tmp_path):
     second = rig[0].data.background_images.new()
     second.image = bpy.data.images.load(str(other))
     second.frame_method = "STRETCH"
-    assert survey().usable[0].record.image == str(other)
+    assert read_cameras().usable[0].record.image == str(other)
     rig[0].data.show_background_images = False
-    assert [view.camera for view in survey().usable] == ["cam01", "cam02", "cam03"]
+    assert [view.camera for view in read_cameras().usable] == ["cam01", "cam02", "cam03"]
 
 
 def test_a_folder_with_the_cameras_names(rig, capture, tmp_path):
     for ob in rig:
         ob.data.background_images.clear()
-    assert survey().errors[0].code == "too-few-views"
+    assert read_cameras().errors[0].code == "too-few-views"
     folder = tmp_path / "größe mit leer"
     for ob in rig:
         photo(folder / f"{ob.name}.PNG", 64, 48)
-    found = survey(folder)
+    found = read_cameras(folder)
     assert not found.findings
     assert len(found.usable) == 4
 
@@ -142,7 +144,7 @@ def test_masks_and_normals_come_along(tmp_path):
     scene_cameras.build(bpy.context, source)
     settings = bpy.context.scene.skullptor
     context = bpy.context
-    found = scene_capture.survey(
+    found = scene_capture.read_cameras(
         context.scene, context.view_layer, context.evaluated_depsgraph_get(),
         "", settings.mask_folder, settings.normals_folder,
     )  # fmt: skip
@@ -159,7 +161,7 @@ def test_masks_and_normals_come_along(tmp_path):
 def test_names_that_are_no_file_names(rig, tmp_path):
     rig[0].name = "cam/0:*"
     rig[1].name = "Kamera Ω"
-    folder = scene_capture.write(tmp_path / "out", survey().usable, bpy.context.scene)
+    folder = scene_capture.write(tmp_path / "out", read_cameras().usable, bpy.context.scene)
     body = json.loads((folder / "capture.json").read_text())
     assert {view["name"] for view in body["views"]} == {"cam/0:*", "Kamera Ω", "cam02", "cam03"}
     for view in body["views"]:
@@ -178,21 +180,21 @@ def test_a_png_of_our_own_is_read_back_by_blender(tmp_path):
 
 def test_an_offset_background_moves_the_principal_point(rig):
     """Measured in a real window: the offset counts in sensor widths (landscape), up is up."""
-    before = survey().usable[0].record.K
+    before = read_cameras().usable[0].record.K
     background(rig[0]).frame_method = "FIT"
     background(rig[0]).offset = (0.02, 0.01)
-    after = survey().usable[0].record.K
+    after = read_cameras().usable[0].record.K
     assert after[0, 2] - before[0, 2] == pytest.approx(-0.02 * 64, abs=1e-3)
     assert after[1, 2] - before[1, 2] == pytest.approx(0.01 * 64 * 48 / 64, abs=1e-3)
     rig[0].data.clip_start = 10.0
-    np.testing.assert_array_equal(survey().usable[0].record.K, after)
+    np.testing.assert_array_equal(read_cameras().usable[0].record.K, after)
 
 
 def test_a_rotated_background_rolls_the_camera(rig):
     """Measured in a real window: positive rotation turns the picture clockwise."""
-    before = survey().usable[0].record
+    before = read_cameras().usable[0].record
     background(rig[0]).rotation = 0.3
-    after = survey().usable[0].record
+    after = read_cameras().usable[0].record
     c, s = np.cos(0.3), np.sin(0.3)
     np.testing.assert_allclose(after.R @ before.R.T, [[c, s, 0], [-s, c, 0], [0, 0, 1]], atol=1e-6)
     np.testing.assert_allclose(after.center, before.center, atol=1e-6)

@@ -10,14 +10,13 @@ import bpy
 import numpy as np
 import pytest
 from mathutils import Matrix
-from skullptor_extension.skullptor_blender.link import command as errand
-from skullptor_extension.skullptor_blender.link import session, worker
+from skullptor_extension.skullptor_blender.link import command, session, worker
 from skullptor_extension.skullptor_blender.scene import cameras as scene_cameras
 from skullptor_extension.skullptor_blender.scene import capture as scene_capture
 
 from tests.support import ROOT, shared
 
-from .helpers import BRIDGE, counts, needs_bridge, photo, project, survey, write_capture
+from .helpers import BRIDGE, counts, needs_bridge, photo, project, read_cameras, write_capture
 
 POINTS = np.random.default_rng(3).uniform(-0.5, 0.5, (200, 3))
 
@@ -62,7 +61,7 @@ def test_a_capture_stands_upright_and_its_empty_leads_back(capture):
     assert bpy.context.scene.unit_settings.scale_length == 1.0
     # what a run would read is the capture, moved by the empty
     to_scene = np.array(rig.matrix_world)
-    for view, expected in zip(survey().usable, body["views"], strict=True):
+    for view, expected in zip(read_cameras().usable, body["views"], strict=True):
         world = POINTS @ to_scene[:3, :3].T + to_scene[:3, 3]
         there = (POINTS @ np.array(expected["R"]).T + expected["t"]) @ np.array(expected["K"]).T
         np.testing.assert_allclose(project(view.record, world), there[:, :2] / there[:, 2:], atol=2e-3)
@@ -72,7 +71,7 @@ def test_scenes_in_centimetres_get_centimetres(capture):
     bpy.context.scene.unit_settings.scale_length = 0.01
     import_capture(capture)
     np.testing.assert_allclose(bpy.data.objects["Rig"].scale, 100.0, rtol=1e-6)
-    assert scene_capture.write(capture / "out", survey().usable, bpy.context.scene)
+    assert scene_capture.write(capture / "out", read_cameras().usable, bpy.context.scene)
     assert json.loads((capture / "out" / "capture.json").read_text())["unit_mm"] == pytest.approx(10.0)
 
 
@@ -110,7 +109,7 @@ def test_masks_follow_cameras_that_blender_renames(capture):
     (capture / "capture.json").write_text(json.dumps(body))
     import_capture(capture)
     import_capture(capture)  # cam00.001 and so on
-    assert [view.mask.path.stem for view in survey().views] == [f"cam{i // 2:02d}" for i in range(8)]
+    assert [view.mask.path.stem for view in read_cameras().views] == [f"cam{i // 2:02d}" for i in range(8)]
 
 
 # --- other programs: the bridge reads ---
@@ -147,7 +146,7 @@ def test_blender_to_colmap_and_back_within_two_thousandths_of_a_pixel(tmp_path, 
     """Blender -> capture -> COLMAP -> capture -> Blender, seen at points of the head."""
     scene_cameras.build(bpy.context, real_rig(tmp_path / "in"))
     moving_scene()
-    before = survey().usable
+    before = read_cameras().usable
     capture = scene_capture.write(tmp_path / "out", before, bpy.context.scene)
     bridge("export-cameras", "colmap", capture, "-o", tmp_path / "model")
     bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -155,7 +154,7 @@ def test_blender_to_colmap_and_back_within_two_thousandths_of_a_pixel(tmp_path, 
         tmp_path / "model" / "cameras.txt", images=str(capture / "images"), turn_upright=upright,
         capture_folder=str(tmp_path / "kept"), unit_mm=1000.0,
     ) == {"FINISHED"}  # fmt: skip
-    after = survey().usable
+    after = read_cameras().usable
     assert [view.camera for view in after] == [view.camera for view in before]
     rig = bpy.data.objects.get("Rig")
     to_scene = np.array(rig.matrix_world, np.float64) if rig else np.eye(4)
@@ -174,7 +173,7 @@ def test_blender_to_colmap_and_back_within_two_thousandths_of_a_pixel(tmp_path, 
 
 
 @needs_bridge
-def test_bent_photographs_are_straightened_before_they_are_shown(tmp_path, capture, real_bridge):
+def test_distorted_photographs_are_undistorted_before_they_are_shown(tmp_path, capture, real_bridge):
     body = json.loads((capture / "capture.json").read_text())
     body["views"][1]["distortion"] = {"model": "opencv", "k1": -0.1}
     (capture / "capture.json").write_text(json.dumps(body))
@@ -182,8 +181,8 @@ def test_bent_photographs_are_straightened_before_they_are_shown(tmp_path, captu
     (kept,) = (tmp_path / "kept").iterdir()
     stored = json.loads((kept / "capture.json").read_text())["views"]
     assert all(not view["distortion"] for view in stored)
-    bent, straight = ((folder / "images" / "cam01.png").read_bytes() for folder in (capture, kept))
-    assert bent != straight
+    distorted, undistorted = ((folder / "images" / "cam01.png").read_bytes() for folder in (capture, kept))
+    assert distorted != undistorted
     image = bpy.data.objects["cam01"].data.background_images[0].image
     assert Path(image.filepath) == kept / "images" / "cam01.png"
 
@@ -225,7 +224,7 @@ print("Note: cam09.jpg is blurred and was left out.", file=sys.stderr)
 
 def test_photos_to_cameras(tmp_path, capture, monkeypatch, unchanged):
     (tmp_path / "fake.py").write_text(CALIBRATE)
-    monkeypatch.setattr(errand, "ENTRY", ("-u", str(tmp_path / "fake.py")))
+    monkeypatch.setattr(command, "ENTRY", ("-u", str(tmp_path / "fake.py")))
     for name in ("photos", "fail"):
         photo(tmp_path / name / "a.jpg", 8, 8)
     kept = tmp_path / "kept"
@@ -266,7 +265,7 @@ def test_the_bridges_findings_reach_the_panel(tmp_path, rig, monkeypatch, draw):
     from skullptor_extension.skullptor_blender.ui import panel
 
     (tmp_path / "fake.py").write_text(CHECK)
-    monkeypatch.setattr(errand, "ENTRY", ("-u", str(tmp_path / "fake.py")))
+    monkeypatch.setattr(command, "ENTRY", ("-u", str(tmp_path / "fake.py")))
     assert bpy.ops.skullptor.check_cameras() == {"FINISHED"}
     assert [(f.code, f.view) for f in session.findings] == [("swapped", "cam01"), ("swapped", "cam02"), ("gap", "")]
     assert session.outcome.text == "2 problems found in the cameras"
@@ -329,7 +328,7 @@ def test_the_samples_of_other_programs_become_the_same_cameras(sample, tmp_path,
     assert import_capture(
         source, images=str(images), capture_folder=str(tmp_path / "kept")
     ) == {"FINISHED"}  # fmt: skip
-    found = {view.camera: view.record for view in survey().usable}
+    found = {view.camera: view.record for view in read_cameras().usable}
     assert len(found) >= 3
     body = json.loads(next((tmp_path / "kept").glob("*/capture.json")).read_text())
     rig = np.array(bpy.data.objects["Rig"].matrix_world, np.float64)

@@ -25,7 +25,7 @@ from skullptor_extension.skullptor_blender.operators import reconstruct as opera
 from skullptor_extension.skullptor_blender.scene import conventions
 from skullptor_extension.skullptor_blender.scene import result as scene_result
 
-from .helpers import counts, look_at, photo, survey
+from .helpers import counts, look_at, photo, read_cameras
 
 
 def reconstruct(**keywords):
@@ -83,7 +83,7 @@ def test_refined_cameras_are_applied_where_nobody_moved_them(rig):
     assert bpy.ops.skullptor.apply_refined_cameras() == {"FINISHED"}
     bpy.context.view_layer.update()
     assert touched.matrix_world == before
-    found = {view.camera: view.record for view in survey().usable}
+    found = {view.camera: view.record for view in read_cameras().usable}
     for name in others:
         np.testing.assert_allclose(found[name].R, poses[name][0], atol=1e-5)
         np.testing.assert_allclose(found[name].t, poses[name][1], atol=1e-5)
@@ -338,7 +338,7 @@ class Modal:
     def __init__(self, **keywords):
         cls = operators.SKULLPTOR_OT_reconstruct_head
         self.reports = []
-        names = "begin start end take rescue drop fail close modal follow_up cancel execute"
+        names = "begin start end complete rescue clean_up fail close modal follow_up cancel execute"
         for name in names.split():
             setattr(self, name, getattr(cls, name).__get__(self))
         self.job = self.timer = None
@@ -363,7 +363,7 @@ class Modal:
         raise AssertionError("it does not end")
 
 
-def test_the_modal_gait_gives_the_same_head(rig):
+def test_the_modal_run_gives_the_same_head(rig):
     modal = Modal()
     assert modal.begin(bpy.context)
     assert modal.modal(bpy.context, Event("MOUSEMOVE")) == {"PASS_THROUGH"}

@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 import pytest
 
-from .helpers import project, survey
+from .helpers import project, read_cameras
 
 
 def vertices_of(ob) -> np.ndarray:
@@ -17,7 +17,7 @@ def vertices_of(ob) -> np.ndarray:
 
 
 def pixels(points) -> np.ndarray:
-    return np.stack([project(view.record, points) for view in survey().usable])
+    return np.stack([project(view.record, points) for view in read_cameras().usable])
 
 
 @pytest.mark.parametrize("upright", [False, True])

@@ -215,10 +215,10 @@ def test_onnx_agrees_with_pytorch(tmp_path):
     cameras = rig(5)
     images = [ball(c)[0] for c in cameras]
     from bridge.capture.framing import head_frame
-    from bridge.normals.multiview import _Steps
+    from bridge.normals.multiview import _ProgressCounter
 
     views = [head_view(c, head_frame(cameras)) for c in cameras]
-    outputs = predictor.run(images, views, 96, _Steps(lambda a, b: None, lambda: False))
+    outputs = predictor.run(images, views, 96, _ProgressCounter(lambda a, b: None, lambda: False))
     x = torch.from_numpy(np.stack([to_head(i, v, 96) for i, v in zip(images, views, strict=True)])).permute(0, 3, 1, 2)
     x = x - torch.tensor([0.5, 0.5, 0.5, 0]).view(1, 4, 1, 1)
     q = torch.from_numpy(np.stack([quaternion(v.head.R) for v in views]))

@@ -291,7 +291,7 @@ def test_the_tested_versions_are_installed_where_they_exist(plan, bare, wheels):
 
 def test_bytes_that_are_loaded_move_the_bar(plan):
     job = setup.SetUp(plan)
-    job._go("install", "Installing numpy (1 of 2)")
+    job._enter_stage("install", "Installing numpy (1 of 2)")
     job.share, job.detail = 0.35, "numpy-2.4.6.whl, 16.9 MB"
     job._loaded(0, 16_900_000)
     before = job.fraction

@@ -38,7 +38,7 @@ def middle(window: Window):
     """The point that the cameras look at, as the add-on finds it."""
     capture, preflight = window.module("scene.capture"), window.module("link.preflight")
     context = bpy.context
-    found = capture.survey(window.scene, window.scene.view_layers[0], context.evaluated_depsgraph_get())
+    found = capture.read_cameras(window.scene, window.scene.view_layers[0], context.evaluated_depsgraph_get())
     return preflight.common_point([view.record for view in found.usable])[0]
 
 
