@@ -13,6 +13,7 @@ from ..capture.inputs import Inputs, judge_masks, read_view
 from ..check.findings import ERROR, Finding
 from ..check.inspection import Inspection, inspect
 from ..errors import BridgeError
+from ..files import claim_file
 from ..report import picture, results
 from ..service.protocol import NORMAL_SOURCES, VERSION, JobSettings, Run
 from ..service.reporter import Reporter
@@ -39,6 +40,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(argv)
     with clear_errors() as failed:
+        for target in (options.json, options.picture):
+            if target:
+                claim_file(target)
         capture = captures.load(options.capture)
         with Terminal() as terminal, stoppable() as control:
             report = Reporter("check", terminal.show, control, SHARES)
