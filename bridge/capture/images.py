@@ -224,13 +224,14 @@ def _rgb(view: View, most_pixels: int | None) -> tuple[np.ndarray, np.ndarray | 
     if most_pixels and stored.shape[0] * stored.shape[1] > most_pixels:
         scale = float(np.sqrt(most_pixels / (stored.shape[0] * stored.shape[1])))
         stored = resize_map(stored, *(max(1, int(side * scale)) for side in stored.shape[1::-1]))
-    values = stored.astype(np.float32)
-    if stored.dtype.kind == "u":
-        values /= np.iinfo(stored.dtype).max
-    alpha = values[..., 3] if values.shape[2] == 4 else None
-    pixels = np.nan_to_num(values[..., 2::-1])
+    maximum = np.iinfo(stored.dtype).max if stored.dtype.kind == "u" else 1
+    alpha = None
+    if stored.shape[2] == 4 and (stored[..., 3] < 0.999 * maximum).any():
+        alpha = stored[..., 3].astype(np.float32) / np.float32(maximum)
+    pixels = stored[..., 2::-1].astype(np.float32, order="C")  # and no other copy: photographs are large
+    pixels /= np.float32(maximum)
+    np.nan_to_num(pixels, copy=False)
     if found.kind in LINEAR:
         pixels = to_srgb(pixels)
-    opaque = alpha is None or bool((alpha > 0.999).all())
     remark = f"View '{view.name}': the image '{view.image.name}' {found.remark}." if found.remark else ""
-    return np.ascontiguousarray(pixels), None if opaque else np.ascontiguousarray(alpha), remark, size
+    return pixels, alpha, remark, size

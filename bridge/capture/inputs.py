@@ -52,6 +52,13 @@ class Inputs:
     def cameras(self) -> list[Camera]:
         return [photo.camera for photo in self.photos]
 
+    def keep(self, chosen: Sequence[int]) -> None:
+        """Go on with these views alone."""
+        self.capture = replace(self.capture, views=tuple(self.capture.views[i] for i in chosen))
+        self.photos = [self.photos[i] for i in chosen]
+        self.given_masks = [self.given_masks[i] for i in chosen]
+        self.maps = [self.maps[i] for i in chosen] if self.maps else []
+
     def place(self, cameras: Sequence[Camera]) -> None:
         """Give every view the pose of its camera, before there are maps."""
         self.photos = [
