@@ -213,9 +213,10 @@ def _rgb(view: View, most_pixels: int | None) -> tuple[np.ndarray, np.ndarray | 
     """Pixels in sRGB, turned as EXIF says if the camera expects that; the alpha where it says something; a remark; and
     the size before it was shrunk."""
     what = f"the image of view '{view.name}'"
-    found = decode(view.image, what, most_pixels)
-    stored, camera = found.values, view.camera
-    size = pillow.size_of(view.image, what) if found.kind == "JPEG" else stored.shape[1::-1]
+    found, camera = decode(view.image, what, most_pixels), view.camera
+    stored, kind, remark = found.values, found.kind, found.remark
+    del found  # with the pixels as they were, once they are shrunk
+    size = pillow.size_of(view.image, what) if kind == "JPEG" else stored.shape[1::-1]
     if size != (camera.width, camera.height) and size[::-1] == (camera.width, camera.height):
         turned = pillow.turned(view.image, stored, what)
         stored, size = (stored, size) if turned is stored else (turned, size[::-1])
@@ -231,7 +232,7 @@ def _rgb(view: View, most_pixels: int | None) -> tuple[np.ndarray, np.ndarray | 
     pixels = stored[..., 2::-1].astype(np.float32, order="C")  # and no other copy: photographs are large
     pixels /= np.float32(maximum)
     np.nan_to_num(pixels, copy=False)
-    if found.kind in LINEAR:
+    if kind in LINEAR:
         pixels = to_srgb(pixels)
-    remark = f"View '{view.name}': the image '{view.image.name}' {found.remark}." if found.remark else ""
+    remark = f"View '{view.name}': the image '{view.image.name}' {remark}." if remark else ""
     return pixels, alpha, remark, size

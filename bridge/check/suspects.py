@@ -60,7 +60,8 @@ def examine(scene: Scene, given_masks: Sequence[bool]) -> tuple[list[Finding], S
         if len(present) < 3:
             break
         before = scene.cost(gone)
-        best, left = _best(scene, gone, before)
+        # beside a fault that was found, a small one of another view is likely its side effect
+        best, left = _best(scene, gone, before, small_too=not findings)
         if best is not None:
             findings.append(_finding(scene, best))
             scene = best.scene
@@ -109,7 +110,7 @@ def whole_rig(scene: Scene) -> tuple[Finding, Scene] | None:
     return (best[1], best[2]) if best is not None and best[0] < SENSIBLE * before else None
 
 
-def _best(scene: Scene, gone: set[int], before: float) -> tuple[Explanation | None, int | None]:
+def _best(scene: Scene, gone: set[int], before: float, small_too: bool) -> tuple[Explanation | None, int | None]:
     """The best explanation, or the one view without which the others agree, or neither."""
     present = [i for i in range(len(scene.cameras)) if i not in gone]
     silence = scene.silence(gone)
@@ -130,7 +131,7 @@ def _best(scene: Scene, gone: set[int], before: float) -> tuple[Explanation | No
         return None, None
     if pair is not None and before - fair[first] < ALARM:
         suspects = [*pair, *(i for i in suspects if i not in pair)]
-    chosen = _explained(scene, gone, before, suspects, lonely)
+    chosen = _explained(scene, gone, before, suspects, lonely, small_too)
     if chosen is not None:
         return chosen, None
     if scene.all_off:
@@ -140,7 +141,7 @@ def _best(scene: Scene, gone: set[int], before: float) -> tuple[Explanation | No
     if both:
         for i, other in (pair, pair[::-1]):  # two faults: one is explained while the other is out of the way
             less = gone | {other}
-            chosen = _explained(scene, less, scene.cost(less), [i], [])
+            chosen = _explained(scene, less, scene.cost(less), [i], [], small_too)
             if chosen is not None:
                 return chosen, None
         return None, pair[0]
@@ -148,7 +149,7 @@ def _best(scene: Scene, gone: set[int], before: float) -> tuple[Explanation | No
 
 
 def _explained(
-    scene: Scene, gone: set[int], before: float, suspects: list[int], lonely: list[int]
+    scene: Scene, gone: set[int], before: float, suspects: list[int], lonely: list[int], small_too: bool
 ) -> Explanation | None:
     """The explanation that restores agreement best; the continuous ones are tried when no plain one does."""
     good = 1 + scene.silence(gone)
@@ -159,7 +160,7 @@ def _explained(
     for i in suspects[:2]:
         if chosen is not None and chosen.restores(before, gone) and chosen.cost < good:
             break
-        candidates += [e for e in _continuous(scene, gone, i) if not (e.small and scene.all_off)]
+        candidates += [e for e in _continuous(scene, gone, i) if not e.small or (small_too and not scene.all_off)]
         chosen = min(candidates, key=lambda e: e.cost, default=None)
     return chosen if chosen is not None and chosen.restores(before, gone) else None
 
