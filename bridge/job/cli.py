@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import filecmp
 import json
 import shutil
 import tempfile
 from pathlib import Path
 
-from ..files import atomic
+from ..errors import BridgeError
+from ..files import atomic, cache_folder, claim_file, claim_folder
 from ..service import protocol
 from ..service.terminal import Terminal, clear_errors, stoppable
 
@@ -65,6 +67,11 @@ def reconstruct(argv: list[str]) -> int:
         parser.error("--refined needs --refine-cameras")
     with clear_errors() as failed, tempfile.TemporaryDirectory(prefix="skullptor-") as folder:
         settings = job_settings(options)
+        for target in (options.output, options.report, options.picture):
+            if target:
+                claim_file(target)
+        if options.refined:
+            claim_folder(options.refined)
         from .cache import Cache
         from .runner import JobRunner
 
@@ -76,10 +83,14 @@ def reconstruct(argv: list[str]) -> int:
         if terminal.result is None or not terminal.ok:
             return 1
         made = work / "job"
-        _deliver(made / f"head{options.output.suffix.lower()}", options.output)
-        for source, target in (("report.json", options.report), ("report.png", options.picture)):
-            if target:
-                _deliver(made / source, target)
+        head = made / f"head{options.output.suffix.lower()}"
+        try:
+            _deliver(head, options.output)
+            for source, target in (("report.json", options.report), ("report.png", options.picture)):
+                if target:
+                    _deliver(made / source, target)
+        except BridgeError as error:
+            raise BridgeError(error.code, f"{error.sentence} {_kept(head, options.output)}", error.cure) from None
         print(f"Wrote {options.output}")
         if options.refined and (made / "refined").is_dir():
             from ..capture.record import load
@@ -121,6 +132,20 @@ def warm(argv: list[str]) -> int:
     print("Compiling the solver (once per machine, about a minute on a cold cache) ...", flush=True)
     print(f"Ready after {solve.warm_up() + stereo.warm_up():.1f} s.")
     return 0
+
+
+def _kept(head: Path, target: Path) -> str:
+    """Where the finished head is after something could not be written: at its target, else in a folder of its own."""
+    if target.is_file() and filecmp.cmp(head, target, shallow=False):
+        return f"The head is in '{target}'."
+    for root in (None, cache_folder()):
+        with contextlib.suppress(OSError):
+            if root:
+                root.mkdir(parents=True, exist_ok=True)
+            place = Path(tempfile.mkdtemp(prefix="skullptor-head-", dir=root)) / target.name
+            shutil.copyfile(head, place)
+            return f"The head is kept as '{place}'."
+    return "The head is lost: there is no other place to write it to."
 
 
 def _deliver(source: Path, target: Path) -> None:
