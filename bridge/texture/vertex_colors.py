@@ -58,7 +58,7 @@ def blend(
     known = weight_sum > 1e-4
     colours = np.zeros((len(vertices), 3), np.float32)
     colours[known] = total[known] / weight_sum[known, None]
-    return np.rint(np.clip(_fill(colours, known, mesh.faces), 0, 1) * 255).astype(np.uint8)
+    return np.rint(np.clip(spread(colours, known, mesh.faces), 0, 1) * 255).astype(np.uint8)
 
 
 def _shrink(camera: Camera) -> Camera:
@@ -86,7 +86,7 @@ def _sample(image: np.ndarray, x: np.ndarray, y: np.ndarray, how: int) -> np.nda
     return found.reshape(rows * width, *image.shape[2:])[:count]
 
 
-def _fill(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def spread(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Spread the known colours over the unknown vertices, ring by ring; what no ring reaches takes the mean."""
     if known.all() or not known.any():
         return colours
