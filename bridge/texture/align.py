@@ -11,10 +11,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from ..capture.images import resize_map
 from ..errors import Check, unchecked
 from ..raster import make_rasteriser
 from .light import to_srgb
-from .shots import Shot, sample
+from .shots import FINE_SIGMA, Shot, sample
 
 ROUNDS = 2
 HALF = 0.6  # of the flow that a photograph follows in a round
@@ -31,7 +32,7 @@ def align(
 
     colors [m, V, 3] equalised linear light; shares [m, V] of the broad tones.
     """
-    places = [shot.camera.project(vertices)[0] for shot in shots]
+    places = [shot.place for shot in shots]
     offsets = np.zeros((len(shots), len(vertices), 2), np.float32)
     encoded = to_srgb(np.nan_to_num(colors)).mean(-1)
     for turn in range(ROUNDS):
@@ -78,9 +79,18 @@ def _flow(shot: Shot, grey: np.ndarray, known: np.ndarray, vertices, faces, radi
     contrast = np.hypot(cv2.Sobel(photo, cv2.CV_32F, 1, 0), cv2.Sobel(photo, cv2.CV_32F, 0, 1))
     trust = sure * (length < most) * np.clip(contrast / 0.05, 0.02, 1)
     smooth = np.stack([_blur(np.ascontiguousarray(flow[..., k]), trust, wide / 2) for k in range(2)], -1)
-    held = np.clip(cv2.GaussianBlur(trust, (0, 0), wide / 2) / 0.05, 0, 1)  # little evidence moves nothing
+    held = np.clip(_soft(trust, wide / 2) / 0.05, 0, 1)  # little evidence moves nothing
     return (smooth * held[..., None]).astype(np.float32)
 
 
 def _blur(values: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:
-    return cv2.GaussianBlur(values * weight, (0, 0), sigma) / (cv2.GaussianBlur(weight, (0, 0), sigma) + 1e-4)
+    return _soft(values * weight, sigma) / (_soft(weight, sigma) + 1e-4)
+
+
+def _soft(values: np.ndarray, sigma: float) -> np.ndarray:
+    """A Gaussian blur, on fewer pixels where it is wide."""
+    height, width = values.shape
+    coarse = 1 / max(1.0, sigma / FINE_SIGMA)
+    size = max(4, round(width * coarse)), max(4, round(height * coarse))
+    small = cv2.GaussianBlur(resize_map(values.astype(np.float32), *size), (0, 0), sigma * size[0] / width)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -24,7 +24,7 @@ from .light import to_srgb
 from .paint import paint, paint_values, tables
 from .settings import TextureSettings
 from .shares import Shares, neighbour_mean, share_out, suppress_highlights
-from .shots import Shot, cut, head_box, take
+from .shots import Shot, cut, take
 from .uv_mesh import UvMesh, texel_corners
 
 EDGE = 0.014  # of the head's radius: a mesh with longer edges is subdivided for the decisions
@@ -124,7 +124,7 @@ def decide(
     quality = np.stack([shot.quality for shot in shots])
     colors = np.stack([shot.colors for shot in shots])
     balance = Balance(np.ones((len(shots), 3)), np.zeros(len(shots)))
-    corner = _corner_distances(shots, vertices) if settings.vignetting else None
+    corner = _corner_distances(shots) if settings.vignetting else None
     if settings.equalise:
         balance = equalise(colors, quality, corner)
     colors *= balance.gains[:, None].astype(np.float32)
@@ -174,19 +174,16 @@ def _paint_tiles(plan: Plan, tiles: Sequence[int], settings: TextureSettings, st
     for i, shot in enumerate(plan.shots):
         step(i)
         photo = read_photo(shot.view)
-        box = head_box(photo.camera, mesh.vertices)
-        assert box is not None  # it made a shot
-        part = _no_finer(cut(photo, box), plan, i, corners)
+        part = _no_finer(cut(photo, shot.box), plan, i, corners)
         del photo
         w, h = part.camera.width, part.camera.height
-        scale = np.array([shot.camera.width / w, shot.camera.height / h], np.float32)
-        place = (part.camera.project(mesh.vertices)[0] + plan.offsets[i] / scale).astype(np.float32)
+        place = (shot.place + plan.offsets[i]) * np.array([w / shot.camera.width, h / shot.camera.height], np.float32)
         gain = np.ascontiguousarray(plan.gain(i), np.float32)
         bands = [np.ascontiguousarray(k[i]) for k in (plan.shares.detail, plan.shares.middle, plan.shares.broad)]
         pixels = np.ascontiguousarray(part.pixels)
         for number in tiles:
             faces, texels = corners[number]
-            paint(texels, faces, place, gain, *bands, pixels, scale, *shot.broad, *tables(), out[number])
+            paint(texels, faces, place, gain, *bands, pixels, *shot.broad, *tables(), out[number])
     result, counts = {}, {}
     for number in tiles:
         faces, texels = corners[number]
@@ -211,16 +208,15 @@ def _quantised(image: np.ndarray, bits: int) -> np.ndarray:
 
 def _no_finer(photo: Photo, plan: Plan, i: int, corners) -> Photo:
     """The photograph averaged down where its pixels are much finer than texels: no aliasing, less memory."""
-    place = photo.camera.project(plan.mesh.vertices)[0]
-    detail = plan.shares.detail[i]
+    shot, detail = plan.shots[i], plan.shares.detail[i]
+    scale = photo.camera.width / shot.camera.width
     ratios = []
     for faces, texels in corners.values():
-        used = faces[detail[faces].min(1) > 0.1]
-        used_texels = texels[detail[faces].min(1) > 0.1]
-        if len(used):
-            pixels = np.linalg.norm(place[used[:, 1]] - place[used[:, 0]], axis=1)
-            ratios.append(pixels / np.maximum(np.linalg.norm(used_texels[:, 1] - used_texels[:, 0], axis=1), 1e-6))
-    ratio = float(np.median(np.concatenate(ratios))) if ratios else 1.0
+        used = np.flatnonzero(detail[faces[:, 0]] > 0.5)[:: max(1, len(faces) // 20_000)]
+        a, b = shot.place[faces[used, 0]], shot.place[faces[used, 1]]
+        along = np.linalg.norm(texels[used, 1] - texels[used, 0], axis=1)
+        ratios.append(scale * np.linalg.norm(b - a, axis=1) / np.maximum(along, 1e-6))
+    ratio = float(np.median(np.concatenate(ratios))) if sum(map(len, ratios)) else 1.0
     if ratio < TOO_FINE:
         return photo
     camera = photo.camera
@@ -258,13 +254,13 @@ def _edge(mesh: UvMesh) -> float:
     return float((lengths**2).sum() / max(lengths.sum(), 1e-30))
 
 
-def _corner_distances(shots: Sequence[Shot], vertices: np.ndarray) -> np.ndarray:  # [m, V]
+def _corner_distances(shots: Sequence[Shot]) -> np.ndarray:  # [m, V]
     """Squared distance of each vertex's pixel from the optical axis, 1 in the corner of the whole photograph."""
     found = []
     for shot in shots:
         camera, whole = shot.camera, shot.view.camera
         scale = camera.K[0, 0] / whole.K[0, 0]
-        offset = camera.project(vertices)[0] - camera.K[:2, 2]
+        offset = shot.place - camera.K[:2, 2]
         corner = np.hypot(whole.width, whole.height) / 2 * scale
         found.append((offset**2).sum(1) / corner**2)
     return np.stack(found).astype(np.float32)

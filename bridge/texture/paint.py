@@ -83,14 +83,16 @@ def _bicubic(image, x, y, c):
 
 
 @njit(parallel=True, cache=True)
-def paint(corners, faces, place, gain, detail, middle, broad, photo, scale, first, second, decode, encode, out):
+def paint(corners, faces, place, gain, detail, middle, broad, photo, first, second, decode, encode, out):
     """Adds a photograph's bands to out [S, S, 3] float32 sRGB.
 
     corners [n, 3, 2] texels of the faces [n, 3]; per vertex: place [V, 2] in the photo's pixels, gain [V, 3] on linear
-    light, shares of the three bands. photo [H, W, 3] float32; first, second [h, w, 3] the blurred small pictures, whose
-    pixels are scale (x, y) times those of the photo.
+    light, shares of the three bands. photo [H, W, 3] float32; first, second [h, w, 3] the blurred pictures of the same
+    field of view, of any size.
     """
     size = out.shape[0]
+    x1st, y1st = f32(first.shape[1] / photo.shape[1]), f32(first.shape[0] / photo.shape[0])
+    x2nd, y2nd = f32(second.shape[1] / photo.shape[1]), f32(second.shape[0] / photo.shape[0])
     for f in prange(faces.shape[0]):
         i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
         if (
@@ -109,14 +111,13 @@ def paint(corners, faces, place, gain, detail, middle, broad, photo, scale, firs
                     continue
                 px = a * place[i, 0] + b * place[j, 0] + c * place[k, 0]
                 py = a * place[i, 1] + b * place[j, 1] + c * place[k, 1]
-                sx, sy = px * scale[0], py * scale[1]
                 wd = a * detail[i] + b * detail[j] + c * detail[k]
                 wm = a * middle[i] + b * middle[j] + c * middle[k]
                 wb = a * broad[i] + b * broad[j] + c * broad[k]
                 for m in range(3):
                     g = a * gain[i, m] + b * gain[j, m] + c * gain[k, m]
-                    one = tone(_bilinear(first, sx, sy, m), g, decode, encode)
-                    two = tone(_bilinear(second, sx, sy, m), g, decode, encode)
+                    one = tone(_bilinear(first, px * x1st, py * y1st, m), g, decode, encode)
+                    two = tone(_bilinear(second, px * x2nd, py * y2nd, m), g, decode, encode)
                     value = wm * (one - two) + wb * two
                     if wd > 0:
                         value += wd * (tone(_bicubic(photo, px, py, m), g, decode, encode) - one)

@@ -23,6 +23,7 @@ CLIPPED = 0.985  # of the sRGB range: a pixel brighter than this has lost its co
 LEAST_COSINE, STRICTEST_COSINE = 0.08, 0.45  # below which a place is not seen, by the control "frontal"
 LEAST_POWER, STRICTEST_POWER = 1.0, 9.0  # of the cosine in the quality, by the same control
 LEAST_MARGIN, WIDEST_MARGIN = 0.006, 0.034  # of the head's radius from rims, by the control "silhouette"
+FINE_SIGMA = 3.0  # pixels: what is blurred more is stored smaller
 BANDS = (0.012, 0.06)  # of the head's radius: blur between details, middle and broad tones
 
 
@@ -31,11 +32,14 @@ class Shot:
     """A photograph cut to the head's box, as far as all photographs are kept at a time."""
 
     view: View
+    box: tuple[int, int, int, int]  # x0, y0, x1, y1 of the photograph's pixels
     camera: Camera  # of the small picture
     pixels: np.ndarray  # [h, w, 3] float32 sRGB, small
     quality: np.ndarray  # [V] float32: 0 not seen; the larger, the better it shows the place
     colors: np.ndarray  # [V, 3] float32 linear light of the small picture, NaN where not seen
-    broad: tuple[np.ndarray, np.ndarray]  # the small picture blurred by BANDS without what lies behind the head
+    place: np.ndarray  # [V, 2] float32 pixels of the small picture that the vertices project to
+    broad: tuple[np.ndarray, np.ndarray]  # the picture blurred by BANDS without what lies behind the head, each as
+    # small as it may be
 
 
 def head_box(camera: Camera, vertices: np.ndarray) -> tuple[int, int, int, int] | None:
@@ -97,7 +101,7 @@ def take(
     colors = to_linear(found)
     colors[quality <= 0] = np.nan
     broad = tuple(_blur_inside(pixels, inside, max(pixel * band, 1.0)) for band in BANDS)
-    return Shot(view, camera, pixels, quality.astype(np.float32), colors, broad)
+    return Shot(view, box, camera, pixels, quality.astype(np.float32), colors, place.astype(np.float32), broad)
 
 
 def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray, how: int) -> np.ndarray:  # [n, ...]
@@ -122,9 +126,12 @@ def _rims(shown: np.ndarray, depth: np.ndarray, radius: float) -> tuple[np.ndarr
 
 def _blur_inside(pixels: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:
     """A Gaussian blur in which only pixels inside the head take part."""
-    weight = cv2.GaussianBlur(cv2.erode(inside, np.ones((3, 3), np.uint8)) + 1e-6, (0, 0), sigma)
-    core = cv2.erode(inside, np.ones((3, 3), np.uint8)) + 1e-6
-    return cv2.GaussianBlur(pixels * core[..., None], (0, 0), sigma) / weight[..., None]
+    core = cv2.erode(inside, np.ones((3, 3), np.uint8)) + np.float32(1e-6)
+    coarse = 1 / max(1.0, sigma / FINE_SIGMA)  # a blurred picture needs few pixels
+    size = max(4, round(core.shape[1] * coarse)), max(4, round(core.shape[0] * coarse))
+    weighted, weight = (resize_map(k, *size) for k in (pixels * core[..., None], core))
+    blurred = cv2.GaussianBlur(np.dstack([weighted, weight]), (0, 0), sigma * size[0] / core.shape[1])
+    return np.ascontiguousarray(blurred[..., :3] / blurred[..., 3:])
 
 
 def _between(share: float, low: float, high: float) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..capture.cameras import Camera
 from ..capture.framing import HeadFrame
-from ..capture.images import resize_map
+from ..capture.images import remap, resize_map
 from ..errors import Check, unchecked
 from ..mesh import Mesh
 from ..mesh.normals import vertex_normals
@@ -50,10 +50,11 @@ def blend(
         cosine = (ray * normals).sum(1) / np.linalg.norm(ray, axis=1)
         # the coordinate of a pixel's centre is its index plus one half; remap counts from the centres
         x, y = (pixels - 0.5).astype(np.float32).T
-        rendered = _sample(shots.depth[i], x, y, cv2.INTER_NEAREST)
+        rendered = remap(shots.depth[i], x, y, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
         seen = (depth > 0) & (cosine > 0.05) & (rendered > 0) & (depth < rendered + DEPTH_TOLERANCE)
-        weight = np.where(seen, np.clip(cosine, 0, 1) ** SHARPNESS, 0) * _sample(inner, x, y, cv2.INTER_LINEAR)
-        total += weight[:, None] * _sample(photo, x, y, cv2.INTER_LINEAR)
+        inside = remap(inner, x, y, border=cv2.BORDER_CONSTANT)
+        weight = np.where(seen, np.clip(cosine, 0, 1) ** SHARPNESS, 0) * inside
+        total += weight[:, None] * remap(photo, x, y, border=cv2.BORDER_CONSTANT)
         weight_sum += weight
     known = weight_sum > 1e-4
     colours = np.zeros((len(vertices), 3), np.float32)
@@ -76,6 +77,7 @@ def _inner(mask: np.ndarray, depth: np.ndarray) -> np.ndarray:  # [h, w] float32
     return np.clip(distance[1:-1, 1:-1] / RIM_PIXELS - 0.25, 0, 1).astype(np.float32)
 
 
+<<<<<<< HEAD
 def _sample(image: np.ndarray, x: np.ndarray, y: np.ndarray, how: int) -> np.ndarray:
     # remap takes at most 32767 rows: give it the points as columns of a folded image
     count = len(x)
@@ -87,6 +89,9 @@ def _sample(image: np.ndarray, x: np.ndarray, y: np.ndarray, how: int) -> np.nda
 
 
 def spread(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:
+=======
+def _fill(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:
+>>>>>>> main
     """Spread the known colours over the unknown vertices, ring by ring; what no ring reaches takes the mean."""
     if known.all() or not known.any():
         return colours
