@@ -243,7 +243,9 @@ def main() -> int:
     parser.add_argument("--tables", nargs="+", choices=("unwrap", "albedo"), default=["unwrap", "albedo"])
     options = parser.parse_args()
     if "unwrap" in options.tables and options.meshes:
-        print("| mesh | vertices | charts | anisotropy 50 % | 95 % | 99 % | map used % | seconds |\n" + "|---" * 8 + "|")
+        print(
+            "| mesh | vertices | charts | anisotropy 50 % | 95 % | 99 % | map used % | seconds |\n" + "|---" * 8 + "|"
+        )
         for path in options.meshes:
             unwrap_row(path)
     if "albedo" in options.tables:

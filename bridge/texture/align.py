@@ -15,7 +15,7 @@ from ..capture.images import resize_map
 from ..errors import Check, unchecked
 from ..raster import make_rasteriser
 from .light import to_srgb
-from .shots import FINE_SIGMA, Shot, sample
+from .shots import FINE_SIGMA, Shot, at_pixels
 
 ROUNDS = 2
 HALF = 0.6  # of the flow that a photograph follows in a round
@@ -32,16 +32,14 @@ def align(
 
     colors [m, V, 3] equalised linear light; shares [m, V] of the broad tones.
     """
-    places = [shot.place for shot in shots]
     offsets = np.zeros((len(shots), len(vertices), 2), np.float32)
     encoded = to_srgb(np.nan_to_num(colors)).mean(-1)
     for turn in range(ROUNDS):
         if turn:
             for i, shot in enumerate(shots):
-                x, y = (places[i] + offsets[i] - 0.5).astype(np.float32).T
-                grey = sample(shot.pixels.mean(-1), x, y, cv2.INTER_LINEAR)
+                grey = at_pixels(shot.pixels.mean(-1), shot.place + offsets[i])
                 # the tone that equalising gave this vertex, with the grey of where it looks now
-                before = sample(shot.pixels.mean(-1), *(places[i] - 0.5).astype(np.float32).T, cv2.INTER_LINEAR)
+                before = at_pixels(shot.pixels.mean(-1), shot.place)
                 encoded[i] = np.where(shares[i] > 0, encoded[i] * (grey + 0.02) / (before + 0.02), encoded[i])
         whole, weight = (shares * encoded).sum(0), shares.sum(0)
         for i, shot in enumerate(shots):
@@ -50,8 +48,7 @@ def align(
             known = others > 0.05
             mean = np.where(known, (whole - shares[i] * encoded[i]) / np.maximum(others, 1e-6), 0)
             flow = _flow(shot, mean, known & (shares[i] > 0), vertices, faces, radius, encoded[i])
-            x, y = (places[i] - 0.5).astype(np.float32).T
-            found = sample(flow, x, y, cv2.INTER_LINEAR)
+            found = at_pixels(flow, shot.place)
             offsets[i] += HALF * (found - (offsets[i] if turn else 0))
     return offsets
 

@@ -22,9 +22,7 @@ class Balance:
     vignetting: np.ndarray  # [m] k: light is multiplied by exp(k r^2), r = 1 in the image's corner; 0 without
 
 
-def equalise(
-    colors: np.ndarray, quality: np.ndarray, corner: np.ndarray | None = None, seed: int = 0
-) -> Balance:
+def equalise(colors: np.ndarray, quality: np.ndarray, corner: np.ndarray | None = None, seed: int = 0) -> Balance:
     """colors [m, V, 3] linear light, quality [m, V] (0: not seen); corner [m, V]: squared distance of the vertex's
     pixel from the optical axis, 1 in the image's corner, to estimate the vignetting that all photographs share."""
     views = len(colors)

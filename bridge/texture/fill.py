@@ -11,6 +11,7 @@ from .vertex_colors import spread
 
 SMOOTHING = 80  # rounds over what was spread, so that no rays show
 PAIR_DISTANCE = 0.05  # of the head's radius between a place and its mirror image's nearest vertex
+MOST_GAP = 0.2  # of the sRGB range that the mirror side's tone is moved by
 PAIR_NORMAL = 0.6  # least cosine between their normals
 PLANE_VOTERS = 5000
 GUTTER_SHARE = 1 / 64  # of a map's side: how far colours reach over the borders of islands
@@ -32,7 +33,7 @@ def fill_vertices(
         twin = colors[np.maximum(mirror, 0)]
         gap = _spread_smooth(np.where((known & paired)[:, None], colors - twin, 0), known & paired, faces, smooth)
         taken = paired & ~known
-        colors = np.where(taken[:, None], np.clip(twin + gap, 0, 1), colors)
+        colors = np.where(taken[:, None], np.clip(twin + np.clip(gap, -MOST_GAP, MOST_GAP), 0, 1), colors)
         known = known | taken
     return _spread_smooth(colors, known, faces, smooth)
 

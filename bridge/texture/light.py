@@ -21,7 +21,9 @@ def to_srgb(linear: np.ndarray) -> np.ndarray:
 
 
 DECODE = to_linear(np.arange(TABLE + 1) / TABLE)
-ENCODE_SQRT = to_srgb((2 * np.arange(2 * TABLE + 1) / (2 * TABLE)) ** 2)  # over the square root, where the curve is flat
+ENCODE_SQRT = to_srgb(
+    (2 * np.arange(2 * TABLE + 1) / (2 * TABLE)) ** 2
+)  # over the square root, where the curve is flat
 
 
 @njit(inline="always")

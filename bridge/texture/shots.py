@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ..capture.cameras import Camera
-from ..capture.images import Photo, resize_map
+from ..capture.images import Photo, remap, resize_map
 from ..capture.masks import head_mask
 from ..capture.record import View
 from ..raster import make_rasteriser
@@ -86,15 +86,14 @@ def take(
     cosine = (ray * normals).sum(1) / np.linalg.norm(ray, axis=1)
     if settings.back_faces:
         cosine = np.abs(cosine)
-    x, y = (place - 0.5).astype(np.float32).T
-    rendered = sample(depth, x, y, cv2.INTER_NEAREST)
+    rendered = at_pixels(depth, place, cv2.INTER_NEAREST)
     pixel = radius * camera.K[0, 0] / np.median(along)  # of the head's radius
     margin = max(pixel * _between(settings.silhouette, LEAST_MARGIN, WIDEST_MARGIN), 2.0)
-    rim = np.clip((sample(distance, x, y, cv2.INTER_LINEAR) - margin) / margin, 0, 1)
+    rim = np.clip((at_pixels(distance, place) - margin) / margin, 0, 1)
     least = _between(settings.frontal, LEAST_COSINE, STRICTEST_COSINE)
     facing = np.clip((cosine - least) / (1 - least), 0, 1) ** _between(settings.frontal, LEAST_POWER, STRICTEST_POWER)
     seen = (along > 0) & (rendered > 0) & (along < rendered + DEPTH_TOLERANCE * radius)
-    found = sample(pixels, x, y, cv2.INTER_LINEAR)
+    found = at_pixels(pixels, place)
     finest = (camera.K[0, 0] / np.maximum(along, 1e-9)) / scale  # full pixels a world unit
     quality = np.where(seen, facing * rim * finest * radius / 1000, 0) * (1 - 0.9 * (found.max(1) > CLIPPED))
     quality[~np.isfinite(quality)] = 0
@@ -104,14 +103,11 @@ def take(
     return Shot(view, box, camera, pixels, quality.astype(np.float32), colors, place.astype(np.float32), broad)
 
 
-def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray, how: int) -> np.ndarray:  # [n, ...]
-    """An image at n places counted from the first pixel's centre; 0 outside."""
-    # remap takes at most 32767 rows: give it the points as columns of a folded image
-    count, width = len(x), 8192
-    rows = -(-count // width)
-    grid = [np.pad(values, (0, rows * width - count), constant_values=-9).reshape(rows, width) for values in (x, y)]
-    found = cv2.remap(np.ascontiguousarray(image), *grid, how, borderMode=cv2.BORDER_CONSTANT)
-    return found.reshape(rows * width, *image.shape[2:])[:count]
+def at_pixels(image: np.ndarray, pixels: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:  # [n, ...]
+    """An image at n places [n, 2] counted from its corner; 0 outside."""
+    # the coordinate of a pixel's centre is its index plus one half; remap counts from the centres
+    x, y = (pixels - 0.5).astype(np.float32).T
+    return remap(image, x, y, how, cv2.BORDER_CONSTANT)
 
 
 def _rims(shown: np.ndarray, depth: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:

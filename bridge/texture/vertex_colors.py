@@ -77,21 +77,7 @@ def _inner(mask: np.ndarray, depth: np.ndarray) -> np.ndarray:  # [h, w] float32
     return np.clip(distance[1:-1, 1:-1] / RIM_PIXELS - 0.25, 0, 1).astype(np.float32)
 
 
-<<<<<<< HEAD
-def _sample(image: np.ndarray, x: np.ndarray, y: np.ndarray, how: int) -> np.ndarray:
-    # remap takes at most 32767 rows: give it the points as columns of a folded image
-    count = len(x)
-    width = 8192
-    rows = -(-count // width)
-    grid = [np.pad(values, (0, rows * width - count), constant_values=-9).reshape(rows, width) for values in (x, y)]
-    found = cv2.remap(np.ascontiguousarray(image), *grid, how, borderMode=cv2.BORDER_CONSTANT)
-    return found.reshape(rows * width, *image.shape[2:])[:count]
-
-
-def spread(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:
-=======
-def _fill(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:
->>>>>>> main
+def spread(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [V, k]
     """Spread the known colours over the unknown vertices, ring by ring; what no ring reaches takes the mean."""
     if known.all() or not known.any():
         return colours
