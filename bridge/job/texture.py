@@ -63,6 +63,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--no-align", action="store_true", help="do not move details onto each other")
     parser.add_argument("--vignetting", action="store_true", help="estimate how photographs darken to their corners")
     parser.add_argument("--delight", action="store_true", help="take the light out of the colours")
+    parser.add_argument("--detail-from", type=Path, metavar="HEAD", help="dense head for normals and displacement")
+    parser.add_argument("--extras", action="store_true", help="occlusion and curvature as well (with --detail-from)")
     parser.add_argument("--bits", type=int, choices=(8, 16), default=defaults.bits, help="of the albedo's PNG")
     parser.add_argument("--without", nargs="+", default=[], metavar="VIEW", help="photographs to leave out")
     options = parser.parse_args(argv)
@@ -72,9 +74,10 @@ def main(argv: list[str]) -> int:
         from ..texture.texture import texture as make
 
         settings = TextureSettings(
-            options.frontal, options.silhouette, options.back_faces, not options.no_equalise, not options.no_fill,
-            options.size, tuple(options.without), not options.no_align, options.vignetting, options.delight,
-            options.bits,
+            frontal=options.frontal, silhouette=options.silhouette, back_faces=options.back_faces,
+            equalise=not options.no_equalise, fill=not options.no_fill, size=options.size,
+            excluded=tuple(options.without), align=not options.no_align, vignetting=options.vignetting,
+            delight=options.delight, extras=options.extras, bits=options.bits,
         )  # fmt: skip
         capture = load(options.capture)
         mesh = read_mesh(options.mesh)
@@ -83,12 +86,13 @@ def main(argv: list[str]) -> int:
         if options.mesh.suffix.lower() == ".obj" and not len(mesh.uv) and not options.unwrap:
             sentence = f"The mesh '{options.mesh.name}' has no UVs."
             raise BridgeError("uv-none", sentence, "Unwrap it, or let --unwrap make UVs for it.")
+        dense = None if options.detail_from is None else (options.detail_from.name, read_mesh(options.detail_from).mesh)
         reporter = Reporter(uuid.uuid4().hex, terminal.show, control, {"Texturing": 1.0})
         reporter.begin("Texturing")
         found = make(
             mesh, options.mesh.name, capture.views, [None] * len(capture.views),
             head_directions(capture.cameras, mesh.vertices), settings, options.output,
-            lambda done: reporter.step(round(100 * done), 100), reporter.check,
+            lambda done: reporter.step(round(100 * done), 100), reporter.check, dense,
         )  # fmt: skip
         reporter.end()
         print(f"Wrote {options.output} ({found['seen_pct']:.1f} % of the map are seen by a photograph)")

@@ -11,6 +11,8 @@ import numpy as np
 from ..errors import BridgeError
 from ..report.results import read_ply, write_json, write_npz
 from .bake import Albedo
+from .detail import Detail
+from .exr import write_exr
 from .obj import read_obj, write_obj
 from .png import write_png
 from .settings import TextureSettings
@@ -44,6 +46,26 @@ def write_albedo(folder: Path, albedo: Albedo) -> list[str]:
     return [map_name("albedo", tile, tiles) for tile in tiles]
 
 
+def write_detail(folder: Path, detail: Detail) -> dict[str, list[str]]:
+    """normal.png (16 bit), displacement.exr (32 bit), and occlusion.png and curvature.png where they were made."""
+    tiles = list(detail.normals)
+    made: dict[str, list[str]] = {}
+    for kind, planes in (
+        ("normal", detail.normals),
+        ("occlusion", detail.occlusion),
+        ("curvature", detail.curvature),
+    ):
+        for tile, image in planes.items():
+            name = map_name(kind, tile, tiles)
+            write_png(folder / name, image, srgb=False)
+            made.setdefault(kind, []).append(name)
+    for tile, plane in detail.displacement.items():
+        name = map_name("displacement", tile, tiles, ".exr")
+        write_exr(folder / name, plane)
+        made.setdefault("displacement", []).append(name)
+    return made
+
+
 def write_mesh(folder: Path, mesh: UvMesh, texture: str) -> None:
     """textured.obj with its material, and textured.npz for the add-on."""
     write_obj(folder / "textured.obj", mesh, texture)
@@ -54,8 +76,8 @@ def write_mesh(folder: Path, mesh: UvMesh, texture: str) -> None:
 
 
 def write_report(
-    folder: Path, mesh: UvMesh, albedo: Albedo, settings: TextureSettings, maps: Mapping[str, list[str]], made_uvs: bool,
-    extra: Mapping[str, object],
+    folder: Path, mesh: UvMesh, albedo: Albedo, settings: TextureSettings, maps: Mapping[str, list[str]],
+    made_uvs: bool, extra: Mapping[str, object],
 ) -> None:  # fmt: skip
     write_json(
         folder / "texture.json",

@@ -77,8 +77,8 @@ def mirror_images(vertices: np.ndarray, normals: np.ndarray, across: np.ndarray,
     return np.where(good, near, -1)
 
 
-def fill_gutter(image: np.ndarray, covered: np.ndarray) -> None:
-    """Paints what no island covers, in place: near an island its nearest texel, farther away the mean.
+def fill_gutter(image: np.ndarray, covered: np.ndarray, beyond: object = None) -> None:
+    """Paints what no island covers, in place: near an island its nearest texel, farther away beyond, or the mean.
 
     image [S, S, k], covered [S, S] uint8.
     """
@@ -90,7 +90,7 @@ def fill_gutter(image: np.ndarray, covered: np.ndarray) -> None:
     )
     inside = covered > 0
     step = max(1, covered.size // 4_000_000)
-    mean = image[inside][::step].mean(0)
+    mean = image[inside][::step].mean(0) if beyond is None else np.asarray(beyond)
     # the place of the covered texel that carries each label
     place = np.zeros(int(label.max()) + 1, np.int64 if covered.size > 2**31 else np.int32)
     place[label[inside]] = np.flatnonzero(inside)

@@ -14,7 +14,11 @@ CURE = "Export it as OBJ with UVs, or as PLY to have UVs made."
 
 
 def read_obj(path: Path) -> UvMesh:
-    """Vertices, polygons as triangles (fans), and UVs; a mesh without UVs has no rows of uv. Raises BridgeError "mesh"."""
+    """Vertices, polygons as triangles, and UVs; a mesh without UVs has no rows of uv.
+
+    Quads are split along the diagonal that MikkTSpace takes (the shorter one in the UVs), larger polygons into fans.
+    Raises BridgeError "mesh".
+    """
     vertices: list[list[float]] = []
     uv: list[list[float]] = []
     faces: list[tuple[int, int, int]] = []
@@ -33,6 +37,8 @@ def read_obj(path: Path) -> UvMesh:
                     uv.append([float(k) for k in words[1:3]])
                 elif words[0] == "f":
                     corners = [_corner(word, len(vertices), len(uv)) for word in words[1:]]
+                    if len(corners) == 4 and _other_diagonal(corners, uv, vertices):
+                        corners = corners[1:] + corners[:1]
                     for k in range(1, len(corners) - 1):
                         fan = corners[0], corners[k], corners[k + 1]
                         faces.append(tuple(c[0] for c in fan))
@@ -64,6 +70,17 @@ def write_obj(path: Path, mesh: UvMesh, texture: str) -> None:
         np.savetxt(file, mesh.uv, "vt %.7f %.7f")
         file.write("usemtl head\n")
         np.savetxt(file, corners, "f %d/%d %d/%d %d/%d")
+
+
+def _other_diagonal(corners: list[tuple[int, int]], uv: list[list[float]], vertices: list[list[float]]) -> bool:
+    """Is the diagonal between the second and the fourth corner shorter, in the UVs or, if equal, in space?"""
+    if min(c[1] for c in corners) >= 0:
+        a, b, c, d = (np.array(uv[corner[1]]) for corner in corners)
+        first, second = ((c - a) ** 2).sum(), ((d - b) ** 2).sum()
+        if first != second:
+            return bool(second < first)
+    a, b, c, d = (np.array(vertices[corner[0]]) for corner in corners)
+    return bool(((d - b) ** 2).sum() < ((c - a) ** 2).sum())
 
 
 def _corner(word: str, vertices: int, uvs: int) -> tuple[int, int]:

@@ -22,6 +22,7 @@ class TextureSettings:
     align: bool = True  # move details of the photographs onto each other before they are blended
     vignetting: bool = False  # estimate how photographs darken towards their corners
     delight: bool = False  # take the light out of the colours
+    extras: bool = False  # occlusion and curvature beside the detail maps
     bits: int = 8  # of the albedo's PNG: 8 or 16
 
     def __post_init__(self) -> None:

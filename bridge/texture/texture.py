@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from ..capture.framing import head_frame, rig_up
 from ..capture.record import View
 from ..errors import Check, unchecked
 from ..files import claim_folder
+from ..mesh import Mesh
 from . import files
 from .bake import bake
+from .detail import bake_detail
 from .settings import TextureSettings
 from .unwrap import unwrap
 from .uv_mesh import UvMesh, check_uvs
@@ -45,11 +48,14 @@ def texture(
     folder: Path,
     share: Callable[[float], None] = lambda done: None,
     check: Check = unchecked,
+    detail_from: tuple[str, Mesh] | None = None,
 ) -> dict[str, object]:
     """Textures a mesh and writes everything into the folder; returns what the report says.
 
     name: the mesh's, for sentences. masks: of each view's field of view, any size, or None. directions: up and front.
-    share: told how much is done, 0 to 1. Raises BridgeError: uv-*, unwrap, texture-*, image-*, output.
+    share: told how much is done, 0 to 1. Raises BridgeError: uv-*, unwrap, texture-*, image-*, detail-apart,
+    output. detail_from: a dense head and its name, for normals, displacement and, as settings say, occlusion and
+    curvature.
     """
     claim_folder(folder)
     up, front = directions
@@ -65,9 +71,21 @@ def texture(
 
     albedo = bake(mesh, views, masks, np.cross(up, front), settings, step)
     maps = {"albedo": files.write_albedo(folder, albedo)}
+    albedo = replace(albedo, maps={})  # written: memory for what follows
     check()
+    extra: dict[str, object] = {}
+    if detail_from is not None:
+        dense_name, dense = detail_from
+        detail = bake_detail(mesh, dense, dense_name, settings.size, settings.extras, check)
+        maps |= files.write_detail(folder, detail)
+        heights = np.concatenate([plane.ravel() for plane in detail.displacement.values()])
+        extra = {
+            "displacement": {"mid_level": 0.0, "unit": "world", "least": float(heights.min()),
+                             "most": float(heights.max()), "over": "the mesh as it is (Simple subdivision)"},
+            "detail_missed_pct": round(detail.missed_pct, 2),
+        }  # fmt: skip
     if made:
         files.write_mesh(folder, mesh, maps["albedo"][0])
-    files.write_report(folder, mesh, albedo, settings, maps, made, {})
+    files.write_report(folder, mesh, albedo, settings, maps, made, extra)
     share(1.0)
     return {"seen_pct": albedo.seen_pct, "maps": maps}

@@ -85,9 +85,10 @@ def check_uvs(mesh: UvMesh, name: str) -> None:
         twice = covered > 1
         if twice.sum() > OVERLAP_SHARE * (covered > 0).sum():
             y, x = (int(np.median(k)) for k in np.nonzero(twice))
+            share = 100 * twice.sum() / (covered > 0).sum()
             raise BridgeError(
                 "uv-overlap",
-                f"UVs of the mesh '{name}' overlap: {100 * twice.sum() / (covered > 0).sum():.1f} % of tile {number} is "
+                f"UVs of the mesh '{name}' overlap: {share:.1f} % of tile {number} is "
                 f"used twice, around u {(x + 0.5) / CHECK_SIZE:.3f}, v {1 - (y + 0.5) / CHECK_SIZE:.3f}.",
                 "Give every island its own place (in Blender: UV Editor, Select > Select Overlap, then UV > Pack "
                 "Islands); mirrored halves need one more tile.",

@@ -160,9 +160,9 @@ def _merge_quality(vertices, start, twin, outgoing, border, v, ring, n, j):
 @njit(cache=True)
 def _strange(w, ring, n, v, before, after):
     """Is a neighbour of u in v's ring without lying beside u in it?"""
-    if w == v or w == before or w == after:
+    if w in (v, before, after):
         return False
-    for i in range(n):
+    for i in range(n):  # noqa: SIM110 - numba knows no any()
         if ring[i] == w:
             return True
     return False
