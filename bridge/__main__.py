@@ -11,6 +11,7 @@ import threading
 COMMANDS = {
     "reconstruct": ("bridge.job.cli", "reconstruct", "photographs and cameras in, a head mesh out"),
     "check": ("bridge.job.check", "main", "name the camera, photograph or mask that cannot be right"),
+    "texture": ("bridge.job.texture", "main", "the photographs as maps on a mesh's UVs: albedo, normals, displacement"),
     "normals": ("bridge.job.cli", "normals", "camera-space normal maps, masks and a contact sheet"),
     "evaluate": ("bridge.report.evaluate", "main", "the paper's metrics of a mesh against a capture's ground truth"),
     "import": ("bridge.importers.cli", "import_main", "a capture from COLMAP, Metashape, RealityCapture and others"),

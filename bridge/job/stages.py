@@ -5,7 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from ..service.protocol import JobSettings
-from . import carve, color, draw_normals, find_head, leave_out, match, measure, predict, preflight, read, write
+from . import (
+    carve,
+    color,
+    draw_normals,
+    find_head,
+    leave_out,
+    match,
+    measure,
+    predict,
+    preflight,
+    read,
+    texture,
+    write,
+)
 from .record import Stage
 
 
@@ -41,6 +54,10 @@ def matching(settings: JobSettings) -> bool:
     return for_mesh(settings) and (predicted(settings) if settings.match is None else settings.match)
 
 
+def texturing(settings: JobSettings) -> bool:
+    return for_mesh(settings) and settings.texture is not None
+
+
 # A check that fails never stops a run, which may well succeed.
 CHECK_FAILURES = (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError)
 
@@ -56,6 +73,22 @@ CARVE = Stage("Carving the head", 0.30, for_mesh, carve.carve)
 MATCH = Stage("Matching the photographs", 0.24, matching, match.match, extra=True)
 MEASURE = Stage("Measuring", 0.06, for_mesh, measure.measure)
 COLOR = Stage("Colouring", 0.03, for_mesh, color.color)
+TEXTURE = Stage("Texturing", 0.25, texturing, texture.texture)
 WRITE = Stage("Writing the head", 0.03, for_mesh, write.write)
 
-STAGES = (READ, FIND_HEAD, REFINE, READ_NORMALS, PREDICT, LEAVE_OUT, DRAW, CHECK, CARVE, MATCH, MEASURE, COLOR, WRITE)
+STAGES = (
+    READ,
+    FIND_HEAD,
+    REFINE,
+    READ_NORMALS,
+    PREDICT,
+    LEAVE_OUT,
+    DRAW,
+    CHECK,
+    CARVE,
+    MATCH,
+    MEASURE,
+    COLOR,
+    TEXTURE,
+    WRITE,
+)
