@@ -1,0 +1,184 @@
+"""Every vertex: from the fitted person to the scan, as smooth as the scan allows.
+
+The displacement d of the skin minimises, over the surface, the distance to the scan's planes both ways plus
+stretch * |grad d|^2 plus bend^4 * |laplace d|^2. Lengths in millimetres: what is smaller than `bend` is left to the
+template, so the rounds go from large to small (Amberg et al., Optimal Step Nonrigid ICP, 2007, without its ICP basis:
+the cotangent Laplacian, so that the answer does not depend on how fine the template is).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator, cg, splu
+
+from ..errors import Check, unchecked
+from ..mesh.closest import Target, face_normals
+from ..mesh.distance import sample_surface
+from ..mesh.normals import vertex_normals
+from ..model import Template
+from .fit import HAIR_SHARE
+from .regions import Regions
+from .scan import LEAST_COSINE, Scan, Surface
+
+BACK_SAMPLES = 12_000  # scan points that look for the template
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of closest points and the solve that follows."""
+
+    bend: float  # mm
+    stretch: float  # mm^2
+    width: float  # mm, of the robust weights
+
+
+ROUNDS = (
+    Round(20.0, 4.0, 6.0),
+    Round(12.0, 2.0, 4.0),
+    Round(8.0, 1.0, 3.0),
+    Round(5.0, 0.5, 2.5),
+    Round(4.0, 0.3, 2.0),
+    Round(3.0, 0.2, 2.0),
+    Round(2.5, 0.15, 1.5),
+    Round(2.0, 0.1, 1.5),
+)
+HELD = 2e-4  # pull of every vertex to the fitted person: decides only where nothing else does
+
+
+def deform(
+    template: Template,
+    regions: Regions,
+    scan: Scan,
+    start: np.ndarray,  # [V, 3]
+    outside: bool = False,
+    rounds: tuple[Round, ...] = ROUNDS,
+    check: Check = unchecked,
+    seed: int = 0,
+) -> np.ndarray:  # [V, 3]
+    """The skin's vertices on the scan, both in the template's frame; all other parts stay where start has them."""
+    index = np.flatnonzero(regions.skin)
+    place = np.full(len(start), -1, np.int64)
+    place[index] = np.arange(len(index))
+    skin_triangles = place[template.triangles_of("skin")]
+    base = start[index]
+    laplacian, area = cotangents(base, skin_triangles)
+    bending = laplacian @ sparse.diags(1 / area) @ laplacian
+    surface = Surface(scan)
+    samples = _Samples(scan, surface, template, regions, place, outside, seed)
+    exposed, covered = regions.exposed[index], (~(regions.face | regions.ears))[index] & (not outside)
+    moved = np.zeros_like(base)
+    for now in rounds:
+        check()
+        shape = base + moved
+        normals = vertex_normals(shape, skin_triangles).astype(np.float64)
+        there, direction, sure = surface.nearest(shape, normals)
+        gap = ((shape - there) * direction).sum(1)
+        wide = np.where(covered & (gap < 0), HAIR_SHARE * now.width, now.width)
+        far = np.linalg.norm(shape - there, axis=1)
+        weight = exposed * sure * area / (1 + (far / wide) ** 2) ** 2
+        stiffness = now.stretch * laplacian + now.bend**4 * bending + HELD * sparse.diags(area)
+        rows, offsets, pulls = samples.rows(shape, start, place, now.width)
+        moved = _solve(
+            stiffness,
+            direction,
+            (direction * (there - base)).sum(1),
+            weight,
+            rows,
+            offsets + rows @ moved.ravel(),
+            pulls,
+            moved,
+        )  # noqa: E501
+    result = start.copy()
+    result[index] = base + moved
+    return result
+
+
+def cotangents(vertices: np.ndarray, triangles: np.ndarray) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """The cotangent Laplacian (positive semidefinite, its weights kept above a small share of 1) and vertex areas."""
+    count = len(vertices)
+    rows, columns, values = [], [], []
+    area = np.zeros(count)
+    for k in range(3):
+        a, b, c = triangles[:, k], triangles[:, (k + 1) % 3], triangles[:, (k + 2) % 3]
+        u, v = vertices[b] - vertices[a], vertices[c] - vertices[a]
+        double = np.linalg.norm(np.cross(u, v), axis=1)
+        cot = np.clip((u * v).sum(1) / np.maximum(double, 1e-12), 0.05, 5.0) / 2
+        rows += [b, c]
+        columns += [c, b]
+        values += [cot, cot]
+        np.add.at(area, a, double / 6)
+    W = sparse.csr_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), (count, count))
+    laplacian = sparse.diags(np.asarray(W.sum(1)).ravel()) - W
+    return laplacian.tocsr(), np.maximum(area, 1e-3 * np.median(area))
+
+
+class _Samples:
+    """Points of the scan, each of which looks for its plane of the template."""
+
+    def __init__(
+        self, scan: Scan, surface: Surface, template: Template, regions: Regions, place: np.ndarray, outside: bool,
+        seed: int,
+    ) -> None:  # fmt: skip
+        self.points, face = sample_surface(scan.vertices, scan.faces, BACK_SAMPLES, seed)
+        corners = scan.faces[face]
+        normals = surface.normals[corners].mean(1)
+        self.normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        a, b, c = (scan.vertices[scan.faces[:, k]] for k in range(3))
+        share = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2 / BACK_SAMPLES
+        self.sure = scan.confidence[corners].mean(1) * share
+        self.triangles = template.triangles_of("skin", "eye_left", "eye_right")
+        self.counts = regions.exposed[self.triangles].all(1)
+        self.one_sided = (~(regions.face | regions.ears))[self.triangles].any(1) & (not outside)
+        self.target = Target(template.vertices, self.triangles)
+        self.moves = place[self.triangles]
+
+    def rows(
+        self, shape: np.ndarray, start: np.ndarray, place: np.ndarray, width: float
+    ) -> tuple[sparse.csr_matrix, np.ndarray, np.ndarray]:
+        """J [n, 3 skin vertices], what is missing to the planes [n], and weights [n]."""
+        everything = start.copy()
+        everything[place >= 0] = shape
+        self.target.move(everything)
+        planes = face_normals(everything, self.triangles)
+        hit = self.target.closest(self.points, self.normals, planes, LEAST_COSINE)
+        there = hit.of(everything, self.triangles)
+        direction = planes[hit.face]
+        gap = ((there - self.points) * direction).sum(1)
+        wide = np.where(self.one_sided[hit.face] & (gap < 0), HAIR_SHARE * width, width)
+        weight = self.sure * self.counts[hit.face] / (1 + (hit.distance / wide) ** 2) ** 2
+        use = np.flatnonzero(np.isfinite(hit.distance) & (weight > 1e-4 * self.sure.max()))
+        corners, shares = self.moves[hit.face[use]], hit.weights[use]
+        values = shares[:, :, None] * direction[use, None, :]  # [n, 3 corners, 3 axes]
+        columns = 3 * corners[:, :, None] + np.arange(3)
+        rows = np.repeat(np.arange(len(use)), 9)
+        J = sparse.csr_matrix((values.ravel(), (rows, columns.ravel())), (len(use), 3 * int((place >= 0).sum())))
+        return J, -gap[use], weight[use]
+
+
+def _solve(
+    stiffness: sparse.spmatrix,
+    direction: np.ndarray,  # [n, 3] planes of the vertices' own closest points
+    distance: np.ndarray,  # [n] along them, from the base
+    weight: np.ndarray,  # [n]
+    rows: sparse.csr_matrix,
+    offsets: np.ndarray,
+    pulls: np.ndarray,
+    start: np.ndarray,
+) -> np.ndarray:  # [n, 3]
+    """Conjugate gradients, preconditioned by the system in which data pull all ways alike."""
+    count = len(direction)
+    blocks = weight[:, None, None] * direction[:, :, None] * direction[:, None, :]
+    own = sparse.bsr_matrix((blocks, np.arange(count), np.arange(count + 1)), shape=(3 * count, 3 * count))
+    weighted = sparse.diags(pulls) @ rows
+    data = own.tocsr() + rows.T @ weighted
+    A = data + sparse.kron(stiffness, sparse.eye(3), "csr")
+    right = (weight * distance)[:, None] * direction
+    right = right.ravel() + weighted.T @ offsets
+    even = data.diagonal().reshape(-1, 3).mean(1)
+    lu = splu((stiffness + sparse.diags(even)).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    inverse = LinearOperator(A.shape, matvec=lambda x: lu.solve(x.reshape(-1, 3)).ravel())
+    found, _ = cg(A, right, start.ravel(), rtol=1e-4, maxiter=150, M=inverse)
+    return found.reshape(-1, 3)
