@@ -13,14 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import LinearOperator, cg, splu
+from scipy.spatial import cKDTree
 
 from ..errors import Check, unchecked
 from ..mesh.closest import Target, face_normals
 from ..mesh.distance import sample_surface
 from ..mesh.normals import vertex_normals
 from ..model import Template
-from .fit import HAIR_SHARE
-from .regions import Regions
+from .fit import HAIR_SHARE, mouth_closed
+from .regions import Regions, lip_pairs
 from .scan import LEAST_COSINE, Scan, Surface
 
 BACK_SAMPLES = 12_000  # scan points that look for the template
@@ -45,6 +46,9 @@ ROUNDS = (
     Round(2.5, 0.15, 1.5),
     Round(2.0, 0.1, 1.5),
 )
+SKULL_BEND = 14.0  # mm: a skull under hair, a neck under clothes are smooth, whatever lies on them
+WALL_MM, WALL = 8.0, 2.0  # unseen skin so near seen skin moves with it: nostrils, lids and lips keep their thickness
+SEALED = 30.0  # weight of two lips that touch, beside the Laplacian's of about 1
 HELD = 2e-4  # pull of every vertex to the fitted person: decides only where nothing else does
 
 
@@ -65,10 +69,11 @@ def deform(
     skin_triangles = place[template.triangles_of("skin")]
     base = start[index]
     laplacian, area = cotangents(base, skin_triangles)
-    bending = laplacian @ sparse.diags(1 / area) @ laplacian
+    walls = _walls(base, exposed := regions.exposed[index])
+    seal, gaps = _lips(template, regions, scan, place, base)
     surface = Surface(scan)
     samples = _Samples(scan, surface, template, regions, place, outside, seed)
-    exposed, covered = regions.exposed[index], (~(regions.face | regions.ears))[index] & (not outside)
+    covered = (~(regions.face | regions.ears))[index] & (not outside)
     moved = np.zeros_like(base)
     for now in rounds:
         check()
@@ -79,18 +84,13 @@ def deform(
         wide = np.where(covered & (gap < 0), HAIR_SHARE * now.width, now.width)
         far = np.linalg.norm(shape - there, axis=1)
         weight = exposed * sure * area / (1 + (far / wide) ** 2) ** 2
-        stiffness = now.stretch * laplacian + now.bend**4 * bending + HELD * sparse.diags(area)
+        bend = np.where(covered, max(now.bend, SKULL_BEND), now.bend) ** 4
+        stiffness = now.stretch * laplacian + laplacian @ sparse.diags(bend / area) @ laplacian
+        stiffness = stiffness + HELD * sparse.diags(area) + WALL * walls.T @ walls + SEALED * seal.T @ seal
         rows, offsets, pulls = samples.rows(shape, start, place, now.width)
-        moved = _solve(
-            stiffness,
-            direction,
-            (direction * (there - base)).sum(1),
-            weight,
-            rows,
-            offsets + rows @ moved.ravel(),
-            pulls,
-            moved,
-        )  # noqa: E501
+        offsets = offsets + rows @ moved.ravel()
+        own = (direction, (direction * (there - base)).sum(1), weight)
+        moved = _solve(stiffness, SEALED * (seal.T @ gaps), own, (rows, offsets, pulls), moved)
     result = start.copy()
     result[index] = base + moved
     return result
@@ -158,24 +158,47 @@ class _Samples:
         return J, -gap[use], weight[use]
 
 
+def _walls(base: np.ndarray, exposed: np.ndarray) -> sparse.csr_matrix:  # [n, skin vertices]
+    """Differences between unseen vertices and the seen ones next to them, through the flesh."""
+    inner, outer = np.flatnonzero(~exposed), np.flatnonzero(exposed)
+    if not len(inner) or len(outer) < 3:
+        return sparse.csr_matrix((0, len(base)))
+    far, which = cKDTree(base[outer]).query(base[inner], 3)
+    near = far < WALL_MM
+    a, b = np.repeat(inner, 3)[near.ravel()], outer[which[near]]
+    n = len(a)
+    share = np.sqrt(1 - far[near] / WALL_MM)
+    return sparse.csr_matrix((np.r_[share, -share], (np.r_[:n, :n], np.r_[a, b])), (n, len(base)))
+
+
+def _lips(
+    template: Template, regions: Regions, scan: Scan, place: np.ndarray, base: np.ndarray
+) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """Differences [n, skin vertices] of lips that lie on each other, and what displacements must add [n, 3] for it."""
+    pairs = lip_pairs(template, regions) if mouth_closed(scan) else np.empty((0, 2), np.int64)
+    n = len(pairs)
+    upper, lower = place[pairs].T.reshape(2, n)
+    ones = (np.r_[np.ones(n), -np.ones(n)], (np.r_[:n, :n], np.r_[upper, lower]))
+    closed = template.vertices[pairs[:, 0]] - template.vertices[pairs[:, 1]]
+    return sparse.csr_matrix(ones, (n, len(base))), closed - (base[upper] - base[lower])
+
+
 def _solve(
     stiffness: sparse.spmatrix,
-    direction: np.ndarray,  # [n, 3] planes of the vertices' own closest points
-    distance: np.ndarray,  # [n] along them, from the base
-    weight: np.ndarray,  # [n]
-    rows: sparse.csr_matrix,
-    offsets: np.ndarray,
-    pulls: np.ndarray,
+    pull: np.ndarray,  # [n, 3] of the stiffness's own targets
+    own: tuple[np.ndarray, np.ndarray, np.ndarray],  # planes of vertices: directions [n, 3], distances, weights [n]
+    others: tuple[sparse.csr_matrix, np.ndarray, np.ndarray],  # scan points: J [k, 3n], distances, weights [k]
     start: np.ndarray,
 ) -> np.ndarray:  # [n, 3]
     """Conjugate gradients, preconditioned by the system in which data pull all ways alike."""
+    (direction, distance, weight), (rows, offsets, pulls) = own, others
     count = len(direction)
     blocks = weight[:, None, None] * direction[:, :, None] * direction[:, None, :]
-    own = sparse.bsr_matrix((blocks, np.arange(count), np.arange(count + 1)), shape=(3 * count, 3 * count))
+    diagonal = sparse.bsr_matrix((blocks, np.arange(count), np.arange(count + 1)), shape=(3 * count, 3 * count))
     weighted = sparse.diags(pulls) @ rows
-    data = own.tocsr() + rows.T @ weighted
+    data = diagonal.tocsr() + rows.T @ weighted
     A = data + sparse.kron(stiffness, sparse.eye(3), "csr")
-    right = (weight * distance)[:, None] * direction
+    right = pull + (weight * distance)[:, None] * direction
     right = right.ravel() + weighted.T @ offsets
     even = data.diagonal().reshape(-1, 3).mean(1)
     lu = splu((stiffness + sparse.diags(even)).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})

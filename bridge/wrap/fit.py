@@ -26,8 +26,11 @@ HELD = 20.0  # how much more coefficients are held in the first round; once wher
 BACK_SAMPLES = 3000  # scan points that look for the template
 SURFACE_SIGMA = 1.0  # mm: what a model of that many coefficients leaves, and its correlation between samples
 LANDMARK_SHARE = 0.1  # landmarks err together, so that each counts for less than one
-EXPRESSION_SIGMA = 0.25
+EXPRESSION_SIGMA = 0.12  # most heads are captured at rest: identity explains before expression does
+CLOSED_MM = 4.0  # between the landmarks of the inner lips of a closed mouth
+OPENING = ("jawOpen", "mouthClose", "mouthFunnel", "mouthLowerDown", "mouthUpperUp", "mouthShrugUpper")
 HAIR_SHARE = 0.6  # of the width where the scan lies outside skull or neck: hair and clothes only add
+LIPS = (13, 14)  # landmarks in the middle of the inner lips
 LEFT_OUT = ("eyeLook", "tongueOut")  # shapes that the surface of a face does not show
 
 
@@ -84,7 +87,8 @@ def fit(
     chosen = np.flatnonzero(regions.exposed)
     share = np.where(regions.face, 3.0, 1.0)[chosen]
     chosen = rng.choice(chosen, min(SAMPLES, len(chosen)), replace=False, p=share / share.sum())
-    shapes = [i for i, name in enumerate(template.expression_names) if not name.startswith(LEFT_OUT)]
+    left_out = (*LEFT_OUT, *OPENING) if mouth_closed(local) else LEFT_OUT
+    shapes = [i for i, name in enumerate(template.expression_names) if not name.startswith(left_out)]
     k, m = len(template.identity), len(shapes)
     basis = np.concatenate([template.identity, template.expressions[shapes]]) if k + m else np.empty((0, 0, 3))
     basis = basis.reshape(k + m, len(template.vertices), 3).astype(np.float64)
@@ -138,6 +142,14 @@ def fit(
     expression = np.zeros(len(template.expression_names))
     expression[shapes] = theta[k:]
     return Fit(pose, theta[:k], expression, neutral + np.tensordot(theta[k:], basis[k:], 1), neutral)
+
+
+def mouth_closed(scan: Scan) -> bool:
+    """By the landmarks of the inner lips; the scan is in millimetres. False where they are not known."""
+    upper, lower = LIPS
+    if not np.isfinite(scan.sigma[list(LIPS)]).all():
+        return False
+    return bool(np.linalg.norm(scan.landmarks[upper] - scan.landmarks[lower]) < CLOSED_MM)
 
 
 class _ScanPoints:

@@ -10,13 +10,15 @@ from scipy.spatial import cKDTree
 
 from ..capture.cameras import Camera
 from ..head.landmarks import CHIN, EYE_LEFT, EYE_RIGHT, FOREHEAD, LIPS_INNER, LIPS_OUTER, NOSE_TIP, OVAL
+from ..mesh.normals import vertex_normals
 from ..model import Template
 from ..raster import make_rasteriser
 
 EYE_MM, LIPS_MM = 9.0, 5.0  # how far around their lines the regions of lids and lips reach, for a head of usual size
 USUAL_HEIGHT_MM = 118.0  # from the chin to the top of the face mesh
-DIRECTIONS, PICTURE = 20, 640
-NOSTRILS = (98, 97, 2, 326, 327)  # a line below the nose
+DIRECTIONS, LEAST_SEEN, PICTURE = 40, 4, 512  # of so many directions so many must see a vertex: nostrils show in one
+TOUCHING_MM = 2.5  # lips of a closed mouth
+OPPOSITE = -0.2  # cosine of normals that look at each other
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +66,6 @@ def find_regions(template: Template) -> Regions:
 
 def exposed(template: Template) -> np.ndarray:  # [V] bool
     """Which vertices can be seen from outside: pictures from all around, each triangle in them marks its corners."""
-    if "inner" in template.regions:
-        return ~template.regions["inner"]
     vertices = template.vertices
     triangles = template.triangles_of("skin", "eye_left", "eye_right")
     skin = vertices[template.of_part("skin")]
@@ -80,11 +80,30 @@ def exposed(template: Template) -> np.ndarray:  # [V] bool
         R = np.stack([x, np.cross(-out, x), -out])
         K = np.array([[4.8 * PICTURE, 0, PICTURE / 2], [0, 4.8 * PICTURE, PICTURE / 2], [0, 0, 1.0]])
         cameras.append(Camera(str(i), K, R, -R @ (middle + 10 * radius * out), PICTURE, PICTURE))
-    seen = np.zeros(len(vertices), bool)
+    seen = np.zeros(len(vertices), np.int32)
     for picture in make_rasteriser("cpu", cameras).render(vertices, triangles).triangle:
         shown = np.unique(picture)
-        seen[triangles[shown[shown >= 0]]] = True
-    return seen
+        seen[np.unique(triangles[shown[shown >= 0]])] += 1
+    return (seen >= LEAST_SEEN) & ~template.regions.get("inner", np.zeros(len(vertices), bool))
+
+
+def lip_pairs(template: Template, regions: Regions) -> np.ndarray:  # [n, 2] vertices, upper and lower
+    """Vertices of the two lips that lie on each other in the template's neutral, its mouth closed."""
+    vertices = template.vertices
+    marks = template.landmarks.points(vertices)
+    size = np.linalg.norm(marks[FOREHEAD] - marks[CHIN]) / USUAL_HEIGHT_MM
+    normals = vertex_normals(vertices, template.triangles_of("skin"))
+    near = regions.skin & (_to_lines(vertices, marks, LIPS_INNER) < 2 * LIPS_MM * size)
+    upper, lower = np.flatnonzero(near & (normals[:, 1] < -0.15)), np.flatnonzero(near & (normals[:, 1] > 0.15))
+    if not len(upper) or not len(lower):
+        return np.empty((0, 2), np.int64)
+    far, which = cKDTree(vertices[lower]).query(vertices[upper])
+    other = lower[which]
+    facing = (normals[upper] * normals[other]).sum(1) < OPPOSITE
+    # upper above lower: the outer faces of one lip look apart too
+    right_way = vertices[upper, 1] > vertices[other, 1] - 0.5 * size
+    chosen = (far < TOUCHING_MM * size) & facing & right_way
+    return np.stack([upper[chosen], other[chosen]], 1)
 
 
 def _to_lines(vertices: np.ndarray, marks: np.ndarray, *lines: tuple[int, ...]) -> np.ndarray:  # [V]

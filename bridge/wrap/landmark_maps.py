@@ -1,6 +1,6 @@
 """Where the face mesh's landmarks lie on a template: its people are rendered, the model is run, medians are taken.
 
-    python -m bridge.training.landmark_maps hm08 ict
+    python -m bridge.wrap.landmark_maps hm08 ict
 
 writes bridge/model/landmarks/NAME.npz. A capture's landmarks go through the same detection and triangulation, so what
 the model puts beside the true place on every picture is part of the map.
