@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..capture import masks
 from ..capture import record as captures
-from ..capture.images import Photo, read_photo
-from ..capture.inputs import Inputs
+from ..capture.inputs import Inputs, judge_masks, read_view
 from ..check.findings import ERROR, Finding
 from ..check.inspection import Inspection, inspect
 from ..errors import BridgeError
@@ -22,6 +20,7 @@ from ..service.terminal import Terminal, clear_errors, stoppable
 from .cache import Cache
 from .predictors import Predictors
 from .preview import Previews
+from .read import remarks
 from .record import Job, Tools
 from .runner import run_stage
 from .stages import PREDICT, READ
@@ -71,8 +70,7 @@ def read(capture: captures.Capture, report: Reporter) -> tuple[Inputs, list[Find
     findings, views, photos, given = [], [], [], []
     for i, view in enumerate(capture.views):
         try:
-            photo: Photo = read_photo(view)
-            mask = masks.head_mask(view, photo)
+            photo, mask = read_view(view)
         except BridgeError as error:
             findings.append(Finding(error.code, ERROR, (view.name,), error.sentence, error.cure))
             continue
@@ -80,7 +78,9 @@ def read(capture: captures.Capture, report: Reporter) -> tuple[Inputs, list[Find
         photos.append(photo)
         given.append(mask)
         report.step(i + 1, len(capture.views))
-    return Inputs(replace(capture, views=tuple(views)), photos, given), findings
+    inputs = Inputs(replace(capture, views=tuple(views)), photos, given)
+    judge_masks(inputs)
+    return inputs, [*findings, *remarks(inputs)]
 
 
 def find_heads(inputs: Inputs, settings: JobSettings, report: Reporter) -> list[np.ndarray]:

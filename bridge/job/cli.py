@@ -1,4 +1,4 @@
-"""python -m bridge reconstruct | normals | warm: the command line of design.md section 5."""
+"""python -m bridge reconstruct | normals | warm (docs/pipeline/command-line.md)."""
 
 from __future__ import annotations
 
@@ -53,9 +53,7 @@ def reconstruct(argv: list[str]) -> int:
         default=defaults.match,
         help="move the mesh to where the photographs agree (default: if the normals are predicted)",
     )
-    parser.add_argument(
-        "--refine-cameras", action="store_true", help="correct small errors of the cameras first (docs/refine.md)"
-    )
+    parser.add_argument("--refine-cameras", action="store_true", help="correct small errors of the cameras first")
     parser.add_argument("--refined", type=Path, metavar="CAPTURE", help="also write the refined capture to this folder")
     parser.add_argument("--report", type=Path, help="also write the report as JSON here")
     parser.add_argument("--picture", type=Path, help="also write the report picture as PNG here")

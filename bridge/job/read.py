@@ -20,15 +20,20 @@ MASK_WEIGHT_PREDICTED, MASK_WEIGHT_GIVEN = 2.0, 4.0
 # reaches outlines better than 0.5 (least IoU on buddha_real with the mattes 0.977 and 0.965, with the given masks 0.946
 # and 0.933), which was 0.01 to 0.02 mm better in depth.
 SMOOTHNESS_PREDICTED = 0.2
-DIFFUSION_PREDICTED = 12  # rounds; docs/bench.md, "Seams and pimples"
+DIFFUSION_PREDICTED = 12  # rounds; docs/lab/solver.md, "Seams and pimples"
 
 
 def read(job: Job, tools: Tools) -> None:
     """Raises BridgeError for whatever cannot be used, before any work is done."""
     job.inputs = read_inputs(Path(job.run.capture), tools.report.step)
-    job.findings = missing_masks(job.inputs)
+    job.findings = [*remarks(job.inputs), *missing_masks(job.inputs)]
     if job.settings.stage == "mesh":
         job.solve = solve_settings(job.settings, job.inputs, tools.report)
+
+
+def remarks(inputs: Inputs) -> list[Finding]:
+    """What was odd about the files."""
+    return [Finding(said.code, WARNING, said.views, said.sentence, said.cure) for said in inputs.remarks]
 
 
 def missing_masks(inputs: Inputs) -> list[Finding]:
