@@ -27,6 +27,7 @@ def job_settings(options: argparse.Namespace) -> protocol.JobSettings:
         seed=options.seed,
         match=options.match,
         refine_cameras=options.refine_cameras,
+        wrap=options.wrap or "",
     )
 
 
@@ -55,6 +56,9 @@ def reconstruct(argv: list[str]) -> int:
     )
     parser.add_argument("--refine-cameras", action="store_true", help="correct small errors of the cameras first")
     parser.add_argument("--refined", type=Path, metavar="CAPTURE", help="also write the refined capture to this folder")
+    parser.add_argument(
+        "--wrap", metavar="TEMPLATE", help="also lay a template on it (hm08, hm08-body, ict, a file): folder NAME-wrap"
+    )
     parser.add_argument("--report", type=Path, help="also write the report as JSON here")
     parser.add_argument("--picture", type=Path, help="also write the report picture as PNG here")
     parser.add_argument("--no-cache", action="store_true", help="predict the normals again even if they are known")
@@ -81,6 +85,11 @@ def reconstruct(argv: list[str]) -> int:
             if target:
                 _deliver(made / source, target)
         print(f"Wrote {options.output}")
+        if (made / "wrap").is_dir():
+            beside = options.output.with_name(f"{options.output.stem}-wrap")
+            for source in sorted((made / "wrap").iterdir()):
+                _deliver(source, beside / source.name)
+            print(f"Wrote {beside}")
         if options.refined and (made / "refined").is_dir():
             from ..capture.record import load
             from ..refine import write_capture

@@ -59,6 +59,7 @@ class JobSettings:
     seed: int = 0
     match: bool | None = None  # move the mesh to where the photographs agree; None: if the normals are predicted
     refine_cameras: bool = False  # correct small errors of the cameras first
+    wrap: str = ""  # a template to lay on the head: hm08, hm08-body, ict or a file's path; none if empty
     stage: str = "mesh"  # how far to go; "normals" ends after the prediction, with maps and masks for a look
 
     def __post_init__(self) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from ..mesh.closest import face_normals
 from ..mesh.distance import distances
@@ -25,6 +26,13 @@ class Quality:
     crossing: int  # faces outside the mouth and sockets
     conformal_p99: float  # of the stretch ratio of exposed faces against the template's
 
+    def scaled(self, factor: float) -> Quality:
+        """Lengths in another unit."""
+        return replace(
+            self, distance=self.distance * factor, distance_median=self.distance_median * factor,
+            distance_p95=self.distance_p95 * factor,
+        )  # fmt: skip
+
     def as_json(self) -> dict:
         return {
             "distance_median_mm": round(self.distance_median, 4),
@@ -42,8 +50,6 @@ def measure(
     skin = np.flatnonzero(regions.skin)
     distance = np.full(len(vertices), np.nan)
     distance[skin] = distances(vertices[skin], scan.vertices, scan.faces)
-    from scipy.spatial import cKDTree
-
     sure = scan.confidence[cKDTree(scan.vertices).query(vertices)[1]] > 0.9
     judged = distance[regions.face & sure]
     triangles = template.triangles_of("skin")
