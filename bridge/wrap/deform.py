@@ -17,12 +17,13 @@ from scipy.spatial import cKDTree
 
 from ..errors import Check, unchecked
 from ..mesh.closest import Target, face_normals
+from ..mesh.cotangents import cotangents
 from ..mesh.distance import sample_surface
 from ..mesh.normals import vertex_normals
 from ..model import Template
 from .fit import HAIR_SHARE, mouth_closed
 from .regions import Regions, lip_pairs
-from .scan import LEAST_COSINE, Scan, Surface
+from .scan import LEAST_COSINE, REACH, Scan, Surface
 
 BACK_SAMPLES = 12_000  # scan points that look for the template
 
@@ -37,13 +38,11 @@ class Round:
 
 
 ROUNDS = (
-    Round(20.0, 4.0, 6.0),
-    Round(12.0, 2.0, 4.0),
-    Round(8.0, 1.0, 3.0),
-    Round(5.0, 0.5, 2.5),
+    Round(16.0, 3.0, 6.0),
+    Round(9.0, 1.2, 4.0),
+    Round(6.0, 0.6, 3.0),
     Round(4.0, 0.3, 2.0),
-    Round(3.0, 0.2, 2.0),
-    Round(2.5, 0.15, 1.5),
+    Round(2.7, 0.2, 1.5),
     Round(2.0, 0.1, 1.5),
 )
 SKULL_BEND = 14.0  # mm: a skull under hair, a neck under clothes are smooth, whatever lies on them
@@ -79,7 +78,7 @@ def deform(
         check()
         shape = base + moved
         normals = vertex_normals(shape, skin_triangles).astype(np.float64)
-        there, direction, sure = surface.nearest(shape, normals)
+        there, direction, sure = surface.nearest(shape, normals, REACH * now.width)
         gap = ((shape - there) * direction).sum(1)
         wide = np.where(covered & (gap < 0), HAIR_SHARE * now.width, now.width)
         far = np.linalg.norm(shape - there, axis=1)
@@ -94,25 +93,6 @@ def deform(
     result = start.copy()
     result[index] = base + moved
     return result
-
-
-def cotangents(vertices: np.ndarray, triangles: np.ndarray) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """The cotangent Laplacian (positive semidefinite, its weights kept above a small share of 1) and vertex areas."""
-    count = len(vertices)
-    rows, columns, values = [], [], []
-    area = np.zeros(count)
-    for k in range(3):
-        a, b, c = triangles[:, k], triangles[:, (k + 1) % 3], triangles[:, (k + 2) % 3]
-        u, v = vertices[b] - vertices[a], vertices[c] - vertices[a]
-        double = np.linalg.norm(np.cross(u, v), axis=1)
-        cot = np.clip((u * v).sum(1) / np.maximum(double, 1e-12), 0.05, 5.0) / 2
-        rows += [b, c]
-        columns += [c, b]
-        values += [cot, cot]
-        np.add.at(area, a, double / 6)
-    W = sparse.csr_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), (count, count))
-    laplacian = sparse.diags(np.asarray(W.sum(1)).ravel()) - W
-    return laplacian.tocsr(), np.maximum(area, 1e-3 * np.median(area))
 
 
 class _Samples:
@@ -143,7 +123,7 @@ class _Samples:
         everything[place >= 0] = shape
         self.target.move(everything)
         planes = face_normals(everything, self.triangles)
-        hit = self.target.closest(self.points, self.normals, planes, LEAST_COSINE)
+        hit = self.target.closest(self.points, self.normals, planes, LEAST_COSINE, REACH * width)
         there = hit.of(everything, self.triangles)
         direction = planes[hit.face]
         gap = ((there - self.points) * direction).sum(1)
@@ -203,5 +183,5 @@ def _solve(
     even = data.diagonal().reshape(-1, 3).mean(1)
     lu = splu((stiffness + sparse.diags(even)).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
     inverse = LinearOperator(A.shape, matvec=lambda x: lu.solve(x.reshape(-1, 3)).ravel())
-    found, _ = cg(A, right, start.ravel(), rtol=1e-4, maxiter=150, M=inverse)
+    found, _ = cg(A, right, start.ravel(), rtol=1e-3, maxiter=60, M=inverse)
     return found.reshape(-1, 3)

@@ -18,7 +18,7 @@ from ..mesh.distance import sample_surface
 from ..mesh.normals import vertex_normals
 from ..model import Template
 from .regions import Regions
-from .scan import LEAST_COSINE, Scan, Surface
+from .scan import LEAST_COSINE, REACH, Scan, Surface
 
 SAMPLES = 3000  # template vertices that look for the scan
 WIDTHS_MM = (12.0, 10.0, 8.0, 6.5, 5.0, 4.0, 3.0, 2.5, 2.0, 2.0, 1.5, 1.5, 1.5, 1.5)  # of robust weights, by round
@@ -110,7 +110,7 @@ def fit(
         placed = turn.points(shape)
         normals = vertex_normals(placed, triangles)[chosen].astype(np.float64)
         points = placed[chosen]
-        there, direction, sure = surface.nearest(points, normals)
+        there, direction, sure = surface.nearest(points, normals, REACH * width)
         gap = ((points - there) * direction).sum(1)
         distance = np.linalg.norm(points - there, axis=1)
         wide = np.where(one_sided & (gap < 0), HAIR_SHARE * width, width)
@@ -177,7 +177,7 @@ class _ScanPoints:
         """Normal equations of the points' distances to the template's planes, with respect to pose and coefficients."""
         self.target.move(placed)
         planes = face_normals(placed, self.triangles)
-        hit = self.target.closest(self.points, self.normals, planes, LEAST_COSINE)
+        hit = self.target.closest(self.points, self.normals, planes, LEAST_COSINE, REACH * width)
         there = hit.of(placed, self.triangles)
         direction = planes[hit.face]
         gap = ((there - self.points) * direction).sum(1)

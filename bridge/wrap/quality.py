@@ -14,6 +14,8 @@ from ..model import Template
 from .regions import Regions
 from .scan import Scan
 
+FLIPPED = -0.2  # cosine to where the template's face looks, both upright: as mesh/relax.py judges
+
 
 @dataclass(frozen=True, eq=False)
 class Quality:
@@ -44,18 +46,18 @@ class Quality:
 
 
 def measure(
-    template: Template, regions: Regions, fitted: np.ndarray, vertices: np.ndarray, scan: Scan
-) -> Quality:  # fitted, vertices: [V, 3] in the template's frame, as the scan is
-    """Quality of vertices on a scan; faces are flipped when they look away from where the fitted person's look."""
+    template: Template, regions: Regions, vertices: np.ndarray, scan: Scan
+) -> Quality:  # vertices: [V, 3] in the template's frame, as the scan is
+    """Quality of vertices on a scan; faces are flipped when they look away from where the template's look."""
     skin = np.flatnonzero(regions.skin)
     distance = np.full(len(vertices), np.nan)
     distance[skin] = distances(vertices[skin], scan.vertices, scan.faces)
     sure = scan.confidence[cKDTree(scan.vertices).query(vertices)[1]] > 0.9
     judged = distance[regions.face & sure]
     triangles = template.triangles_of("skin")
-    normals, before = face_normals(vertices, triangles), face_normals(fitted, triangles)
+    normals, before = face_normals(vertices, triangles), face_normals(template.vertices, triangles)
     seen = regions.exposed[triangles].all(1)
-    flipped = int(((normals * before).sum(1) < 0)[seen].sum())
+    flipped = int(((normals * before).sum(1) < FLIPPED)[seen].sum())
     crossing = int(intersecting_faces(vertices, triangles)[seen].sum())
     ratio = stretch_ratio(template.vertices, vertices, triangles)[seen]
     if not len(judged):

@@ -10,6 +10,7 @@ from ..capture.cameras import Similarity
 from ..mesh.closest import Closest, Target, face_normals
 from ..mesh.normals import vertex_normals
 
+REACH = 4.0  # of the robust weights' widths: beyond it nothing pulls
 LEAST_COSINE = 0.5  # of two normals that may belong together
 
 
@@ -37,9 +38,11 @@ class Surface:
         self._face_normals = face_normals(self._target.vertices, self._target.faces)
         self.normals = vertex_normals(scan.vertices, self._target.faces).astype(np.float64)
 
-    def nearest(self, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def nearest(
+        self, points: np.ndarray, normals: np.ndarray, reach: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Closest points [n, 3], smooth unit normals there [n, 3], and how sure the scan is of them [n] (0: none)."""
-        hit: Closest = self._target.closest(points, normals, self._face_normals, LEAST_COSINE)
+        hit: Closest = self._target.closest(points, normals, self._face_normals, LEAST_COSINE, reach)
         there = hit.of(self._target.vertices, self._target.faces)
         smooth = hit.of(self.normals, self._target.faces)
         smooth /= np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-12)

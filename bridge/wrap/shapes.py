@@ -17,8 +17,8 @@ from scipy.spatial import cKDTree
 
 from ..capture.cameras import Similarity
 from ..errors import Check, unchecked
+from ..mesh.cotangents import cotangents
 from ..model import Template
-from .deform import cotangents
 from .parts import Ball, off_the_eyes
 from .regions import Regions
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..capture.cameras import Similarity
 from ..errors import Check, unchecked
+from ..mesh.relax import relaxed
 from ..model import Template
 from .deform import deform
 from .fit import Fit, fit, inverse
@@ -54,10 +55,21 @@ def wrap(
     step(3, STEPS)
     placed, moves = place_parts(template, regions, person.vertices, on_scan)
     eyes = balls(template, placed)
-    placed = off_the_eyes(template, regions, placed, eyes)
+    placed = _mended(template, regions, off_the_eyes(template, regions, placed, eyes))
     shapes = transfer(template, regions, placed, moves, eyes, check)
     step(4, STEPS)
-    quality = measure(template, regions, person.vertices, placed, local)
+    quality = measure(template, regions, placed, local)
     step(5, STEPS)
     turned = np.ascontiguousarray(person.pose.scale * person.pose.rotation.T, np.float32)
     return Wrapped(template, regions, person, person.pose.points(placed), shapes @ turned, quality)
+
+
+def _mended(template: Template, regions: Regions, vertices: np.ndarray) -> np.ndarray:  # [V, 3]
+    skin = np.flatnonzero(regions.skin)
+    place = np.full(len(vertices), -1, np.int64)
+    place[skin] = np.arange(len(skin))
+    triangles = template.triangles_of("skin")
+    result = vertices.copy()
+    judged = regions.exposed[triangles].any(1)
+    result[skin] = relaxed(vertices[skin], template.vertices[skin], place[triangles].astype(np.int32), judged)
+    return result
