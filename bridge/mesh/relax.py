@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import spsolve
+from scipy.spatial import cKDTree
 
 from ..head.canonical import similarity
 from .closest import face_normals
@@ -13,6 +14,7 @@ from .cotangents import cotangents
 from .intersections import intersecting_faces
 
 ROUNDS = 6
+NEAR, TIED = 2.5, 2.0  # of the reference's units: what lies so near, such as two lips, is mended together
 RINGS = 2  # around a bad face in the first round, one more in each that follows
 
 
@@ -56,7 +58,14 @@ def _reset(
 ) -> np.ndarray:  # fmt: skip
     result = vertices.copy()
     inside = np.flatnonzero(region)
-    _, label = connected_components(links[inside][:, inside], directed=False)
+    near = cKDTree(reference[inside]).query_pairs(NEAR, output_type="ndarray")
+    near = inside[near] if len(near) else np.empty((0, 2), np.int64)
+    ones = np.ones(len(near))
+    tied = sparse.coo_matrix((np.r_[ones, ones], (np.r_[near[:, 0], near[:, 1]], np.r_[near[:, 1], near[:, 0]])),
+                             links.shape).tocsr()  # fmt: skip
+    _, label = connected_components((links + tied)[inside][:, inside], directed=False)
+    degrees = sparse.diags(np.asarray(tied.sum(1)).ravel())
+    laplacian = laplacian + TIED * (degrees - tied)
     for number in range(label.max() + 1):
         own = np.zeros(len(vertices), bool)
         own[inside[label == number]] = True
