@@ -17,6 +17,7 @@ from . import (
     preflight,
     read,
     texture,
+    wrap,
     write,
 )
 from .record import Stage
@@ -58,6 +59,10 @@ def texturing(settings: JobSettings) -> bool:
     return for_mesh(settings) and settings.texture is not None
 
 
+def wrapping(settings: JobSettings) -> bool:
+    return for_mesh(settings) and bool(settings.wrap)
+
+
 # A check that fails never stops a run, which may well succeed.
 CHECK_FAILURES = (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError)
 
@@ -74,6 +79,7 @@ MATCH = Stage("Matching the photographs", 0.24, matching, match.match, extra=Tru
 MEASURE = Stage("Measuring", 0.06, for_mesh, measure.measure)
 COLOR = Stage("Colouring", 0.03, for_mesh, color.color)
 TEXTURE = Stage("Texturing", 0.25, texturing, texture.texture)
+WRAP = Stage("Wrapping the template", 0.12, wrapping, wrap.wrap_head, extra=True)
 WRITE = Stage("Writing the head", 0.03, for_mesh, write.write)
 
 STAGES = (
@@ -90,5 +96,6 @@ STAGES = (
     MEASURE,
     COLOR,
     TEXTURE,
+    WRAP,
     WRITE,
 )
