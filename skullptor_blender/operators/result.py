@@ -6,6 +6,8 @@ import bpy
 from bpy.props import EnumProperty
 
 from ..link import session
+from ..link.preflight import plural
+from ..scene import covers
 from ..scene import result as scene_result
 from ..ui import heat_map
 from ..ui.properties import HEAT_MAPS
@@ -93,7 +95,26 @@ class SKULLPTOR_OT_run_again(_OnResult, bpy.types.Operator):
             return {"CANCELLED"}
 
 
-CLASSES = (SKULLPTOR_OT_show_confidence, SKULLPTOR_OT_run_again)
+class SKULLPTOR_OT_show_covered(bpy.types.Operator):
+    """Show the objects again that were hidden because they covered the head"""
+
+    bl_idname = "skullptor.show_covered"
+    bl_label = "Show Again"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not covers.hidden(context.view_layer):
+            cls.poll_message_set("Nothing was hidden")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        self.report({"INFO"}, f"{plural(covers.show_again(context.view_layer), 'object')} shown again")
+        return {"FINISHED"}
+
+
+CLASSES = (SKULLPTOR_OT_show_confidence, SKULLPTOR_OT_run_again, SKULLPTOR_OT_show_covered)
 
 
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..link import session
 from ..link.result_file import edges_of
+from . import rigs
 
 COLLECTION = "Skullptor"
 MARK = "skullptor_version"  # custom property that tells our objects; names may be changed by anyone
@@ -30,19 +31,27 @@ def create(
     name: str,
     properties: Mapping[str, str],
 ) -> bpy.types.Object:
-    """The head as an object in the scene's world frame and scale. The previous one is hidden, not deleted."""
+    """The head as an object in the scene's world frame and scale. The rig's previous one is hidden, not deleted."""
     collection = _collection(scene)
     mesh = make_mesh(f"{name}.mesh", arrays)
     ob = bpy.data.objects.new(name, mesh)
     for key, value in properties.items():
         ob[key] = value
-    previous = [other for other in collection.objects if MARK in other]
+    previous = [
+        other for other in collection.objects if MARK in other and other.get(rigs.KEY, "") == ob.get(rigs.KEY, "")
+    ]
     collection.objects.link(ob)
     for other in previous:
         other.hide_render = True
         if other.name in view_layer.objects:
             other.hide_set(True, view_layer=view_layer)
     return ob
+
+
+def of_rig(rig: rigs.Rig, view_layer: bpy.types.ViewLayer) -> list[bpy.types.Object]:
+    """The heads of a rig, the newest first."""
+    found = [ob for ob in view_layer.objects if is_result(ob) and rig.owns(ob)]
+    return sorted(found, key=lambda ob: str(stored(ob, "skullptor_run").get("date")), reverse=True)
 
 
 def hide_all(view_layer: bpy.types.ViewLayer) -> tuple[str, ...]:
