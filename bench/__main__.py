@@ -7,7 +7,7 @@ presets   whole captures with measured normals: seconds, errors, soundness (need
 noise     what each loss makes of wrong normals (needs --captures)
 
 DIR is a checkout of Profactor/continuous-remeshing; it is handed our rasteriser, since it has none for the CPU. All
-tables are Markdown; docs/bench.md keeps those of our machine.
+tables are Markdown; docs/lab keeps those of our machine.
 """
 
 from __future__ import annotations

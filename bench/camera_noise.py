@@ -24,7 +24,7 @@ from bridge.capture import record as captures
 from bridge.capture.cameras import Camera
 from bridge.capture.framing import head_frame
 from bridge.head.canonical import Canonical, similarity
-from bridge.job.run import Workshop
+from bridge.job.runner import JobRunner
 from bridge.refine.adjust import moved, triangulated, way
 from bridge.refine.tracks import Tracks
 from bridge.report import results
@@ -89,7 +89,7 @@ def run(path: Path, cameras: Sequence[Camera], refine: bool, seed: int = 0) -> M
         captures.save(capture, folder)
         heard = []
         settings = JobSettings(preset="draft", refine_cameras=refine, seed=seed)
-        Workshop().play(Run("bench", str(folder), str(output), settings), heard.append, Control())
+        JobRunner().run(Run("bench", str(folder), str(output), settings), heard.append, Control())
         for message in heard:
             if isinstance(message, Error):
                 raise SystemExit(message.sentence)

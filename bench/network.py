@@ -25,8 +25,6 @@ from bridge.normals import WEIGHTS
 from bridge.normals.multiview import MultiViewPredictor, _Steps
 from bridge.normals.warp import HeadView
 from bridge.raster import make_rasteriser
-from bridge.service.reporter import Reporter
-from bridge.service.wire import Control
 from bridge.training.group import CANONICAL_RANGE, World, make_group
 from bridge.training.staging import head_focal
 from bridge.training.validation import VALIDATION_SEED
@@ -138,9 +136,7 @@ def spread(maps: list[NormalMap], mesh: trimesh.Trimesh) -> float:
 
 def judge_capture(predictor, folder: Path) -> dict[str, dict[str, float]]:
     """A capture with measured normals: with its masks, without, and every view alone."""
-    report = Reporter(folder.name, lambda message: None, Control())
-    report.begin("Reading photos")
-    inputs: Inputs = read_inputs(folder, report)
+    inputs: Inputs = read_inputs(folder)
     images, cameras = [p.pixels for p in inputs.photos], [p.camera for p in inputs.photos]
     truth = [measured_map(inputs, i) for i in range(len(images))]
     mesh = trimesh.load(folder / "gt_mesh.ply", process=False)

@@ -11,7 +11,7 @@ import numpy as np
 from bridge.capture.images import read_photo
 from bridge.capture.inputs import Inputs
 from bridge.capture.masks import head_mask
-from bridge.job.run import MASK_WEIGHT_GIVEN, SMOOTHNESS_PREDICTED
+from bridge.job.read import MASK_WEIGHT_GIVEN, SMOOTHNESS_PREDICTED
 from bridge.normals import make_predictor
 from bridge.report.evaluate import evaluate
 from bridge.solve import SolveSettings, Target

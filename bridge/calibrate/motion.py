@@ -1,6 +1,6 @@
 """Structure from motion: poses of the photographs and points they share, with an account of who failed and why.
 
-COLMAP's incremental mapper (Schoenberger and Frahm 2016) on exhaustive matches. Photographs that did not join are
+COLMAP's incremental mapper (Schoenberger and Frahm 2016) on matches of likely pairs. Photographs that did not join are
 matched again, harder (guided along epipolar lines), and the mapping repeated: wide baselines between 13 photographs
 join so, and easy sets do not pay for it.
 """
@@ -20,7 +20,19 @@ from ..capture.cameras import Camera
 from ..errors import Cancelled
 from ..importers.colmap_models import Lens, model
 from ..service.reporter import Reporter
-from .database import MIN_INLIERS, Matching, Pair, Session, best_partners, find_features, inliers, match, register
+from .database import (
+    MIN_INLIERS,
+    Matching,
+    Pair,
+    Session,
+    best_partners,
+    descriptions,
+    find_features,
+    inliers,
+    match,
+    register,
+)
+from .overlap import likely_pairs
 from .patience import patiently
 from .photographs import Photograph
 
@@ -99,7 +111,8 @@ def solve(
     report.begin("Finding features")
     features = find_features(session, photographs, report)
     report.begin("Matching")
-    match(session, list(combinations(names, 2)), Matching(), report)
+    pairs = likely_pairs(descriptions(session), settings.seed, report.check)
+    match(session, pairs, Matching(), report)
     report.begin("Solving the cameras")
     models = _map(session, work / "first", len(names), report)
     best = _largest(models)

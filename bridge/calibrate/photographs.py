@@ -11,16 +11,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, ImageOps, UnidentifiedImageError
-from PIL import Image as PillowImage
+from PIL import ExifTags
 
+from ..capture import formats, pillow
 from ..errors import BridgeError
 
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp", ".webp"}
-FOREIGN = {".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".exr"}
+UNFIT = frozenset({".exr", ".hdr", ".jp2"})  # no photographs of a camera, and not read by COLMAP
 FULL_FRAME_DIAGONAL = float(np.hypot(36.0, 24.0))  # mm; "35 mm equivalent" compares diagonals (CIPA DCG-001)
 FEWEST, MOST = 3, 200
-JPEG_QUALITY = 97
 UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0}  # EXIF FocalPlaneResolutionUnit
 
 
@@ -53,22 +51,38 @@ def focal_of(mm35: float, width: int, height: int) -> float:
 
 
 def gather(folder: Path) -> tuple[list[Photograph], list[str]]:
-    """The photographs directly in a folder, by name, and notes for the user. Raises BridgeError."""
+    """The photographs in a folder, by name, and notes for the user. Raises BridgeError.
+
+    Where none lie in the folder itself but all in one folder inside, they are taken from there.
+    """
     if not folder.is_dir():
         raise BridgeError("photos", f"'{folder}' is no folder of photographs.", "Give the folder that holds them.")
-    files = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda path: path.name)
-    foreign = [path for path in files if path.suffix.lower() in FOREIGN]
     notes = []
-    if foreign:
-        names = ", ".join(path.name for path in foreign[:3]) + (" ..." if len(foreign) > 3 else "")
-        notes.append(f"Left out {len(foreign)} files that must be exported as JPEG, PNG or TIFF first: {names}.")
-    files = [path for path in files if path.suffix.lower() in SUFFIXES and path.is_file()]
+    if not any(map(_is_photograph, folder.iterdir())):
+        inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        inside = [path for path in inside if any(map(_is_photograph, path.iterdir()))]
+        if len(inside) > 1:
+            names = ", ".join(f"'{path.name}'" for path in inside[:5]) + (" ..." if len(inside) > 5 else "")
+            raise BridgeError(
+                "photos",
+                f"'{folder}' holds no photographs, but folders of them: {names}.",
+                "Give one of these folders.",
+            )
+        if inside:
+            folder = inside[0]
+            notes.append(f"The photographs were taken from the folder '{folder.name}' inside.")
+    files = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda path: path.name)
+    if left := [path for path in files if path.suffix.lower() in UNFIT]:
+        notes.append(f"Left out {len(left)} files in formats for pictures, not photographs: {left[0].name} ...")
+    if unread := formats.unread(files):
+        notes.append(f"Left out {unread}")
+    files = [path for path in files if _is_photograph(path) and path.suffix.lower() in formats.readable()]
     if len(files) < FEWEST:
         raise BridgeError(
             "photos",
             f"'{folder}' holds {len(files)} photograph{'' if len(files) == 1 else 's'} that can be read; a calibration "
             f"needs at least {FEWEST}, and works well from 20 on.",
-            notes[0] if notes else "Give the folder that holds the photographs themselves (JPEG, PNG, TIFF).",
+            " ".join(notes) or "Give the folder that holds the photographs themselves (JPEG, PNG, TIFF).",
         )
     if len(files) > MOST:
         raise BridgeError(
@@ -88,20 +102,21 @@ def gather(folder: Path) -> tuple[list[Photograph], list[str]]:
     return [read(path) for path in files], notes
 
 
+def _is_photograph(path: Path) -> bool:
+    """Told by its ending: also those that must be exported first."""
+    suffix = path.suffix.lower()
+    return suffix in formats.NAMED - UNFIT and path.is_file() and not path.name.startswith(".")
+
+
 def read(path: Path) -> Photograph:
     """What the header of a file says, once all of the file is seen to be there. Raises BridgeError image-unreadable."""
-    try:
-        with PillowImage.open(path) as image:
-            width, height = image.size
-            exif = image.getexif()
-            values = dict(exif) | dict(exif.get_ifd(ExifTags.IFD.Exif))
-            # COLMAP takes the missing half of a truncated file for grey; a small decode sees the end of a JPEG
-            image.draft("L", (width // 8, height // 8))
-            image.load()
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise BridgeError(
-            "image-unreadable", f"The photograph '{path.name}' cannot be read: {error}.", "Copy it again, or remove it."
-        ) from None
+    with pillow.opened(path) as image:
+        width, height = image.size
+        exif = image.getexif()
+        values = dict(exif) | dict(exif.get_ifd(ExifTags.IFD.Exif))
+        # COLMAP takes the missing half of a truncated file for grey; a small decode sees the end of a JPEG
+        image.draft("L", (width // 8, height // 8))
+        image.load()
     turn = values.get(ExifTags.Base.Orientation, 1)
     found = Photograph(
         path, width, height, _focal(values, width, height), _lens(values, width, height), turn in range(2, 9)
@@ -112,18 +127,15 @@ def read(path: Path) -> Photograph:
 
 
 def upright(photographs: Sequence[Photograph], folder: Path) -> list[Photograph]:
-    """Photographs whose EXIF turns them, written anew into the folder with turned pixels; all others as they are."""
+    """Photographs whose EXIF turns them, and those in formats of telephones alone, written anew into the folder with
+    turned pixels; all others as they are."""
     found = []
     for photograph in photographs:
-        if photograph.turned:
-            target = folder / photograph.name
+        foreign = photograph.path.suffix.lower() in pillow.FOREIGN
+        if photograph.turned or foreign:
+            target = folder / (f"{photograph.path.stem}.jpg" if foreign else photograph.name)
             folder.mkdir(parents=True, exist_ok=True)
-            with PillowImage.open(photograph.path) as image:
-                turned = ImageOps.exif_transpose(image)  # takes the tag away too
-                lossy = {"quality": JPEG_QUALITY, "subsampling": 0} if image.format in ("JPEG", "MPO", "WEBP") else {}
-                if lossy and image.format == "MPO":
-                    lossy["format"] = "JPEG"
-                turned.save(target, icc_profile=image.info.get("icc_profile"), **lossy)
+            pillow.write_upright(photograph.path, target)
             photograph = replace(photograph, path=target, turned=False)
         found.append(photograph)
     return found

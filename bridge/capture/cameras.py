@@ -1,6 +1,6 @@
 """One calibrated pinhole camera and the arithmetic on it. NumPy only.
 
-Convention (design.md section 2): OpenCV axes (x right, y down, z forward), x_cam = R x_world + t; the image covers
+Convention (docs/architecture.md): OpenCV axes (x right, y down, z forward), x_cam = R x_world + t; the image covers
 [0, W] x [0, H] and the centre of the first pixel is (0.5, 0.5).
 """
 

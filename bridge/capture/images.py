@@ -1,7 +1,8 @@
 """Decode photographs and maps once, the same way everywhere: colour, size check, undistortion.
 
 Images are returned as sRGB-encoded RGB float32 in 0..1, rows from the top. EXIF orientation is ignored on purpose:
-the cameras of a capture describe the stored pixels (Blender and COLMAP read them the same way).
+the cameras of a capture describe the stored pixels (Blender and COLMAP read them the same way). Only where a camera
+expects an image on its other side, and EXIF says that this one lies, it is turned.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image as PillowImage
-from PIL import UnidentifiedImageError
 
 from ..errors import BridgeError
 from ..files import atomic
+from . import formats, pillow
 from .cameras import Camera
+from .decode import decode
 from .record import NormalsEncoding, View
 
-JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe")
-LINEAR_SUFFIXES = (".exr", ".hdr")
+JPEG_SUFFIXES = formats.JPEG
+LINEAR = ("EXR", "HDR")  # kinds of files with linear light
+LARGEST_SIDE = 32_766  # OpenCV's remap counts in 16 bits
+REMAP_ROWS = 16_384
 MOST_GROWN = 2.0  # times that undistorting may shrink the focal length
-EXR_COLOURS = ("RGBA", "RGB", "Y")  # channel groups OpenEXR hands out
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,23 +34,28 @@ class Photo:
     camera: Camera  # distortion is None
     pixels: np.ndarray  # [H, W, 3] float32 sRGB 0..1
     alpha: np.ndarray | None  # [H, W] float32 0..1
+    remark: str = ""  # a sentence on what is odd about the file although it can be read
 
 
-def read_photo(view: View) -> Photo:
-    """The photograph of a view. Raises BridgeError: image-unreadable, image-size."""
-    pixels, alpha = _rgb(view.image, f"view '{view.name}'")
-    height, width = pixels.shape[:2]
+def read_photo(view: View, most_pixels: int | None = None) -> Photo:
+    """The photograph of a view. Raises BridgeError: image-unreadable, image-size.
+
+    most_pixels: a larger photograph is shrunk while it is read, its camera with it; None keeps it as it is.
+    """
+    pixels, alpha, remark, size = _rgb(view, most_pixels)
     camera = view.camera
-    if (width, height) != (camera.width, camera.height):
+    if size != (camera.width, camera.height):
         raise BridgeError(
             "image-size",
-            f"View '{view.name}': the image '{view.image.name}' has {width} x {height} pixels, its camera expects "
+            f"View '{view.name}': the image '{view.image.name}' has {size[0]} x {size[1]} pixels, its camera expects "
             f"{camera.width} x {camera.height}.",
             "Use the original image of this camera, or correct the camera's resolution.",
         )
+    camera = camera.resize(pixels.shape[1], pixels.shape[0])
     if camera.distortion is None:
-        return Photo(camera, pixels, alpha)
-    return Photo(straight(camera), undistort(pixels, camera), None if alpha is None else undistort(alpha, camera))
+        return Photo(camera, pixels, alpha, remark)
+    alpha = None if alpha is None else undistort(alpha, camera)
+    return Photo(straight(camera), undistort(pixels, camera), alpha, remark)
 
 
 def shrunk(photo: Photo, longer: int) -> Photo:
@@ -59,7 +66,7 @@ def shrunk(photo: Photo, longer: int) -> Photo:
         return photo
     size = max(1, round(camera.width * scale)), max(1, round(camera.height * scale))
     alpha = None if photo.alpha is None else resize_map(photo.alpha, *size)
-    return Photo(camera.resize(*size), resize_map(photo.pixels, *size), alpha)
+    return Photo(camera.resize(*size), resize_map(photo.pixels, *size), alpha, photo.remark)
 
 
 def read_mask(path: Path, camera: Camera) -> np.ndarray:  # [H, W] float32 0..1
@@ -70,10 +77,12 @@ def read_mask(path: Path, camera: Camera) -> np.ndarray:  # [H, W] float32 0..1
 
 def read_matte(path: Path, view: str, width: int, height: int) -> np.ndarray:  # [H, W] float32 0..1
     """A matte as it is stored. Raises BridgeError: image-unreadable, mask-size."""
-    mask = _decode(path, f"the mask of view '{view}'", cv2.IMREAD_UNCHANGED)
+    mask = decode(path, f"the mask of view '{view}'").values
     scale = np.iinfo(mask.dtype).max if mask.dtype.kind == "u" else 1.0
     if mask.ndim == 3:
         mask = mask[..., 3] if mask.shape[2] == 4 and (mask[..., 3] < scale).any() else mask[..., :3].max(-1)
+    if mask.dtype.kind == "u" and mask.size and (largest := int(mask.max())) in (1, 255):
+        scale = largest  # labels 0 and 1, or 8 bits in a file of 16
     if mask.shape != (height, width):
         raise BridgeError(
             "mask-size",
@@ -86,7 +95,7 @@ def read_matte(path: Path, view: str, width: int, height: int) -> np.ndarray:  #
 
 def read_normals(path: Path, encoding: NormalsEncoding, where: str) -> np.ndarray:  # [h, w, 3] float32
     """A stored camera-space normal map as unit vectors, x right, y up, z to the camera; zero where there is none."""
-    stored = _decode(path, f"the normal map of {where}", cv2.IMREAD_UNCHANGED)
+    stored = decode(path, f"the normal map of {where}").values
     if stored.ndim != 3 or stored.shape[2] < 3:
         raise BridgeError(
             "normals-unreadable",
@@ -154,7 +163,26 @@ def undistort(pixels: np.ndarray, camera: Camera) -> np.ndarray:
         K, camera.distortion.coefficients(), None, target, (camera.width, camera.height), cv2.CV_32FC1
     )
     map_x += np.float32(K[0, 1] / K[1, 1]) * (map_y - np.float32(K[1, 2]))  # OpenCV's own K has no skew
-    return cv2.remap(pixels, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return remap(pixels, map_x, map_y, cv2.INTER_LINEAR, cv2.BORDER_CONSTANT)
+
+
+def remap(
+    image: np.ndarray, x: np.ndarray, y: np.ndarray, how: int = cv2.INTER_LINEAR, border: int = cv2.BORDER_REPLICATE
+) -> np.ndarray:
+    """What an image shows at pixels x, y float32 of any shape, the first centre at 0: cv2.remap, which takes no more
+    than 32766 rows or columns at once."""
+    image = np.ascontiguousarray(image)
+    if max(x.shape) <= LARGEST_SIDE and x.ndim == 2:
+        return cv2.remap(image, x, y, how, borderMode=border)
+    width = min(8192, x.size)
+    rows = -(-x.size // width)
+    places = [np.pad(v.ravel(), (0, rows * width - x.size), mode="edge").reshape(rows, width) for v in (x, y)]
+    pieces = [
+        cv2.remap(image, *(v[at : at + REMAP_ROWS] for v in places), how, borderMode=border)
+        for at in range(0, rows, REMAP_ROWS)
+    ]
+    found = np.concatenate(pieces).reshape(rows * width, *image.shape[2:])
+    return found[: x.size].reshape(*x.shape, *image.shape[2:])
 
 
 def straight_pixels(pixels: np.ndarray, camera: Camera) -> np.ndarray:  # [N, 2]
@@ -181,62 +209,28 @@ def to_srgb(linear: np.ndarray) -> np.ndarray:
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
-def _rgb(path: Path, where: str) -> tuple[np.ndarray, np.ndarray | None]:
-    if path.suffix.lower() in JPEG_SUFFIXES:
-        return _jpeg(path, where), None
-    stored = _decode(path, f"the image of {where}", cv2.IMREAD_UNCHANGED)
+def _rgb(view: View, most_pixels: int | None) -> tuple[np.ndarray, np.ndarray | None, str, tuple[int, int]]:
+    """Pixels in sRGB, turned as EXIF says if the camera expects that; the alpha where it says something; a remark; and
+    the size before it was shrunk."""
+    what = f"the image of view '{view.name}'"
+    found = decode(view.image, what, most_pixels)
+    stored, camera = found.values, view.camera
+    size = pillow.size_of(view.image, what) if found.kind == "JPEG" else stored.shape[1::-1]
+    if size != (camera.width, camera.height) and size[::-1] == (camera.width, camera.height):
+        turned = pillow.turned(view.image, stored, what)
+        stored, size = (stored, size) if turned is stored else (turned, size[::-1])
     if stored.ndim == 2:
         stored = np.repeat(stored[..., None], 3, axis=2)
+    if most_pixels and stored.shape[0] * stored.shape[1] > most_pixels:
+        scale = float(np.sqrt(most_pixels / (stored.shape[0] * stored.shape[1])))
+        stored = resize_map(stored, *(max(1, int(side * scale)) for side in stored.shape[1::-1]))
     values = stored.astype(np.float32)
     if stored.dtype.kind == "u":
         values /= np.iinfo(stored.dtype).max
     alpha = values[..., 3] if values.shape[2] == 4 else None
     pixels = np.nan_to_num(values[..., 2::-1])
-    if path.suffix.lower() in LINEAR_SUFFIXES:
+    if found.kind in LINEAR:
         pixels = to_srgb(pixels)
     opaque = alpha is None or bool((alpha > 0.999).all())
-    return np.ascontiguousarray(pixels), None if opaque else np.ascontiguousarray(alpha)
-
-
-def _jpeg(path: Path, where: str) -> np.ndarray:
-    # Pillow, because OpenCV silently fills the missing half of a truncated JPEG with grey
-    try:
-        with PillowImage.open(path) as image:
-            return np.asarray(image.convert("RGB"), dtype=np.float32) / 255
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise _unreadable(path, f"the image of {where}", str(error)) from None
-
-
-def _exr(path: Path, what: str) -> np.ndarray:  # BGR(A) or grey, float32, as OpenCV orders channels
-    import OpenEXR  # its own reader: OpenCV 5 is built without one
-
-    try:
-        with OpenEXR.File(str(path)) as file:
-            layers = {name: channel.pixels.astype(np.float32) for name, channel in file.channels().items()}
-    except Exception as error:  # it raises whatever its C++ throws
-        raise _unreadable(path, what, str(error)) from None
-    name = next((name for name in EXR_COLOURS if name in layers), None)
-    if name is None:
-        raise _unreadable(path, what, f"it has no colour layer at its top level, only {', '.join(layers)}")
-    pixels = layers[name]
-    return pixels if pixels.ndim == 2 else pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
-
-
-def _decode(path: Path, what: str, flags: int) -> np.ndarray:
-    if path.suffix.lower() == ".exr":
-        return _exr(path, what)
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise _unreadable(path, what, error.strerror or str(error)) from None
-    if path.suffix.lower() == ".png" and b"IEND" not in data[-64:].tobytes():
-        raise _unreadable(path, what, "the file ends too early")
-    image = cv2.imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
-    if image is None:
-        raise _unreadable(path, what, "it is truncated or no image")
-    return image
-
-
-def _unreadable(path: Path, what: str, why: str) -> BridgeError:
-    sentence = f"'{path.name}', {what}, cannot be read: {why}."
-    return BridgeError("image-unreadable", sentence, "Copy the file again from the camera or export it anew.")
+    remark = f"View '{view.name}': the image '{view.image.name}' {found.remark}." if found.remark else ""
+    return np.ascontiguousarray(pixels), None if opaque else np.ascontiguousarray(alpha), remark, size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,7 +10,6 @@ import numpy as np
 
 from ..errors import BridgeError
 from ..service.protocol import MINIMUM_VIEWS
-from ..service.reporter import Reporter
 from . import masks
 from . import record as captures
 from .cameras import Camera
@@ -22,6 +21,19 @@ from .normal_map import NormalMap
 # photograph in 1024; all of 26 photographs of 24 MP would be 7.5 GB.
 LONGER_SIDE = 2048
 HEAD_SIDE = 1024  # of the head in it, where a mask says how small it is
+LEAST_SIDE = 32  # pixels: in less nobody sees a head
+TOGETHER = 1e-3  # of the distance to what they look at: cameras that stand no further apart see no depth
+MOST_PIXELS = 50_000_000  # of a photograph as it is read: one of a gigapixel would be 12 GB
+
+
+@dataclass(frozen=True)
+class Remark:
+    """What is odd about the files although the run can go on."""
+
+    code: str
+    views: tuple[str, ...]
+    sentence: str
+    cure: str
 
 
 @dataclass
@@ -34,6 +46,7 @@ class Inputs:
     given_masks: list[np.ndarray | None]
     maps: list[NormalMap] = field(default_factory=list)
     provider: str = "files"
+    remarks: list[Remark] = field(default_factory=list)
 
     @property
     def cameras(self) -> list[Camera]:
@@ -53,8 +66,8 @@ class Inputs:
         self.maps = []
 
 
-def read_inputs(path: Path, report: Reporter) -> Inputs:
-    """Stage 0: the capture, its photographs and masks, checked. Raises BridgeError."""
+def read_inputs(path: Path, step: Callable[[int, int], None] = lambda done, total: None) -> Inputs:
+    """A capture with its photographs and masks, checked. step: told of each view. Raises BridgeError."""
     capture = captures.load(path)
     if len(capture.views) < MINIMUM_VIEWS:
         raise BridgeError(
@@ -66,17 +79,51 @@ def read_inputs(path: Path, report: Reporter) -> Inputs:
     check_rig(capture.cameras)
     inputs = Inputs(capture, [], [])
     for i, view in enumerate(capture.views):
-        photo = read_photo(view)
-        mask = masks.head_mask(view, photo)
+        photo, mask = read_view(view)
         photo = shrunk(photo, _kept(photo.camera, mask))
         inputs.photos.append(photo)
         inputs.given_masks.append(None if mask is None else resize_map(mask, photo.camera.width, photo.camera.height))
-        report.step(i + 1, len(capture.views))
-    given = [mask is not None for mask in inputs.given_masks]
-    if any(given) and not all(given):
-        lacking = [view.name for view, has in zip(capture.views, given) if not has]
-        report.warn("mask-missing", f"No mask for {', '.join(lacking)}: it is predicted there.")
+        step(i + 1, len(capture.views))
+    judge_masks(inputs)
     return inputs
+
+
+def read_view(view: captures.View) -> tuple[Photo, np.ndarray | None]:
+    """A view's photograph and the matte that the user gave. Raises BridgeError."""
+    camera = view.camera
+    if min(camera.width, camera.height) < LEAST_SIDE:
+        raise BridgeError(
+            "image-size",
+            f"View '{view.name}': an image of {camera.width} x {camera.height} pixels is too small to show a head.",
+            "Use the photograph itself, not a thumbnail of it.",
+        )
+    photo = read_photo(view, MOST_PIXELS)
+    return photo, masks.given(view, photo)
+
+
+def judge_masks(inputs: Inputs) -> None:
+    """Take what the given mattes mean and not what they say: those that cover everything are none, and where all are
+    inverted they are turned over. Adds to the remarks, also what is odd about the photographs."""
+    views, given = inputs.capture.views, inputs.given_masks
+    for photo, view in zip(inputs.photos, views, strict=True):
+        if photo.remark:
+            cure = "Copy the file again from the camera, to be sure that nothing is missing."
+            inputs.remarks.append(Remark("image-cut", (view.name,), photo.remark, cure))
+    known = [i for i, mask in enumerate(given) if mask is not None]
+    if known and all(masks.is_inverted(given[i]) for i in known):
+        for i in known:
+            given[i] = 1 - given[i]
+        sentence = "All masks are inverted, white where the background is: they were taken the other way round."
+        cure = "Paint the head white and the background black."
+        inputs.remarks.append(Remark("mask-inverted", tuple(views[i].name for i in known), sentence, cure))
+    if silent := [i for i in known if masks.says_nothing(given[i])]:
+        for i in silent:
+            given[i] = None
+        which = f"View '{views[silent[0]].name}': {masks.source(views[silent[0]])}"
+        others = f", and so in {len(silent) - 1} other views" if len(silent) > 1 else ""
+        sentence = f"{which} covers nearly everything{others}: the head is found without it."
+        cure = "Give masks of the head if it is cut out badly."
+        inputs.remarks.append(Remark("mask-everything", tuple(views[i].name for i in silent), sentence, cure))
 
 
 def _kept(camera: Camera, mask: np.ndarray | None) -> int:
@@ -90,6 +137,7 @@ def _kept(camera: Camera, mask: np.ndarray | None) -> int:
 def check_rig(cameras: Sequence[Camera]) -> None:
     """Refuse cameras that do not look at one common place. Raises BridgeError "cameras-apart"."""
     cure = "Check the camera's rotation and its axes (a camera looks along its own -Z in Blender, +Z in OpenCV)."
+    stand_apart(cameras)
     try:
         frame = head_frame(cameras)
     except ValueError:
@@ -98,6 +146,22 @@ def check_rig(cameras: Sequence[Camera]) -> None:
         if (frame.center - camera.center) @ camera.forward <= 0:
             sentence = f"Camera '{camera.name}' looks away from the point that the others look at."
             raise BridgeError("cameras-apart", sentence, cure)
+
+
+def stand_apart(cameras: Sequence[Camera]) -> None:
+    """Refuse cameras that all stand at one place. Raises BridgeError "cameras-together"."""
+    centers = np.stack([camera.center for camera in cameras])
+    spread = np.linalg.norm(centers - centers.mean(0), axis=1).max()
+    try:
+        distance = np.linalg.norm(head_frame(cameras).center - centers.mean(0))
+    except ValueError:  # they look in parallel
+        distance = 0.0
+    if spread <= TOGETHER * max(distance, 1e-9 * np.abs(centers).max()):
+        raise BridgeError(
+            "cameras-together",
+            f"All {len(cameras)} cameras stand at one place, so nothing tells how deep the head is.",
+            "Move each camera to where its photograph was taken.",
+        )
 
 
 def measured_map(inputs: Inputs, i: int) -> NormalMap:

@@ -1,4 +1,4 @@
-"""The capture folder (design.md section 3): load, validate, save. The contract between everything.
+"""The capture folder (docs/pipeline/capture.md): load, validate, save. The contract between everything.
 
 A loader refuses with one sentence that names the view and the field. Pixels are read elsewhere (images.py).
 """

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ..capture.images import remap
 from ..capture.normal_map import NormalMap
 
 UNIT_MM = 140.0  # of the canonical frame
@@ -82,14 +83,14 @@ def pairs(
         if found.canonical is None:
             continue
         pixels, _ = found.camera.project(points)
-        x, y = (pixels.T - 0.5).astype(np.float32)[:, None]  # cv2 puts the first pixel's centre at 0
-        inside = cv2.remap(found.matte, x, y, cv2.INTER_LINEAR)[0]
-        sure = 1.0 if found.confidence is None else cv2.remap(found.confidence, x, y, cv2.INTER_LINEAR)[0]
+        x, y = (pixels.T - 0.5).astype(np.float32)  # cv2 puts the first pixel's centre at 0
+        inside = remap(found.matte, x, y, border=cv2.BORDER_CONSTANT)
+        sure = 1.0 if found.confidence is None else remap(found.confidence, x, y, border=cv2.BORDER_CONSTANT)
         ray = points - found.camera.center
         ray /= np.linalg.norm(ray, axis=1, keepdims=True)
         facing = np.clip(-(normals * ray).sum(1), 0, 1)
         weights.append(np.where(visible & (inside > 0.95), sure * facing, 0))
-        values.append(cv2.remap(found.canonical, x, y, cv2.INTER_NEAREST)[0])
+        values.append(remap(found.canonical, x, y, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT))
     if not values:
         return np.empty((0, 3)), np.empty((0, 3))
     weight = np.stack(weights)

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BridgeError
+from ..service.protocol import MINIMUM_VIEWS
 
 if TYPE_CHECKING:
+    from .pictures import Pictures
     from .records import Rig
 
 END = 50  # characters of a long name that a refusal shows at either end
@@ -34,12 +38,32 @@ def read(name: str, source: Path, images: Path | None = None, masks: Path | None
 
     from .pictures import Pictures
 
+    pictures = Pictures(source, images, masks)
     module = importlib.import_module(f".{FORMATS[name][0]}", __name__)
     try:
         with np.errstate(all="ignore"):  # damaged numbers overflow; every result is checked to be finite
-            return module.read(source, Pictures(source, images, masks))
+            rig = module.read(source, pictures)
+        if pictures.lost and len(rig.views) < MINIMUM_VIEWS:
+            raise pictures.lost[0]
     except BridgeError as error:
         raise BridgeError(error.code, readable(error.sentence), error.cure) from None
+    if masks is not None and not any(view.mask for view in rig.views):
+        raise BridgeError(
+            "mask-missing",
+            f"No file in '{masks}' is the mask of a photograph.",
+            "Name the masks as the photographs, such as IMG_1.png or IMG_1_mask.png for IMG_1.jpg.",
+        )
+    return replace(rig, notes=(*rig.notes, *map(readable, _of_pictures(pictures))))
+
+
+def _of_pictures(pictures: Pictures) -> Iterator[str]:
+    """Notes on images that are not there, or have another format than the calibration says."""
+    if lost := pictures.lost:
+        others = f" (and {len(lost) - 1} more like it)" if len(lost) > 1 else ""
+        yield f"Left out {len(lost)} camera{'s' if len(lost) > 1 else ''} without an image: {lost[0].sentence}{others}"
+    if renamed := pictures.renamed:
+        more = f" and {len(renamed) - 3} more" if len(renamed) > 3 else ""
+        yield f"Took the images of the same name in another format: {', '.join(renamed[:3])}{more}."
 
 
 def readable(sentence: str) -> str:

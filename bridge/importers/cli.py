@@ -14,9 +14,12 @@ from ..head import upright
 from ..head.find import find_head
 from ..normals import make_predictor
 from . import FORMATS, read
+from .detect import detect
 from .export import WRITERS
 from .records import Rig
 from .write import write
+
+AUTO = "auto"
 
 
 def import_main(argv: list[str]) -> int:
@@ -27,7 +30,7 @@ def import_main(argv: list[str]) -> int:
         epilog=f"formats:\n{formats}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("format", choices=FORMATS, metavar="FORMAT")
+    parser.add_argument("format", choices=(AUTO, *FORMATS), metavar="FORMAT", help="see below, or auto")
     parser.add_argument("source", type=Path, metavar="SOURCE", help="the calibration, see below")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CAPTURE", help="folder of the new capture")
     parser.add_argument("--images", type=Path, metavar="DIR", help="where the images are (default: around SOURCE)")
@@ -46,7 +49,8 @@ def import_main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
 
     def run() -> None:
-        rig = half_pixel(read(options.format, options.source, options.images, options.masks), 0.5 - options.first_pixel)
+        name = detect(options.source) if options.format == AUTO else options.format
+        rig = half_pixel(read(name, options.source, options.images, options.masks), 0.5 - options.first_pixel)
         unit_mm = options.unit_mm if options.unit_mm is not None else rig.unit_mm
         turn = None
         if options.upright:

@@ -20,6 +20,9 @@ from .colmap_models import MODELS, Lens, model, unknown_model
 from .pictures import Pictures
 from .records import Rig, make_view, number, numbers, read_text, refuse, whole
 
+# where a project keeps its models: in the folder that is given, or in one of these below it
+PLACES = ("sparse", "colmap/sparse", "dense/sparse", "dense/0/sparse", "colmap/dense/sparse", "colmap")
+
 
 @dataclass(frozen=True, eq=False)
 class Pose:
@@ -32,7 +35,7 @@ class Pose:
 
 
 def read(source: Path, pictures: Pictures) -> Rig:
-    folder, suffix = _model_folder(source)
+    folder, suffix, others = _model_folder(source)
     notes: list[str] = []
     if suffix == ".bin":
         lenses = binary_cameras(folder / "cameras.bin")
@@ -50,9 +53,13 @@ def read(source: Path, pictures: Pictures) -> Rig:
         size = (camera.width, camera.height)
         K, distortion = model(camera, f"Camera {pose.camera} of 'cameras{suffix}'")
         R = from_quaternion(pose.quaternion, where)
-        views.append(make_view(pictures, pose.name, where, K, R, pose.t, size, distortion))
-    if folder.name == "0" and (folder.parent / "1").is_dir():
-        notes.append("The project holds several models; this is number 0. Give another one's folder to import it.")
+        with pictures.left_out():
+            views.append(make_view(pictures, pose.name, where, K, R, pose.t, size, distortion))
+    if others:
+        notes.append(
+            f"The project holds {others + 1} models; this is the largest, number {folder.name}. "
+            "Give another one's folder to import it."
+        )
     return Rig(tuple(views), None, tuple(notes))
 
 
@@ -70,18 +77,44 @@ def from_quaternion(q: np.ndarray, where: str) -> np.ndarray:
     )
 
 
-def _model_folder(source: Path) -> tuple[Path, str]:
+def _model_folder(source: Path) -> tuple[Path, str, int]:
+    """The model's folder, the ending of its files, and how many smaller models the project holds beside it."""
     base = source if source.is_dir() else source.parent
-    folders = [base, base / "sparse" / "0", base / "sparse", base / "0", base / "colmap" / "sparse" / "0"]
-    for folder in folders:
-        for suffix in (source.suffix,) if source.is_file() else (".bin", ".txt"):
-            if (folder / f"cameras{suffix}").is_file() and (folder / f"images{suffix}").is_file():
-                return folder, suffix
+    for folder in (base, *(base / place for place in PLACES)):
+        numbered = [inside for inside in _folders(folder) if inside.name.isdigit()]
+        for models in ([folder], numbered):
+            found = [(_size(model, suffix), model, suffix) for model in models if (suffix := _suffix(model, source))]
+            if found:
+                _, model, suffix = max(found, key=lambda item: item[0])  # of equal ones the first
+                return model, suffix, len(found) - 1
     raise refuse(
         f"'{source}'",
         "holds no COLMAP model: cameras and images, both .bin or both .txt",
         "Give the folder of the model, such as sparse/0.",
     )
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders inside, in the order of their numbers."""
+    inside = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    return sorted(inside, key=lambda path: (len(path.name), path.name))
+
+
+def _suffix(folder: Path, source: Path) -> str | None:
+    for suffix in (source.suffix,) if source.is_file() else (".bin", ".txt"):
+        if (folder / f"cameras{suffix}").is_file() and (folder / f"images{suffix}").is_file():
+            return suffix
+    return None
+
+
+def _size(folder: Path, suffix: str) -> int:
+    """How many images a model has, as far as its file is sound; what is wrong with it is said when it is read."""
+    try:
+        if suffix == ".bin":
+            return sum(1 for _ in binary_images(folder / "images.bin"))
+        return sum(1 for _ in _text_images(folder / "images.txt"))
+    except BridgeError:
+        return 0
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -2,7 +2,9 @@
 
 Conventions. Pose: camera/transform is camera -> chunk (4 x 4, rows), OpenCV axes; for the stored pixels, whatever
 <orientation> says. chunk/transform (or the component's) with rotation, translation and scale is chunk -> world and is
-applied: with it the world is in metres. Pixels: the centre of the first is (0.5, 0.5) (manual, appendix C): ours.
+applied: with it the world is in metres. In a multi-camera system a camera may have no transform and name a master: its
+pose is the master's times its sensor's rotation and location (slave -> master). Pixels: the centre of the first is
+(0.5, 0.5) (manual, appendix C): ours.
 
     new   u = W/2 + cx + x' (f + b1) + y' b2      v = H/2 + cy + y' f
           x' = x (1 + k1 r^2 .. k4 r^8) + p1 (r^2 + 2 x^2) + 2 p2 x y     so p1 is OpenCV's p2, and p2 its p1
@@ -37,6 +39,7 @@ class Sensor:
     K: np.ndarray
     size: tuple[int, int]
     distortion: Distortion | None
+    offset: np.ndarray  # [4, 4] sensor -> master sensor of a multi-camera system
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,9 @@ class Placement:
 def read(source: Path, pictures: Pictures) -> Rig:
     if source.is_dir():
         names = ("cameras.xml", "doc.xml")
-        source = next((source / name for name in names if (source / name).is_file()), source / names[0])
+        found = sorted(path for path in source.iterdir() if path.suffix.lower() == ".xml")
+        given = [source / name for name in names if source / name in found]
+        source = (given or found or [source / names[0]])[0]
     root = read_xml(source)
     chunks = [chunk for chunk in root.iter("chunk") if chunk.find("cameras") is not None]
     if not chunks:
@@ -64,13 +69,16 @@ def read(source: Path, pictures: Pictures) -> Rig:
     elements = {sensor.get("id", ""): sensor for sensor in chunk.iter("sensor")}
     placements = _placements(chunk, source.name)
     views, lost, off, measured = [], [], [], False
-    for element in chunk.find("cameras").iter("camera"):
+    poses = {camera.get("id"): camera.findtext("transform") or "" for camera in chunk.find("cameras").iter("camera")}
+    for group, element in _cameras(chunk):
         label = element.get("label") or f"id {element.get('id')}"
         where = f"camera '{label}' of '{source.name}'"
         if element.get("enabled", "true").lower() in ("false", "0"):
             off.append(label)
             continue
-        if not (element.findtext("transform") or "").strip():
+        own = element.findtext("transform") or ""
+        master = "" if own.strip() else poses.get(element.get("master_id"), "")
+        if not (own.strip() or master.strip()):
             lost.append(label)
             continue
         key = element.get("sensor_id", "")
@@ -79,20 +87,34 @@ def read(source: Path, pictures: Pictures) -> Rig:
         if key not in sensors:
             sensors[key] = _sensor(elements[key], source.name)
         sensor = sensors[key]
-        pose = numbers(element.findtext("transform"), (4, 4), where, "transform")
+        pose = numbers(own if own.strip() else master, (4, 4), where, "transform")
+        if not own.strip():
+            pose = pose @ sensor.offset
         R = rotation(pose[:3, :3].T, where)
         placement = placements.get(element.get("component_id"), placements.get(None))
         camera = Camera(label, sensor.K, R, -R @ pose[:3, 3], *sensor.size)
         if placement is not None:
             measured = True
             camera = camera.transformed(placement.scale, placement.rotation, placement.offset)
-        views.append(make_view(pictures, label, where, sensor.K, camera.R, camera.t, sensor.size, sensor.distortion))
+        name = f"{group}/{label}" if group else label  # where the same label is in several groups, they are folders
+        with pictures.left_out():
+            views.append(make_view(pictures, name, where, sensor.K, camera.R, camera.t, sensor.size, sensor.distortion))
     notes += skipped(lost, "not aligned")
     if off:
         notes.append(f"Left out {len(off)} disabled cameras.")
     if not measured:
         notes.append("The chunk has no scale: the unit is unknown. Give --unit-mm if you know it.")
     return Rig(tuple(views), METRES if measured else None, tuple(notes))
+
+
+def _cameras(chunk: Element) -> Iterator[tuple[str, Element]]:
+    """Every camera with the label of its group, "" outside of groups."""
+    for element in chunk.find("cameras"):
+        if element.tag == "camera":
+            yield "", element
+        elif element.tag == "group":
+            for camera in element.iter("camera"):
+                yield (element.get("label") or ""), camera
 
 
 def _aligned(chunk: Element) -> Iterator[Element]:
@@ -173,4 +195,13 @@ def _sensor(element: Element, file: str) -> Sensor:
     if K[0, 0] <= 0 or K[1, 1] <= 0:
         raise refuse(where, "must have a positive focal length")
     k = [value(f"k{i}") for i in (1, 2, 3, 4)]
-    return Sensor(K, size, lens.polynomial(k, p1, p2, K, size, where))
+    return Sensor(K, size, lens.polynomial(k, p1, p2, K, size, where), _offset(element, where))
+
+
+def _offset(sensor: Element, where: str) -> np.ndarray:  # [4, 4]
+    offset = np.eye(4)
+    if (text := sensor.findtext("rotation") or "").strip():
+        offset[:3, :3] = rotation(numbers(text, (3, 3), where, "its rotation to the master"), where)
+    if (text := sensor.findtext("location") or "").strip():
+        offset[:3, 3] = numbers(text, 3, where, "its location in the master")
+    return offset

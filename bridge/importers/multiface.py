@@ -41,13 +41,14 @@ def read(source: Path, pictures: Pictures) -> Rig:
         pose = numbers(_sized(rows[4:7], 4, where, "[R | t]"), (3, 4), where, "[R | t]")
         if K[1, 0] or K[2, 0] or K[2, 1] or K[2, 2] != 1:
             raise refuse(where, "must give K as an upper triangular matrix that ends in 0 0 1")
-        image, count = _image(name, where, pictures)
-        if count > 1:
-            sequences.append(name)
         distortion = lens.plain(Distortion(*k[:4], k3=k[4]))
-        if distortion:
-            bent.append(name)
-        views.append(make_view(pictures, image, where, K, pose[:, :3], pose[:, 3], None, distortion, name))
+        with pictures.left_out():
+            image, count = _image(name, where, pictures)
+            views.append(make_view(pictures, image, where, K, pose[:, :3], pose[:, 3], None, distortion, name))
+            if count > 1:
+                sequences.append(name)
+            if distortion:
+                bent.append(name)
     notes = []
     if bent:
         notes.append(

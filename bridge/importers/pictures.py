@@ -1,12 +1,13 @@
 """Find the photographs that a calibration file names, and their masks, whatever folder or spelling it uses.
 
 Calibration files carry paths of other machines, other cases of letters, other extensions or none. A name is compared
-from its end: as many trailing path parts as agree, with the extension before without it, case ignored. Two equally
-good answers are refused: a camera with another camera's photograph would cost the user an hour.
+from its end: as many trailing path parts as agree in any of the folders, with the extension before without it, case
+ignored. Two equally good answers are refused: a camera with another camera's photograph would cost the user an hour.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import unicodedata
@@ -14,12 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from PIL import Image as PillowImage
-from PIL import UnidentifiedImageError
-
+from ..capture import formats, pillow
 from ..errors import BridgeError
 
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".exr", ".bmp", ".webp", ".hdr"}
 FILES_LIMIT = 50_000  # a folder with more is surely not the one that was meant
 MASK_FOLDERS = {"mask", "masks", "matte", "mattes"}
 
@@ -31,6 +29,8 @@ class Pictures:
     source: Path
     images: Path | None = None
     masks: Path | None = None
+    lost: list[BridgeError] = field(default_factory=list)  # the cameras whose image is not there
+    renamed: list[str] = field(default_factory=list)  # images that have another format than their camera says
     _indexes: dict[Path, _Index] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -38,37 +38,64 @@ class Pictures:
             if folder is not None and not folder.is_dir():
                 raise BridgeError("image-missing", f"'{folder}' is no folder.", f"Give an existing folder as {option}.")
 
+    @contextlib.contextmanager
+    def left_out(self) -> Iterator[None]:
+        """A camera whose image is not there is left out: what the block raises for it goes to `lost`."""
+        try:
+            yield
+        except BridgeError as error:
+            if error.code != "image-missing":
+                raise
+            self.lost.append(error)
+
     def find(self, name: str, where: str) -> Path:
         """The image file that a calibration file calls name. Raises BridgeError image-missing, image-ambiguous."""
-        for index in self._folders():
-            found = index.find(name)
-            if len(found) > 1:
-                places = ", ".join(f"'{path.relative_to(index.root).as_posix()}'" for path in found[:3])
-                raise BridgeError(
-                    "image-ambiguous",
-                    f"{where}: the name '{name}' fits several images: {places}.",
-                    "Give the folder that holds only the images of this capture, with --images.",
-                )
-            if found:
-                return found[0]
-        raise BridgeError(
-            "image-missing",
-            f"{where}: the image '{name}' is not in '{self._asked()}'.",
-            "Give the folder of the images with --images.",
-        )
+        found, agreeing, root = [], 0, self._near()
+        whole = len(_parts(name))
+        for folder in self._folders():  # of equally good matches the one of the first folder
+            try:
+                index = self._index(folder)
+            except BridgeError:  # too many images
+                if found:
+                    break
+                raise
+            better, count = index.find(name)
+            if count > agreeing:
+                found, agreeing, root = better, count, index.root
+            if agreeing == whole:
+                break
+        if len(found) > 1:
+            places = ", ".join(f"'{path.relative_to(root).as_posix()}'" for path in found[:3])
+            raise BridgeError(
+                "image-ambiguous",
+                f"{where}: the name '{name}' fits several images: {places}.",
+                "Give the folder that holds only the images of this capture, with --images.",
+            )
+        if not found:
+            unread = formats.unread(path for folder in self._folders() for path in self._index(folder).unread)
+            raise BridgeError(
+                "image-missing",
+                f"{where}: the image '{name}' is not in '{self._asked()}'"
+                + (f", which holds {unread}" if unread else "."),
+                "Give the folder of the images with --images.",
+            )
+        suffix = PurePosixPath(name).suffix.lower()
+        if suffix in formats.NAMED and not _alike(suffix, found[0].suffix.lower()):
+            self.renamed.append(f"{_parts(name)[-1]} ({found[0].name})")
+        return found[0]
 
     def frame(self, folder: str) -> tuple[Path, int] | None:
         """The first image in the folder of a camera (a rig that records sequences), and how many there are."""
-        for index in self._folders():
-            inside = index.inside(folder)
+        for place in self._folders():
+            inside = self._index(place).inside(folder)
             if inside:
                 return inside[0], len(inside)
         return None
 
     def all(self) -> list[Path]:
         """All images of the first folder that has any, in the order of their names."""
-        for index in self._folders():
-            files = [path for path, _ in index.entries if path.parent.name.lower() not in MASK_FOLDERS]
+        for place in self._folders():
+            files = [path for path, _ in self._index(place).entries if path.parent.name.lower() not in MASK_FOLDERS]
             if files:
                 return files
         return []
@@ -82,20 +109,34 @@ class Pictures:
                 with OpenEXR.File(str(path), header_only=True) as file:
                     low, high = file.header()["dataWindow"]
                 return int(high[0] - low[0] + 1), int(high[1] - low[1] + 1)
-            with PillowImage.open(path) as image:
-                return image.size
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError, RuntimeError, KeyError) as error:
-            raise BridgeError(
-                "image-unreadable", f"{where}: the image '{path.name}' cannot be read: {error}.", "Copy it again."
-            ) from None
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise pillow.unreadable(path, f"the image of {where}", str(error)) from None
+        with pillow.opened(path, f"the image of {where}") as image:
+            return image.size
+
+    def lies(self, path: Path) -> bool:
+        """Does EXIF say that the image's stored pixels lie on their side?"""
+        if path.suffix.lower() == ".exr":
+            return False
+        with pillow.opened(path) as image:
+            return pillow.lies_on_its_side(image)
 
     def mask(self, image: Path, view: str, size: tuple[int, int]) -> Path | None:
         """The mask of an image in the masks folder, None where there is none. Raises BridgeError mask-size."""
         if self.masks is None:
             return None
         index = self._index(self.masks)
-        names = (image.name + ".png", image.stem, f"{image.stem}_mask", f"mask_{image.stem}", f"{view}")
-        found = next((found for name in names if (found := index.find(name))), None) or index.numbered(image.stem)
+        stem = image.stem
+        names = (
+            f"{image.name}.png",
+            f"{image.name}.mask.png",
+            stem,
+            f"{stem}_mask",
+            f"{stem}.mask",
+            f"mask_{stem}",
+            view,
+        )
+        found = next((found for name in names if (found := index.find(name)[0])), None) or index.numbered(stem)
         if not found:
             return None
         if len(found) > 1:
@@ -118,17 +159,17 @@ class Pictures:
     def _near(self) -> Path:
         return self.source if self.source.is_dir() else self.source.parent
 
-    def _folders(self) -> Iterator[_Index]:
+    def _folders(self) -> Iterator[Path]:
         if self.images is not None:
-            yield self._index(self.images)
+            yield self.images
             return
         near = self._near()
         # COLMAP keeps project/images beside project/sparse/0
         for base in (near, near.parent, near.parent.parent):
             for name in ("images", "image"):
                 if (base / name).is_dir():
-                    yield self._index(base / name)
-        yield self._index(near)
+                    yield base / name
+        yield near
 
     def _index(self, folder: Path) -> _Index:
         if folder not in self._indexes:
@@ -152,12 +193,18 @@ class _Index:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.entries: list[tuple[Path, tuple[str, ...]]] = []
+        self.unread: list[Path] = []  # photographs that must be exported first
+        readable = formats.readable()
         for folder, folders, files in os.walk(root):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(files):
-                if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
-                    path = Path(folder, name)
+                path = Path(folder, name)
+                if name.startswith(".") or path.suffix.lower() not in formats.NAMED:
+                    continue
+                if path.suffix.lower() in readable:
                     self.entries.append((path, _parts(path.relative_to(root).as_posix())))
+                else:
+                    self.unread.append(path)
             if len(self.entries) > FILES_LIMIT:
                 raise BridgeError(
                     "image-ambiguous",
@@ -166,17 +213,18 @@ class _Index:
                 )
         self.entries.sort(key=lambda entry: entry[1])
 
-    def find(self, name: str) -> list[Path]:
-        """The best matches of a name: longest tail of the path first, with the extension before without."""
+    def find(self, name: str) -> tuple[list[Path], int]:
+        """The best matches of a name, longest tail of the path first, with the extension before without; and how many
+        parts of the path agree."""
         wanted = _parts(name)
         if not wanted:
-            return []
+            return [], 0
         stem = (*wanted[:-1], _stem(wanted[-1]))
         candidates = [(path, parts) for path, parts in self.entries if _stem(parts[-1]) in (stem[-1], wanted[-1])]
         for count in range(len(wanted), 0, -1):
             exact = [path for path, parts in candidates if parts[-count:] == wanted[-count:]]
             if exact:
-                return self._preferred(exact, name)
+                return self._preferred(exact, name), count
             # the other image formats, and names that come without any extension (which may hold dots of their own)
             loose = [
                 p
@@ -184,8 +232,8 @@ class _Index:
                 if (*parts[:-1], _stem(parts[-1]))[-count:] in (stem[-count:], wanted[-count:])
             ]
             if loose:
-                return self._preferred(loose, name)
-        return []
+                return self._preferred(loose, name), count
+        return [], 0
 
     def inside(self, folder: str) -> list[Path]:
         wanted = _plain(folder)
@@ -208,7 +256,12 @@ class _Index:
 
 def _stem(name: str) -> str:
     stem, dot, suffix = name.rpartition(".")
-    return stem if dot and f".{suffix}" in SUFFIXES else name
+    return stem if dot and f".{suffix}" in formats.NAMED else name
+
+
+def _alike(a: str, b: str) -> bool:
+    """One ending, or two spellings of it."""
+    return a == b or {a, b} <= set(formats.JPEG) or {a, b} <= {".tif", ".tiff"}
 
 
 def _trailing(stem: str) -> int | None:

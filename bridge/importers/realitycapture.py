@@ -22,6 +22,7 @@ AliceVision. px, py of the CSV rest on published export templates alone.
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -37,32 +38,38 @@ FRAME_MM = 36.0
 NAMESPACE = "{http://www.capturingreality.com/ns/xcr"
 BROWN = {"perspective", "brown3", "brown4", "brown3t2", "brown4t2"}
 ALIASES = {"yaw": "heading", "z": "alt", "f_35mm": "f"}
+DECIMAL_COMMA = re.compile(r"^(\s*[-+]?\d*),(\d+(?:[eE][-+]?\d+)?\s*)$")
 COLUMNS = ("name", "x", "y", "alt", "heading", "pitch", "roll", "f")
 
 
 def read(source: Path, pictures: Pictures) -> Rig:
-    if source.is_file() and source.suffix.lower() != ".xmp":
-        return _read_csv(source, pictures)
-    files = [source] if source.is_file() else _sidecars(source)
+    files = _files(source)
+    if files[0].suffix.lower() != ".xmp":
+        return _read_csv(files[0], pictures)
     views, lost = [], []
     for file in files:
-        view = _sidecar(file, pictures)
-        if view is None:
-            lost.append(file.stem)
-        else:
-            views.append(view)
+        with pictures.left_out():
+            view = _sidecar(file, source, pictures)
+            if view is None:
+                lost.append(file.stem)
+            else:
+                views.append(view)
     return Rig(tuple(views), None, skipped(lost, "the XMP holds no rotation and position"))
 
 
-def _sidecars(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise refuse(f"'{folder}'", "does not exist", "Check the path.")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".xmp")
-    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv")
-    if not files:
-        hint = f"Give the file '{tables[0].name}' itself." if tables else "Export XMP metadata, or the CSV."
-        raise refuse(f"'{folder}'", "holds no .xmp files", hint)
-    return files
+def _files(source: Path) -> list[Path]:
+    """The table, or all XMP sidecars below a folder."""
+    if not source.is_dir():
+        if not source.exists():
+            raise refuse(f"'{source}'", "does not exist", "Check the path.")
+        return [source]
+    if files := sorted(path for path in source.rglob("*") if path.suffix.lower() == ".xmp"):
+        return files
+    tables = sorted(path for path in source.iterdir() if path.suffix.lower() == ".csv")
+    if len(tables) != 1:
+        hint = f"Give one of the {len(tables)} tables itself." if tables else "Export XMP metadata, or the CSV."
+        raise refuse(f"'{source}'", "holds no .xmp files", hint)
+    return tables
 
 
 def _lens_and_view(
@@ -112,8 +119,16 @@ def _read_csv(file: Path, pictures: Pictures) -> Rig:
         if row and row[0].lstrip().startswith("#"):
             continue
         where = f"'{file.name}' line {index}"
+        if len(row) != len(header) and delimiter == "," and _decimal_commas(row, header):
+            raise refuse(
+                where,
+                f"has {len(row)} columns, its header {len(header)}: its numbers have decimal commas",
+                "Export with decimal points, or with semicolons between the columns.",
+            )
         if len(row) != len(header):
             raise refuse(where, f"has {len(row)} columns, its header {len(header)}: it is truncated")
+        if delimiter == ";":
+            row = [DECIMAL_COMMA.sub(r"\1.\2", field) for field in row]
         values = dict(zip(header, row))
         name = values["name"].strip()
         where = f"image '{name}' of '{file.name}'"
@@ -131,11 +146,18 @@ def _read_csv(file: Path, pictures: Pictures) -> Rig:
         off_middle |= bool(offset.any())
         k = np.array([get(key) for key in ("k1", "k2", "k3", "k4", "t1", "t2")])
         focal = number(values["f"], where, "f")
-        views.append(_lens_and_view(pictures, name, where, focal, offset, k, R, center))
+        with pictures.left_out():
+            views.append(_lens_and_view(pictures, name, where, focal, offset, k, R, center))
     notes = skipped(lost, "no position in the table")
     if not normalised and off_middle:
         notes += ("px and py are read as millimetres of a 36 mm frame, as the older table is understood.",)
     return Rig(tuple(views), None, notes)
+
+
+def _decimal_commas(row: list[str], header: list[str]) -> bool:
+    """The row of a table with commas between columns and in numbers: all but the name are whole numbers."""
+    whole = [field.strip().lstrip("+-").isdigit() for field in row if field.strip()]
+    return len(row) > len(header) and sum(whole) >= len(header)
 
 
 def _camera_to_world(heading: float, pitch: float, roll: float) -> np.ndarray:
@@ -146,7 +168,7 @@ def _camera_to_world(heading: float, pitch: float, roll: float) -> np.ndarray:
     return z @ x @ y
 
 
-def _sidecar(file: Path, pictures: Pictures) -> View | None:
+def _sidecar(file: Path, source: Path, pictures: Pictures) -> View | None:
     values = _properties(read_xml(file))
     if not values.get("Rotation", "").strip() or not values.get("Position", "").strip():
         return None
@@ -174,7 +196,9 @@ def _sidecar(file: Path, pictures: Pictures) -> View | None:
     R = numbers(values["Rotation"], (3, 3), where, "Rotation")
     center = numbers(values["Position"], 3, where, "Position")
     focal = number(values["FocalLength35mm"], where, "FocalLength35mm")
-    return _lens_and_view(pictures, file.stem, where, focal, np.array(offset), k, R, center)
+    # with its folder, so that it is the image beside the sidecar
+    picture = file.relative_to(source).with_suffix("").as_posix() if source.is_dir() else file.stem
+    return _lens_and_view(pictures, picture, where, focal, np.array(offset), k, R, center)
 
 
 def _properties(root: Element) -> dict[str, str]:

@@ -141,6 +141,8 @@ def make_view(
     R = rotation(np.asarray(R, dtype=np.float64), where)
     image = picture if isinstance(picture, Path) else pictures.find(picture, where)
     actual = pictures.size(image, where)
+    if size is not None and size == actual[::-1] and pictures.lies(image):
+        actual = size  # it was calibrated as EXIF turns it; so it is written into the capture (write.py)
     if size is not None and size != actual:
         raise BridgeError(
             "image-size",

@@ -28,7 +28,7 @@ FISHEYE = {"OPENCV_FISHEYE"}
 
 
 def read(source: Path, pictures: Pictures) -> Rig:
-    file = source / "transforms.json" if source.is_dir() else source
+    file = _file(source) if source.is_dir() else source
     try:
         body = json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
@@ -44,13 +44,23 @@ def read(source: Path, pictures: Pictures) -> Rig:
         if frame.get("transform_matrix") is None:
             lost.append(frame["file_path"])
             continue
-        views.append(_view(body | frame, where, file.parent, pictures))
+        with pictures.left_out():
+            views.append(_view(body | frame, where, file.parent, pictures))
     unit = body.get("unit_mm")
     return Rig(
         tuple(views),
         None if unit is None else number(unit, f"'{file.name}'", "unit_mm"),
         skipped(lost, "no transform_matrix"),
     )
+
+
+def _file(folder: Path) -> Path:
+    """transforms.json of a folder; else that of NeRF's training images, or the only one."""
+    found = sorted(folder.glob("transforms*.json"))
+    for name in ("transforms.json", "transforms_train.json"):
+        if folder / name in found:
+            return folder / name
+    return found[0] if len(found) == 1 else folder / "transforms.json"
 
 
 def _view(values: dict, where: str, folder: Path, pictures: Pictures) -> View:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from ..capture import pillow
 from ..capture import record as captures
 from ..capture.record import Capture, View
 from ..errors import BridgeError
@@ -45,7 +46,7 @@ def write(
     with _whole(folder) as place:
         views = []
         for view, name in zip(rig.views, _names(rig.views)):
-            image = _place(view.image, place / "images" / f"{name}{view.image.suffix.lower()}")
+            image = _place_image(view, place / "images" / f"{name}{view.image.suffix.lower()}")
             mask = view.mask and _place(view.mask, place / "masks" / f"{name}{view.mask.suffix.lower()}")
             views.append(View(replace(view.camera, name=name), image, mask))
         unit = unit_mm if unit_mm is not None else rig.unit_mm
@@ -105,6 +106,22 @@ def _names(views: tuple[View, ...]) -> list[str]:
             names[index], number = f"{name}_{number}", number + 1
         taken.add(names[index].casefold())
     return names
+
+
+def _place_image(view: View, target: Path) -> Path:
+    """The image as it is; written anew where its stored pixels lie on their side, or Blender could not show it."""
+    foreign = target.suffix in pillow.FOREIGN
+    if not foreign and (target.suffix == ".exr" or not _lies(view)):
+        return _place(view.image, target)
+    target = target.with_suffix(".jpg") if foreign else target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    pillow.write_upright(view.image, target)
+    return target
+
+
+def _lies(view: View) -> bool:
+    with pillow.opened(view.image, f"the image of view '{view.name}'") as image:
+        return image.size == (view.camera.height, view.camera.width) and pillow.lies_on_its_side(image)
 
 
 def _place(source: Path, target: Path) -> Path:

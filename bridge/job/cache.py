@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 from collections.abc import Iterable
@@ -10,10 +11,31 @@ from pathlib import Path
 
 import numpy as np
 
+from ..capture.record import View
 from ..errors import BridgeError
 from ..files import atomic, cache_folder
 
 LIMIT_BYTES = 2 << 30  # the oldest entries go when the folder grows beyond this
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, read in pieces: photographs of 100 MB never lie in memory as bytes."""
+    stat = path.stat()
+    return _digest(path, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest(path: Path, modified: int, size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def parts_of(view: View) -> list[bytes | str | np.ndarray | None]:
+    """All that decides a view's pixels, mask and camera, for key_of."""
+    camera = view.camera
+    lens = None if camera.distortion is None else camera.distortion.coefficients()
+    mask = None if view.mask is None else digest_of(view.mask)
+    return [camera.K, camera.R, camera.t, lens, view.image.suffix, digest_of(view.image), mask]
 
 
 def key_of(parts: Iterable[bytes | str | np.ndarray | None]) -> str:

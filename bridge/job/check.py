@@ -8,20 +8,24 @@ from pathlib import Path
 
 import numpy as np
 
-from ..capture import masks
 from ..capture import record as captures
-from ..capture.images import Photo, read_photo
-from ..capture.inputs import Inputs
+from ..capture.inputs import Inputs, judge_masks, read_view
 from ..check.findings import ERROR, Finding
 from ..check.inspection import Inspection, inspect
 from ..errors import BridgeError
 from ..report import picture, results
-from ..service.protocol import NORMAL_SOURCES, VERSION, JobSettings
+from ..service.protocol import NORMAL_SOURCES, VERSION, JobSettings, Run
 from ..service.reporter import Reporter
 from ..service.terminal import Terminal, clear_errors, stoppable
 from .cache import Cache
+from .predictors import Predictors
+from .preview import Previews
+from .read import remarks
+from .record import Job, Tools
+from .runner import run_stage
+from .stages import PREDICT, READ
 
-STAGES = {"Reading photos": 0.2, "Finding the head": 0.8}
+SHARES = {READ.name: 0.2, PREDICT.name: 0.8}
 
 
 def main(argv: list[str]) -> int:
@@ -37,7 +41,7 @@ def main(argv: list[str]) -> int:
     with clear_errors() as failed:
         capture = captures.load(options.capture)
         with Terminal() as terminal, stoppable() as control:
-            report = Reporter("check", terminal.show, control, STAGES)
+            report = Reporter("check", terminal.show, control, SHARES)
             inputs, unreadable = read(capture, report)
             mattes = find_heads(inputs, JobSettings(normals=options.normals, device=options.device), report)
         cameras = [photo.camera for photo in inputs.photos]
@@ -62,12 +66,11 @@ def main(argv: list[str]) -> int:
 
 def read(capture: captures.Capture, report: Reporter) -> tuple[Inputs, list[Finding]]:
     """Photographs and masks of the views that can be read, and a finding for each that cannot."""
-    report.begin("Reading photos")
+    report.begin(READ.name)
     findings, views, photos, given = [], [], [], []
     for i, view in enumerate(capture.views):
         try:
-            photo: Photo = read_photo(view)
-            mask = masks.head_mask(view, photo)
+            photo, mask = read_view(view)
         except BridgeError as error:
             findings.append(Finding(error.code, ERROR, (view.name,), error.sentence, error.cure))
             continue
@@ -75,17 +78,18 @@ def read(capture: captures.Capture, report: Reporter) -> tuple[Inputs, list[Find
         photos.append(photo)
         given.append(mask)
         report.step(i + 1, len(capture.views))
-    return Inputs(replace(capture, views=tuple(views)), photos, given), findings
+    inputs = Inputs(replace(capture, views=tuple(views)), photos, given)
+    judge_masks(inputs)
+    return inputs, [*findings, *remarks(inputs)]
 
 
 def find_heads(inputs: Inputs, settings: JobSettings, report: Reporter) -> list[np.ndarray]:
     """The given masks, or the predictor's mattes where one is missing: kept for the run that follows."""
-    report.begin("Finding the head")
     if all(mask is not None for mask in inputs.given_masks):
         return list(inputs.given_masks)
-    from .run import Workshop
-
-    Workshop(Cache()).predict(inputs, settings, report)
+    job = Job(Run(report.id, "", "", settings))
+    job.inputs = inputs
+    run_stage(PREDICT, job, Tools(report, Cache(), Predictors(), Previews(report, job.output)))
     return [given if given is not None else found.matte for given, found in zip(inputs.given_masks, inputs.maps)]
 
 

@@ -1,14 +1,15 @@
-"""python -m bridge reconstruct | normals | warm: the command line of design.md section 5."""
+"""python -m bridge reconstruct | normals | warm (docs/pipeline/command-line.md)."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import shutil
 import tempfile
 from pathlib import Path
 
-from ..files import atomic, claim_folder
+from ..files import atomic
 from ..service import protocol
 from ..service.terminal import Terminal, clear_errors, stoppable
 
@@ -52,9 +53,7 @@ def reconstruct(argv: list[str]) -> int:
         default=defaults.match,
         help="move the mesh to where the photographs agree (default: if the normals are predicted)",
     )
-    parser.add_argument(
-        "--refine-cameras", action="store_true", help="correct small errors of the cameras first (docs/refine.md)"
-    )
+    parser.add_argument("--refine-cameras", action="store_true", help="correct small errors of the cameras first")
     parser.add_argument("--refined", type=Path, metavar="CAPTURE", help="also write the refined capture to this folder")
     parser.add_argument("--report", type=Path, help="also write the report as JSON here")
     parser.add_argument("--picture", type=Path, help="also write the report picture as PNG here")
@@ -67,13 +66,13 @@ def reconstruct(argv: list[str]) -> int:
     with clear_errors() as failed, tempfile.TemporaryDirectory(prefix="skullptor-") as folder:
         settings = job_settings(options)
         from .cache import Cache
-        from .run import Workshop
+        from .runner import JobRunner
 
         work = Path(folder)
         cache = Cache(work / "cache") if options.no_cache else Cache()
         with Terminal() as terminal, stoppable() as control:
             run = protocol.Run("cli", str(options.capture), str(work / "job"), settings)
-            Workshop(cache).play(run, terminal.show, control)
+            JobRunner(cache).run(run, terminal.show, control)
         if terminal.result is None or not terminal.ok:
             return 1
         made = work / "job"
@@ -99,24 +98,18 @@ def normals(argv: list[str]) -> int:
     parser.add_argument("--device", choices=protocol.DEVICES, default="auto")
     parser.add_argument("--size", type=int, default=512, help="longer side of the maps in pixels")
     options = parser.parse_args(argv)
-    with clear_errors() as failed:
-        from ..capture.inputs import read_inputs
-        from ..report import normal_files
-        from ..service.reporter import Reporter
-        from .run import PREDICT_ONLY, Workshop
+    from .cache import Cache
+    from .runner import JobRunner
 
-        claim_folder(options.output)
-        with Terminal() as terminal, stoppable() as control:
-            report = Reporter("cli", terminal.show, control, PREDICT_ONLY)
-            report.begin("Reading photos")
-            inputs = read_inputs(options.capture, report)
-            report.begin("Predicting normals")
-            settings = protocol.JobSettings(normals=options.normals, device=options.device)
-            Workshop().predict(inputs, settings, report, options.size)
-            report.begin("Drawing")
-            normal_files.write(inputs, options.output, report.step)
-        print(f"Wrote {len(inputs.maps)} normal maps to {options.output} (computed on: {inputs.provider})")
-    return failed.code
+    settings = protocol.JobSettings(normals=options.normals, device=options.device, stage="normals")
+    run = protocol.Run("cli", str(options.capture), str(options.output), settings)
+    with Terminal() as terminal, stoppable() as control:
+        JobRunner(Cache()).run(run, terminal.show, control, options.size)
+    if terminal.result is None or not terminal.ok:
+        return 1
+    made = json.loads(Path(terminal.result.path).read_text(encoding="utf-8"))
+    print(f"Wrote {len(made['views'])} normal maps to {options.output} (computed on: {made['provider']})")
+    return 0
 
 
 def warm(argv: list[str]) -> int:

@@ -1,43 +1,50 @@
-"""The pre-flight inside a run: what the check finds becomes warnings before the head is carved. Cached by content."""
+"""Stage: the check of cameras, photographs and masks; what it finds becomes warnings before the head is carved."""
 
 from __future__ import annotations
 
 import json
-import sys
-import traceback
+from dataclasses import asdict
 
 import numpy as np
 
-from ..capture.inputs import Inputs
 from ..check import INFO, inspect
-from ..service.reporter import Reporter
-from .cache import Cache
+from ..check.findings import Finding
+from .cache import key_of, parts_of
+from .record import Cached, Job, Tools
 
 VERSION = "check 7"  # part of the cache's key: another check finds other things
 TOLD_LATER = ("scale",)  # by the finished mesh, which knows better
 
 
-def warn(inputs: Inputs, content: str, cache: Cache, report: Reporter) -> None:
-    """One warning a finding. content: the key of the inputs and their maps. A check that fails never stops a run."""
-    name = f"{VERSION.replace(' ', '-')}-{content}"
-    try:
-        stored = cache.get(name)
-        if stored is None:
-            stored = {"findings": np.frombuffer(json.dumps(_findings(inputs, report)).encode(), np.uint8)}
-            cache.put(name, stored)
-        findings = json.loads(stored["findings"].tobytes())
-    except (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError):
-        traceback.print_exc(file=sys.stderr)  # in the run's log; the run itself may well succeed
-        return
-    for code, sentence, cure in findings:
-        report.warn(code, sentence, cure)
-
-
-def _findings(inputs: Inputs, report: Reporter) -> list[list[str]]:
-    photos = [photo.pixels for photo in inputs.photos]
+def check(job: Job, tools: Tools) -> None:
+    inputs = job.inputs
     given = [mask is not None for mask in inputs.given_masks]
     mattes = [m.matte if mask is None else mask for m, mask in zip(inputs.maps, inputs.given_masks, strict=True)]
     told = inspect(
-        inputs.cameras, photos, mattes, given, inputs.capture.unit_mm, maps=inputs.maps, check=report.check
+        inputs.cameras,
+        [photo.pixels for photo in inputs.photos],
+        mattes,
+        given,
+        inputs.capture.unit_mm,
+        maps=inputs.maps,
+        check=tools.report.check,
     ).findings
-    return [[f.code, f.sentence, f.cure] for f in told if f.severity != INFO and f.code not in TOLD_LATER]
+    job.findings = [found for found in told if found.severity != INFO and found.code not in TOLD_LATER]
+
+
+def _key(job: Job, tools: Tools) -> str:
+    views = [part for view in job.inputs.capture.views for part in parts_of(view)]
+    return f"{VERSION.replace(' ', '-')}-{key_of([job.settings.normals, *views])}"
+
+
+def _pack(job: Job) -> dict[str, np.ndarray]:
+    text = json.dumps([asdict(found) for found in job.findings])
+    return {"findings": np.frombuffer(text.encode(), np.uint8)}
+
+
+def _unpack(job: Job, arrays: dict[str, np.ndarray]) -> None:
+    stored = json.loads(arrays["findings"].tobytes())
+    job.findings = [Finding(**body | {"views": tuple(body["views"])}) for body in stored]
+
+
+CACHED = Cached(_key, _pack, _unpack)

@@ -1,4 +1,4 @@
-"""python -m bridge serve: a warm bridge that plays the add-on's jobs (wire.py) with the real workshop (job.py)."""
+"""python -m bridge serve: a warm bridge that answers the add-on. Top level: standard library only."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     wire_out = wire.claim_stdout()  # before anything that may print is imported
     from .cache import Cache
-    from .run import Workshop
+    from .runner import JobRunner
 
-    return wire.serve(Workshop(Cache(options.cache)).play, wire_out)
+    return wire.serve(JobRunner(Cache(options.cache)).run, wire_out)

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..capture.cameras import Camera
 from ..capture.framing import nearest_point
+from ..capture.images import remap
 
 SIZE = 256  # pixels of the longer side at which silhouettes are compared
 BORDER = 2.0  # pixels: outlines this close to the image's border are cuts of the frame, not of the head
@@ -131,7 +132,7 @@ def depth_in(silhouette: Silhouette, places: np.ndarray, ball: Ball) -> np.ndarr
     inverse = 1 / np.maximum(z, np.float32(1e-6))
     x *= inverse
     y *= inverse
-    found = cv2.remap(silhouette.depth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    found = remap(silhouette.depth, x, y)
     found *= z * np.float32(1 / np.sqrt(camera.K[0, 0] * camera.K[1, 1]))
     np.clip(found, -DEEP, DEEP, out=found)
     away = sx * sx + sy * sy + sz * sz  # from the head's centre, squared

@@ -1,4 +1,4 @@
-"""The wire between the add-on and the bridge (design.md section 4). Standard library only; runs on Python 3.11 to 3.14.
+"""The wire between the add-on and the bridge (docs/pipeline/wire.md). Standard library only; Python 3.11 to 3.14.
 
 Messages are UTF-8 JSON objects, one a line, on the bridge's stdin and stdout. Big data travels as files in the job's
 output folder, written to a temporary name and renamed. The first line both ways is a Hello.

@@ -1,4 +1,4 @@
-"""Progress of one job: which stage, how far, how long still. Only job.py and its stages hold one."""
+"""Progress of one job: which stage, how far, how long still. Held by the runner of jobs and by commands."""
 
 from __future__ import annotations
 
@@ -8,30 +8,17 @@ from ..errors import Cancelled
 from .protocol import Progress, Warning
 from .wire import Control, Send
 
-# stage -> share of the whole job's time on a CPU; the bar goes by it, and the time left after the stage that runs
-STAGES = {"Reading photos": 0.04, "Predicting normals": 0.30, "Carving the head": 0.54, "Measuring": 0.12}
-MATCHING = STAGES | {"Carving the head": 0.30, "Matching the photographs": 0.24}
-
 KNOWN = 0.02  # share of the work that must be done before it says anything about the rest
-
-# before all others, in units of the others' sum
-REFINING = {"Finding the head": 0.3, "Refining the cameras": 0.25}
-
-
-def refining(shares: dict[str, float]) -> dict[str, float]:
-    """The stages of a job that refines its cameras first."""
-    total = 1 + sum(REFINING.values())
-    return {stage: share / total for stage, share in (shares | REFINING).items()}
 
 
 class Reporter:
     """Turns stage steps into Progress messages with a fraction that never falls and an honest remaining time."""
 
-    def __init__(self, run_id: str, send: Send, control: Control, shares: dict[str, float] | None = None) -> None:
+    def __init__(self, run_id: str, send: Send, control: Control, shares: dict[str, float]) -> None:
         self.id = run_id
         self.send = send
         self.control = control
-        self.shares = dict(shares or STAGES)
+        self.shares = dict(shares)  # stage -> share of the whole job's time; the bar goes by it
         self.seconds: dict[str, float] = {}
         self.started = time.monotonic()
         self.stage = ""
@@ -48,9 +35,19 @@ class Reporter:
 
     def end(self) -> None:
         if self.stage:
-            self.seconds[self.stage] = round(time.monotonic() - self.stage_started, 3)
+            self.step(1, 1)
+            self.seconds = self.seconds_so_far()
             self.before += self.shares[self.stage]
             self.stage = ""
+
+    def skip(self, stage: str) -> None:
+        """The stage is left out."""
+        self.before += self.shares[stage]
+
+    def seconds_so_far(self) -> dict[str, float]:
+        """Stage -> seconds, with the one that runs."""
+        now = round(time.monotonic() - self.stage_started, 3)
+        return self.seconds | ({self.stage: now} if self.stage else {})
 
     def step(self, done: int, total: int, work: float | None = None) -> None:
         """Report, and leave through Cancelled when the user asked for it.

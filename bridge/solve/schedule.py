@@ -35,7 +35,7 @@ class Plan:
 # The Laplacian of order 1 (Eq. 7) keeps the first, fast growth free of folds, but it shrinks whatever is round: a
 # surface that it holds to the end stays 0.02 % of the diagonal away from the true one. Order 2 leaves even bends alone
 # and damps ripples more. A step goes a share of an edge: what is broad finds its place while vertices are few, in finer
-# and finer images (docs/bench.md, "Few vertices for longer").
+# and finer images (docs/lab/solver.md, "Few vertices for longer").
 USUAL = Plan(
     stages=(
         Stage(end=0.25, shrink=4, share=0.16, most=4_000, groups=1, order=1, smoothing=2.0, spread=4),
@@ -48,7 +48,7 @@ USUAL = Plan(
 )
 # From 25k vertices the step to so many would be too far: the mesh settles at 100k first. All views in every step of the
 # last stage hold broad shapes in place, and the slower rate at its end makes up for the roughness that costs
-# (docs/bench.md, "Fine").
+# (docs/lab/solver.md, "Fine").
 DENSE_FROM = 200_000
 DENSE = Plan(
     stages=(

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..capture.cameras import Camera
 from ..capture.framing import HeadFrame
-from ..capture.images import resize_map
+from ..capture.images import remap, resize_map
 from ..errors import Check, unchecked
 from ..mesh import Mesh
 from ..mesh.normals import vertex_normals
@@ -50,10 +50,11 @@ def blend(
         cosine = (ray * normals).sum(1) / np.linalg.norm(ray, axis=1)
         # the coordinate of a pixel's centre is its index plus one half; remap counts from the centres
         x, y = (pixels - 0.5).astype(np.float32).T
-        rendered = _sample(shots.depth[i], x, y, cv2.INTER_NEAREST)
+        rendered = remap(shots.depth[i], x, y, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
         seen = (depth > 0) & (cosine > 0.05) & (rendered > 0) & (depth < rendered + DEPTH_TOLERANCE)
-        weight = np.where(seen, np.clip(cosine, 0, 1) ** SHARPNESS, 0) * _sample(inner, x, y, cv2.INTER_LINEAR)
-        total += weight[:, None] * _sample(photo, x, y, cv2.INTER_LINEAR)
+        inside = remap(inner, x, y, border=cv2.BORDER_CONSTANT)
+        weight = np.where(seen, np.clip(cosine, 0, 1) ** SHARPNESS, 0) * inside
+        total += weight[:, None] * remap(photo, x, y, border=cv2.BORDER_CONSTANT)
         weight_sum += weight
     known = weight_sum > 1e-4
     colours = np.zeros((len(vertices), 3), np.float32)
@@ -74,16 +75,6 @@ def _inner(mask: np.ndarray, depth: np.ndarray) -> np.ndarray:  # [h, w] float32
     # a frame of head pixels: where the photograph's border cuts the head there is no background to fear
     distance = cv2.distanceTransform(cv2.copyMakeBorder(solid, 1, 1, 1, 1, cv2.BORDER_REPLICATE), cv2.DIST_L2, 3)
     return np.clip(distance[1:-1, 1:-1] / RIM_PIXELS - 0.25, 0, 1).astype(np.float32)
-
-
-def _sample(image: np.ndarray, x: np.ndarray, y: np.ndarray, how: int) -> np.ndarray:
-    # remap takes at most 32767 rows: give it the points as columns of a folded image
-    count = len(x)
-    width = 8192
-    rows = -(-count // width)
-    grid = [np.pad(values, (0, rows * width - count), constant_values=-9).reshape(rows, width) for values in (x, y)]
-    found = cv2.remap(np.ascontiguousarray(image), *grid, how, borderMode=cv2.BORDER_CONSTANT)
-    return found.reshape(rows * width, *image.shape[2:])[:count]
 
 
 def _fill(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -17,6 +17,24 @@ FORMATS = (
 )
 FILTER = "*.json;*.txt;*.bin;*.xml;*.csv;*.xmp;*.npz;KRT*;*.krt"
 _COLMAP = {"cameras", "images", "points3d", "rigs", "frames"}
+IN_FOLDERS = (
+    ("capture.json", "capture"),
+    ("transforms.json", "transforms"),
+    ("KRT", "multiface"),
+    ("*.krt", "multiface"),
+    *((f"{place}cameras.{suffix}", "colmap") for place in ("", "*/", "*/*/", "*/*/*/") for suffix in ("bin", "txt")),
+    ("capture*.json", "capture"),
+    ("cameras.xml", "metashape"),
+    ("doc.xml", "metashape"),
+    ("*.xml", "metashape"),
+    ("transforms_train.json", "transforms"),
+    ("transforms*.json", "transforms"),
+    ("cameras*.npz", "idr"),
+    ("*.xmp", "realitycapture"),
+    ("*.csv", "realitycapture"),
+    ("*/*.xmp", "realitycapture"),
+    ("*/*/*.xmp", "realitycapture"),
+)
 CURE = "Choose the file that holds the cameras, or say in Format which program wrote it."
 
 
@@ -27,16 +45,7 @@ class UnknownFormat(ValueError):
 def guess(path: Path) -> tuple[str, Path]:
     """(format, what the format's reader wants: the file or its folder). Raises UnknownFormat."""
     if path.is_dir():
-        for inside, name in (("capture.json", "capture"), ("transforms.json", "transforms"), ("KRT", "multiface")):
-            if (path / inside).is_file():
-                return source(name, path / inside)
-        for folder in (path, path / "sparse" / "0", path / "sparse"):
-            if any((folder / f"cameras{suffix}").is_file() for suffix in (".bin", ".txt")):
-                return "colmap", folder
-        for pattern, name in (("capture*.json", "capture"), ("*.xmp", "realitycapture")):
-            if found := sorted(path.glob(pattern)):
-                return source(name, found[0])
-        raise UnknownFormat(f"'{path.name}' holds no cameras of a program that is known here. {CURE}")
+        return _in_folder(path)
     if not path.is_file():
         raise UnknownFormat(f"There is no file '{path}'. {CURE}")
     suffix, stem = path.suffix.lower(), path.stem.lower()
@@ -50,6 +59,21 @@ def guess(path: Path) -> tuple[str, Path]:
     if suffix in by_suffix:
         return source(by_suffix[suffix], path)
     raise UnknownFormat(f"'{path.name}' is no file with cameras of a program that is known here. {CURE}")
+
+
+def _in_folder(folder: Path) -> tuple[str, Path]:
+    """The cameras in a folder, the surest first. Raises UnknownFormat."""
+    for pattern, name in IN_FOLDERS:
+        found = sorted(folder.glob(pattern))
+        if not found:
+            continue
+        if name == "colmap":
+            models = {path.parent for path in found}
+            return name, models.pop() if len(models) == 1 else folder  # of several its reader takes the largest
+        if name == "realitycapture" and pattern.endswith(".xmp"):
+            return name, folder
+        return source(name, found[0])
+    raise UnknownFormat(f"'{folder.name}' holds no cameras of a program that is known here. {CURE}")
 
 
 def source(name: str, path: Path) -> tuple[str, Path]:

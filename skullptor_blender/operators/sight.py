@@ -16,6 +16,8 @@ from ..scene import covers, rigs, subject
 from ..scene import result as scene_result
 from ..ui import view
 
+OUTGROWN = 1.15  # times the size that was framed
+
 
 class Sight:
     """From the press of the button to the head. Outside a window it only tells whose rig it is."""
@@ -27,7 +29,8 @@ class Sight:
         self.first = not scene_result.of_rig(rig, context.view_layer)
         self.earlier: tuple[str, ...] = ()  # names of heads that would stand in the growing one
         self.covered: tuple[str, ...] = ()  # names of what else would
-        self.framed = False  # by the growing mesh, not by a guess
+        self.grows = False
+        self.framed = 0.0  # radius of what stands in the view
 
     def begin(self, context: bpy.types.Context) -> None:
         """The button was pressed: stand where the head will be."""
@@ -39,13 +42,15 @@ class Sight:
             view.look_at(context, expected)
 
     def grow(self, context: bpy.types.Context, vertices: np.ndarray) -> None:
-        """The first of the growing meshes tells how large the head really is."""
-        if self.framed:
-            return
-        self.framed = True
-        self.earlier = scene_result.hide_all(context.view_layer)
+        """The growing mesh tells how large the head really is: the view steps back when it outgrows it."""
+        if not self.grows:
+            self.grows = True
+            self.earlier = scene_result.hide_all(context.view_layer)
         if self.first and view.untouched(context):
-            view.look_at(context, subject.head_of(self.records, vertices))
+            seen = subject.head_of(self.records, vertices)
+            if not 1 / OUTGROWN < seen.radius / max(self.framed, 1e-12) < OUTGROWN:
+                self.framed = seen.radius
+                view.look_at(context, seen)
 
     def end(self, context: bpy.types.Context, made: bool) -> None:
         """The run is over; made: a head comes. What stood in it stays hidden then, until it is asked for."""
@@ -93,3 +98,4 @@ def frame_rig(context: bpy.types.Context) -> None:
     head = subject.head_of(records)
     covers.hide(context.view_layer, covers.covering(context.view_layer, head.center, head.radius))
     view.look_at(context, subject.rig_of(records), fill=0.9)
+    view.hide_relationship_lines(context)

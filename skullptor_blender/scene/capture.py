@@ -1,4 +1,4 @@
-"""Scene -> capture folder (design.md section 3): the only reader of Blender's cameras.
+"""Scene -> capture folder (docs/pipeline/capture.md): the only reader of Blender's cameras.
 
 World is Blender's world; one unit is 1000 * scale_length millimetres. Cameras are read as Blender renders and shows
 them at the current frame: constraints, parents, scale, shift, any sensor fit, and the place of the background image.

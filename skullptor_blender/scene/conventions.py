@@ -1,6 +1,6 @@
 """Blender's camera and ours, in opposite pairs. NumPy only, no bpy; every change of axes or pixels happens here.
 
-Ours (design.md section 2): OpenCV axes (x right, y down, z forward), x_cam = R x_world + t, pixels with the image
+Ours (docs/architecture.md): OpenCV axes (x right, y down, z forward), x_cam = R x_world + t, pixels with the image
 covering [0, W] x [0, H]. Blender's: the camera looks along its -z with y up; lens and sensor in millimetres, shift in
 units of the length that the sensor spans.
 """

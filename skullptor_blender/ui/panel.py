@@ -169,7 +169,7 @@ class SKULLPTOR_PT_reconstruct(_Sidebar, bpy.types.Panel):
         if hidden:
             row = layout.row(align=True)
             what = hidden[0].name if len(hidden) == 1 else plural(len(hidden), "object")
-            row.label(text=f"{what} covered the head", icon="HIDE_ON")
+            row.label(text=f"{what} hidden", icon="HIDE_ON")
             row.operator("skullptor.show_covered", text="Show")
 
     def draw_problems(self, layout: bpy.types.UILayout, problems: list[Row], width: int) -> None:

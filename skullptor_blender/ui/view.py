@@ -83,6 +83,12 @@ def through_camera(context: bpy.types.Context) -> bpy.types.Object | None:
     return found[1].camera
 
 
+def hide_relationship_lines(context: bpy.types.Context) -> None:
+    """The dashed lines from the cameras to their rig's empty: they all cross in the head."""
+    if found := space(context):
+        found[1].overlay.show_relationship_lines = False
+
+
 def show_colors(context: bpy.types.Context, kind: str = "VERTEX") -> None:
     """Solid views show materials' own colours, unless they are told to show those of the vertices."""
     if bpy.app.background:

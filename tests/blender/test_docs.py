@@ -11,7 +11,7 @@ from tests.support import ROOT
 
 
 def test_every_operator_and_keyword_is_documented():
-    page = (ROOT / "docs" / "pipeline.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "pipeline" / "batch.md").read_text(encoding="utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     checked = 0
     for name in dir(bpy.ops.skullptor):
@@ -19,16 +19,16 @@ def test_every_operator_and_keyword_is_documented():
         if name.startswith("_") or "INTERNAL" in getattr(cls, "bl_options", set()) and not name.startswith("set_up"):
             continue
         told = [row for row in rows if f"`{name}`" in row.split("|")[1]]
-        assert told, f"{name} is not in docs/pipeline.md"
+        assert told, f"{name} is not in docs/pipeline/batch.md"
         properties = getattr(bpy.ops.skullptor, name).get_rna_type().properties
         for keyword in (p.identifier for p in properties if p.identifier != "rna_type" and not p.is_hidden):
-            assert any(f"`{keyword}`" in row for row in told), f"{name}({keyword}) is not in docs/pipeline.md"
+            assert any(f"`{keyword}`" in row for row in told), f"{name}({keyword}) is not in docs/pipeline/batch.md"
             checked += 1
     assert checked > 30
 
 
 def test_the_documented_options_are_the_batchs():
-    page = (ROOT / "docs" / "pipeline.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "pipeline" / "batch.md").read_text(encoding="utf-8")
     farm = page[page.index("## From a farm") : page.index("## Operators")]
     known = {option for action in batch.parser()._actions for option in action.option_strings}
     told = set(re.findall(r"(--[a-z][a-z-]+)", farm)) - {"--command"}

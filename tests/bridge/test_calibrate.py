@@ -120,10 +120,11 @@ def test_too_few_end_in_one_sentence_and_leave_nothing(tmp_path, capsys):
     assert "Error: Only 0 of 4 photographs could be joined." in said and "at least every 15 degrees" in said
     assert not (tmp_path / "capture").exists()
     (photos / "0.png").unlink()
-    (photos / "1.png").rename(photos / "1.heic")
+    (photos / "1.png").rename(photos / "1.cr2")
     assert cli.calibrate_main([str(photos), "-o", str(tmp_path / "capture")]) == 1
     said = capsys.readouterr().err
-    assert "holds 2 photographs that can be read; a calibration needs at least 3" in said and "1.heic" in said
+    assert "holds 2 photographs that can be read; a calibration needs at least 3" in said
+    assert "1 raw file (CR2): export them as JPEG or TIFF." in said
 
 
 def test_masks_ignore_a_background_that_does_not_turn_with_the_head(album, tmp_path):

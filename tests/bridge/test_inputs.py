@@ -13,8 +13,6 @@ from bridge.capture import images, inputs  # noqa: E402
 from bridge.capture import record as captures  # noqa: E402
 from bridge.capture.cameras import Distortion  # noqa: E402
 from bridge.capture.record import Capture, View  # noqa: E402
-from bridge.service.reporter import Reporter  # noqa: E402
-from bridge.service.wire import Control  # noqa: E402
 from tests.support import synthetic  # noqa: E402
 
 
@@ -43,7 +41,7 @@ def folder(tmp_path):
 
 
 def read(folder):
-    return inputs.read_inputs(folder, Reporter("x", lambda message: None, Control(), {"": 1.0}))
+    return inputs.read_inputs(folder)
 
 
 def test_photographs_are_kept_at_the_size_that_the_stages_need(folder, monkeypatch):

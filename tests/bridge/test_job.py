@@ -14,7 +14,7 @@ trimesh = pytest.importorskip("trimesh")
 from bridge.capture import images  # noqa: E402
 from bridge.capture import record as captures  # noqa: E402
 from bridge.job.cache import Cache  # noqa: E402
-from bridge.job.run import Workshop  # noqa: E402
+from bridge.job.runner import JobRunner  # noqa: E402
 from bridge.report import evaluate  # noqa: E402
 from bridge.service import protocol as p  # noqa: E402
 from bridge.service.wire import Control  # noqa: E402
@@ -45,8 +45,8 @@ def play(folder, output, settings=SETTINGS, control=None, on_message=lambda m: N
         heard.append(message)
         on_message(message)
 
-    workshop = Workshop(cache or Cache(output / "cache"))
-    workshop.play(p.Run("j", str(folder), str(output), settings), send, control or Control())
+    runner = JobRunner(cache or Cache(output / "cache"))
+    runner.run(p.Run("j", str(folder), str(output), settings), send, control or Control())
     return heard
 
 
@@ -258,11 +258,10 @@ def test_a_wrong_camera_is_named_before_the_head_is_carved(folder, tmp_path):
 
 def test_the_cache_knows_each_photograph_mask_and_camera(source, folder):
     """What changes a pixel, a mask or a camera changes the key; a second look at the same does not."""
-    from bridge.job.cache import key_of
-    from bridge.job.run import _content
+    from bridge.job.cache import key_of, parts_of
 
     def key(place):
-        return key_of([part for view in captures.load(place).views for part in _content(view)])
+        return key_of([part for view in captures.load(place).views for part in parts_of(view)])
 
     before = key(folder)
     assert before == key(source)  # the same files elsewhere

@@ -15,7 +15,7 @@ from bridge.calibrate import cli  # noqa: E402
 from bridge.capture import record as captures  # noqa: E402
 from bridge.capture.images import read_mask, read_photo  # noqa: E402
 from bridge.job.cache import Cache  # noqa: E402
-from bridge.job.run import Workshop  # noqa: E402
+from bridge.job.runner import JobRunner  # noqa: E402
 from bridge.raster import make_rasteriser  # noqa: E402
 from bridge.report import results  # noqa: E402
 from bridge.service import protocol as p  # noqa: E402
@@ -43,7 +43,7 @@ def test_photographs_become_a_head_that_lines_up(tmp_path, masks):
 
     heard = []
     run = p.Run("j", str(folder), str(head), p.JobSettings(preset="draft"))
-    Workshop(Cache(tmp_path / "cache")).play(run, heard.append, Control())
+    JobRunner(Cache(tmp_path / "cache")).run(run, heard.append, Control())
     assert not [message for message in heard if isinstance(message, p.Error)]
     own = [view["mask_iou"] for view in json.loads((head / "report.json").read_text())["views"]]
     vertices, faces = results.read_ply(head / "head.ply")

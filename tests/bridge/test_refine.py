@@ -178,7 +178,7 @@ def test_without_evidence_nothing_moves(album):
 def test_a_job_uses_and_keeps_the_refined_cameras(tmp_path):
     pytest.importorskip("numba")
     from bridge.job.cache import Cache
-    from bridge.job.run import Workshop
+    from bridge.job.runner import JobRunner
     from bridge.service.wire import Control
 
     capture = synthetic.write(tmp_path / "capture", views=7, size=160)
@@ -187,7 +187,7 @@ def test_a_job_uses_and_keeps_the_refined_cameras(tmp_path):
     heard = []
     settings = p.JobSettings(preset="draft", normals="measured", steps=20, max_vertices=1000, refine_cameras=True)
     run = p.Run("j", str(tmp_path / "capture"), str(tmp_path / "out"), settings)
-    Workshop(Cache(tmp_path / "cache")).play(run, heard.append, Control())
+    JobRunner(Cache(tmp_path / "cache")).run(run, heard.append, Control())
     assert not [m for m in heard if isinstance(m, p.Error)]
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["refined"]["changed"] and "Refining the cameras" in report["seconds"]

@@ -41,10 +41,38 @@ def test_folders(tmp_path):
     assert formats.guess(tmp_path) == ("colmap", tmp_path / "sparse" / "0")
     (tmp_path / "capture.json").touch()
     assert formats.guess(tmp_path)[0] == "capture"
+    (tmp_path / "photos").mkdir()
     with pytest.raises(formats.UnknownFormat, match="holds no cameras"):
-        formats.guess(tmp_path / "sparse")
+        formats.guess(tmp_path / "photos")
     with pytest.raises(formats.UnknownFormat, match="There is no file"):
         formats.guess(tmp_path / "none.xml")
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["cameras.xml"], "metashape"),
+        (["doc.xml", "photo.jpg"], "metashape"),
+        (["aligned heads.xml"], "metashape"),
+        (["cameras.npz"], "idr"),
+        (["internal_external.csv"], "realitycapture"),
+        (["A/IMG_1.xmp", "B/IMG_1.xmp"], "realitycapture"),
+        (["transforms_train.json", "transforms_test.json"], "transforms"),
+        (["colmap/sparse/0/cameras.bin"], "colmap"),
+        (["dense/sparse/cameras.txt", "dense/images/a.jpg"], "colmap"),
+        (["sparse/0/cameras.bin", "sparse/1/cameras.bin"], "colmap"),
+        (["sparse/0/cameras.bin", "cameras.xml"], "colmap"),
+        (["transforms.json", "sparse/0/cameras.bin"], "transforms"),
+    ],
+)
+def test_a_folder_is_recognised_in_the_window_and_on_the_command_line_alike(tmp_path, files, expected):
+    from bridge.importers.detect import detect
+
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text('{"frames": []}')
+    name, source = formats.guess(tmp_path)
+    assert name == detect(tmp_path) == detect(source) == expected
 
 
 def test_an_override_takes_the_folder_where_the_format_is_one(tmp_path):

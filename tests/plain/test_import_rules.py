@@ -16,7 +16,8 @@ STDLIB = set(sys.stdlib_module_names)
 ORDER = {
     "bridge": (
         "errors", "files", "service", "capture", "mattes", "head", "device", "mesh", "raster", "solve", "photometric",
-        "report", "normals", "check", "refine", "importers", "calibrate", "texture", "job", "training", "__main__",
+        "report", "normals", "check", "refine", "importers", "calibrate", "texture", "model", "wrap", "job", "training",
+        "__main__",
     ),
     "skullptor_blender": ("presets", "link", "scene", "ui", "operators", "batch"),
 }  # fmt: skip
@@ -181,7 +182,7 @@ def test_the_engine_knows_no_jobs_files_or_messages(folder):
 
 def test_progress_is_told_by_the_job_and_the_commands_only():
     """A room takes functions that check and count; the Reporter itself stays with those who own a run."""
-    allowed = {"job", "service", "calibrate", "capture"}
+    allowed = {"job", "service", "calibrate"}
     for path in files("bridge"):
         room = path.relative_to(ROOT / "bridge").parts[0]
         assert room in allowed or not reaches(imports(path), "bridge.service.reporter"), path
@@ -198,7 +199,7 @@ def test_the_devices_name_appears_in_backends_and_choices_only():
 
 def test_importing_the_job_needs_no_torch():
     pytest.importorskip("numba")
-    code = "import sys, bridge.job.run; print([m for m in ('torch', 'onnx', 'bpy') if m in sys.modules])"
+    code = "import sys, bridge.job.runner; print([m for m in ('torch', 'onnx', 'bpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

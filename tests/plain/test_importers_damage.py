@@ -195,19 +195,30 @@ def test_the_samples(tmp_path, name, file):
     assert refused >= MUTATIONS // 6
 
 
-@pytest.mark.parametrize("missing", ["unlink", "empty", "text"])
+@pytest.mark.parametrize("broken", ["", "no picture"])
 @pytest.mark.parametrize("kind", ["colmap", "metashape", "xmp", "realitycapture", "transforms", "multiface", "idr"])
-def test_a_missing_or_broken_image_is_named(tmp_path, images, kind, missing):
+def test_a_broken_image_is_named(tmp_path, images, kind, broken):
     source = own(tmp_path / kind, images, kind)
-    victim = images / "cam02.png"
-    victim.unlink()
-    if missing != "unlink":
-        victim.write_text("" if missing == "empty" else "no picture")
+    (images / "cam02.png").write_text(broken)
     with pytest.raises(BridgeError) as raised:
         importers.read(FORMAT_OF.get(kind, kind), source, images=images)
     check(raised.value)
-    if kind != "idr" or missing != "unlink":  # its cameras have no names: the counts differ
-        assert "cam02" in raised.value.sentence
+    assert "cam02" in raised.value.sentence
+
+
+@pytest.mark.parametrize("kind", ["colmap", "metashape", "xmp", "realitycapture", "transforms", "multiface"])
+def test_a_camera_whose_image_is_not_there_is_left_out_and_named(tmp_path, images, kind):
+    """idr is the exception: its cameras have no names, so that a missing image moves all others."""
+    source = own(tmp_path / kind, images, kind)
+    (images / "cam02.png").unlink()
+    found = importers.read(FORMAT_OF.get(kind, kind), source, images=images)
+    assert [view.name for view in found.views] == ["cam00", "cam01", "cam03"]
+    (note,) = [note for note in found.notes if note.startswith("Left out 1 camera")]
+    assert "cam02" in note
+    (images / "cam03.png").unlink()
+    with pytest.raises(BridgeError) as raised:  # two are too few for a head
+        importers.read(FORMAT_OF.get(kind, kind), source, images=images)
+    assert raised.value.code == "image-missing" and "cam02" in raised.value.sentence
 
 
 def test_our_own_capture_file(tmp_path, images):

@@ -23,6 +23,12 @@ def rig():
 
 
 @pytest.fixture
+def three(rig):
+    """The fewest a head needs: none of them can be left out."""
+    return rig[:3]
+
+
+@pytest.fixture
 def folder(tmp_path, rig):
     cameras.photos(tmp_path / "images", [f"{camera.name}.png" for camera in rig])
     return tmp_path
@@ -78,8 +84,8 @@ MIRRORED = np.diag([-1.0, 1, 1, 1]).tolist()
         ),
     ],
 )
-def test_transforms(folder, rig, changes, says):
-    assert says in refusal("transforms", transforms(folder, rig, **changes))
+def test_transforms(folder, three, changes, says):
+    assert says in refusal("transforms", transforms(folder, three, **changes))
 
 
 @pytest.mark.parametrize("model", ["FOV", "THIN_PRISM_FISHEYE", "EUCM", "MYSTERY"])
@@ -92,8 +98,8 @@ def test_unknown_colmap_models(folder, rig, model):
     assert says.startswith("camera-model:") and model in says and "cameras.txt" in says
 
 
-def test_colmap(folder, rig):
-    source = cameras.colmap_text(folder / "sparse", rig)
+def test_colmap(folder, three):
+    source = cameras.colmap_text(folder / "sparse", three)
     images = (source / "images.txt").read_text()
     (source / "images.txt").write_text(images.replace(" cam02.png", " cam09.png"))
     assert "image-missing: image 'cam09.png' of 'images.txt': the image 'cam09.png' is not in" in refusal(
@@ -102,15 +108,15 @@ def test_colmap(folder, rig):
     (source / "images.txt").write_text(images.replace(" 3 cam02.png", " 7 cam02.png"))
     assert "uses camera 7, which 'cameras.txt' does not hold" in refusal("colmap", source)
     (source / "images.txt").write_text("# Number of images: 9\n" + images.split("\n", 1)[1])
-    assert "announces 9 images and holds 4" in importers.read("colmap", source).notes[0]
+    assert "announces 9 images and holds 3" in importers.read("colmap", source).notes[0]
     (source / "cameras.txt").unlink()
     assert "holds no COLMAP model" in refusal("colmap", source)
 
 
-def test_long_names_show_both_ends(folder, rig):
+def test_long_names_show_both_ends(folder, three):
     """A lost line break makes one name of whole lines: the refusal stays readable."""
-    source = cameras.colmap_text(folder / "sparse", rig)
-    name = "cam02." + " 0.8153261718476265" * 20 + " cam03.png"
+    source = cameras.colmap_text(folder / "sparse", three)
+    name = "cam02." + " 0.8153261718476265" * 20 + " cam01.png"
     images = (source / "images.txt").read_text()
     (source / "images.txt").write_text(images.replace(" cam02.png", " " + name))
     says = refusal("colmap", source)

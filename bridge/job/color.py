@@ -1,0 +1,12 @@
+"""Stage: the photographs' colours on the vertices."""
+
+from __future__ import annotations
+
+from ..texture import vertex_colors
+from .record import Job, Tools
+
+
+def color(job: Job, tools: Tools) -> None:
+    photos = [photo.pixels for photo in job.inputs.photos]
+    masks = [target.mask for target in job.targets]
+    job.color = vertex_colors.blend(job.mesh, photos, job.inputs.cameras, masks, job.frame, tools.report.check)

@@ -1,0 +1,24 @@
+"""Stage: the surface is moved to where the photographs agree, without crossing faces."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..photometric import match_photographs
+from ..solve import untangled
+from .record import Job, Tools
+
+
+def match(job: Job, tools: Tools) -> None:
+    report = tools.report
+    matched = match_photographs(
+        job.mesh,
+        [photo.pixels for photo in job.inputs.photos],
+        job.inputs.cameras,
+        job.frame,
+        report.check,
+        lambda done, total: report.step(done, total + 1),
+    )
+    job.mesh = untangled(job.mesh, matched.mesh, job.frame, report.check)
+    job.matched = replace(matched, mesh=job.mesh)
+    report.step(1, 1)

@@ -1,0 +1,104 @@
+"""Stage: the files of a head: .npz for the add-on, PLY for everything else, report as JSON and as a picture."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+
+from ..report import picture, quality, results
+from ..service.protocol import VERSION, Result
+from .record import Job, Tools
+
+HEAD_MM = (120.0, 1200.0)  # a head with shoulders is within this, or the scale is wrong
+
+
+def write(job: Job, tools: Tools) -> None:
+    report, mesh, output = tools.report, job.mesh, job.output
+    tools.previews.remove()
+    attributes = {
+        "view_count": job.coverage.view_count,
+        "confidence": job.coverage.confidence,
+        "normal_error": job.normal_error,
+    }
+    results.write_npz(output / "head.npz", vertices=mesh.vertices, faces=mesh.faces, color=job.color, **attributes)
+    report.step(1, 3)
+    channels = {name: job.color[:, i] for i, name in enumerate(("red", "green", "blue"))}  # names that viewers know
+    results.write_ply(output / "head.ply", mesh.vertices, mesh.faces, **channels, **attributes)
+    report.step(2, 3)
+    page = picture.run_sheet([photo.pixels for photo in job.inputs.photos], job.targets, job.views, _heading(job))
+    picture.save(page, output / "report.png")
+    results.write_json(output / "report.json", _body(job, _size_mm(job, tools), tools))
+    names = (output / name for name in ("head.npz", "report.json", "report.png"))
+    job.result = Result(job.run.id, *map(str, names))
+
+
+def _mean_error(job: Job) -> float:
+    return float(np.mean([view.normal_error_deg for view in job.views]))
+
+
+def _heading(job: Job) -> str:
+    return (
+        f"{job.inputs.capture.name}: {len(job.mesh.vertices):,} vertices from {len(job.views)} views, "
+        f"normals {job.settings.normals}, mean difference {_mean_error(job):.1f} degrees"
+    )
+
+
+def _size_mm(job: Job, tools: Tools) -> list[float] | None:
+    unit_mm = job.inputs.capture.unit_mm
+    if unit_mm is None:
+        return None
+    size = np.ptp(job.mesh.vertices, axis=0) * unit_mm
+    if not HEAD_MM[0] <= size.max() <= HEAD_MM[1]:
+        tools.report.warn(
+            "scale",
+            f"The result is {size.max() / 10:.1f} cm long, which is no human head.",
+            "Check the scene's unit scale or the capture's unit_mm, unless the subject is a statue.",
+        )
+    return [round(float(value), 2) for value in size]
+
+
+def _body(job: Job, size_mm: list[float] | None, tools: Tools) -> dict:
+    """The report, as users and benchmarks read it."""
+    mesh, capture, report = job.mesh, job.inputs.capture, tools.report
+    sure = quality.view_confidence(mesh, job.targets, job.views, job.coverage.confidence)
+    seconds = report.seconds_so_far()
+    return {
+        "skullptor": VERSION,
+        "capture": capture.name,
+        "settings": asdict(job.settings),
+        "solve": asdict(job.solve),
+        "normals_provider": job.inputs.provider,
+        "rasteriser": job.solve.raster,
+        "steps": job.steps,
+        "finished_early": report.control.finish.is_set(),
+        "seconds": seconds,
+        "seconds_total": round(sum(seconds.values()), 3),
+        "vertices": len(mesh.vertices),
+        "faces": len(mesh.faces),
+        "unit_mm": capture.unit_mm,
+        "size_mm": size_mm,
+        "refined": None if job.refined is None else job.refined.as_json(),
+        "matched": _matched(job),
+        "seen_pct": round(float((job.coverage.view_count > 0).mean() * 100), 2),
+        "normal_error_deg": round(_mean_error(job), 3),
+        "mask_iou": round(float(np.mean([view.mask_iou for view in job.views])), 4),
+        "views": [
+            {
+                "name": view.name,
+                "normal_error_deg": round(view.normal_error_deg, 3),
+                "mask_iou": round(view.mask_iou, 4),
+                "coverage_pct": round(view.coverage * 100, 2),
+                "confidence": round(confidence, 4),
+            }
+            for view, confidence in zip(job.views, sure)
+        ],
+    }
+
+
+def _matched(job: Job) -> dict[str, float | None] | None:
+    if job.matched is None:
+        return None
+    unit_mm = job.inputs.capture.unit_mm
+    moved = None if unit_mm is None else round(job.matched.moved * unit_mm, 3)
+    return {"share_pct": round(100 * float((job.matched.confidence > 0).mean()), 2), "moved_mm": moved}
