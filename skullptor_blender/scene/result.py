@@ -16,6 +16,7 @@ from . import rigs
 COLLECTION = "Skullptor"
 MARK = "skullptor_version"  # custom property that tells our objects; names may be changed by anyone
 COLOR = "color"  # name of the colour attribute
+UNSEEN = -1.0  # value of an attribute where no camera sees
 ATTRIBUTES = {"view_count": "INT", "confidence": "FLOAT", "normal_error": "FLOAT"}
 
 
@@ -96,6 +97,8 @@ def make_mesh(name: str, arrays: Mapping[str, np.ndarray]) -> bpy.types.Mesh:
         values = arrays.get(key)
         if values is not None and values.shape == (len(vertices),):
             mesh.attributes.new(key, kind, "POINT")
+            if kind == "FLOAT":  # exporters stumble over what is no number
+                values = np.where(np.isfinite(values), values, UNSEEN)
             fill(key, "value", values, np.int32 if kind == "INT" else np.float32)
     colors = arrays.get("color")
     if colors is not None and colors.shape == (len(vertices), 3):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import bpy
+from mathutils import Vector
 
 KEY = "skullptor_rig"  # custom property of a rig's collection, and of its heads: the rig's identity
 _STORED = "skullptor_rig_settings"  # custom property of a collection or a scene: the settings of a rig not in use
@@ -48,6 +49,20 @@ def active(scene: bpy.types.Scene) -> Rig:
     settings = getattr(scene, "skullptor", None)
     wanted = settings.active_rig if settings is not None else ""
     return next((rig for rig in found if rig.id == wanted), found[-1])
+
+
+def of_head(scene: bpy.types.Scene, head: bpy.types.Object) -> Rig:
+    """The rig that a head belongs to; the one in use when its own is gone."""
+    return next((rig for rig in rigs(scene) if rig.owns(head)), active(scene))
+
+
+def up(rig: Rig, view_layer: bpy.types.ViewLayer) -> Vector:
+    """The direction that is up in its photographs: the world's as long as it is roughly that."""
+    found = Vector((0.0, 0.0, 0.0))
+    for ob in cameras(rig, view_layer):
+        found += ob.matrix_world.to_3x3().normalized().col[1]
+    world = Vector((0.0, 0.0, 1.0))
+    return found.normalized() if found.length > 1e-6 and found.normalized().dot(world) < 0.7 else world
 
 
 def cameras(rig: Rig, view_layer: bpy.types.ViewLayer) -> Iterator[bpy.types.Object]:
