@@ -85,8 +85,9 @@ def read(capture: captures.Capture, report: Reporter) -> tuple[Inputs, list[Find
 
 def find_heads(inputs: Inputs, settings: JobSettings, report: Reporter) -> list[np.ndarray]:
     """The given masks, or the predictor's mattes where one is missing: kept for the run that follows."""
-    if all(mask is not None for mask in inputs.given_masks):
-        return list(inputs.given_masks)
+    given = [mask for mask in inputs.given_masks if mask is not None]
+    if len(given) == len(inputs.given_masks):
+        return given
     job = Job(Run(report.id, "", "", settings))
     job.inputs = inputs
     run_stage(PREDICT, job, Tools(report, Cache(), Predictors(), Previews(report, job.output)))
@@ -94,6 +95,7 @@ def find_heads(inputs: Inputs, settings: JobSettings, report: Reporter) -> list[
 
 
 def as_json(capture: captures.Capture, inspection: Inspection) -> dict:
+    """The findings as `--report` writes them."""
     frame = inspection.canonical
     return {
         "skullptor": VERSION,

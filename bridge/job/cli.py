@@ -15,6 +15,7 @@ from ..service.terminal import Terminal, clear_errors, stoppable
 
 
 def job_settings(options: argparse.Namespace) -> protocol.JobSettings:
+    """The settings of a job from the options of the command line."""
     return protocol.JobSettings(
         preset=options.preset,
         normals=options.normals,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from ..capture.inputs import Inputs, read_inputs
 from ..check.findings import WARNING, Finding
-from ..raster import choose
+from ..raster import Backend, choose
 from ..service.protocol import JobSettings
 from ..service.reporter import Reporter
 from ..solve import SolveSettings
+from ..solve.settings import Preset
 from .record import Job, Tools
 
 # Silhouettes are exact where predicted normals are not, so they weigh more than with measured normals (there the
@@ -49,7 +51,10 @@ def solve_settings(settings: JobSettings, inputs: Inputs, report: Reporter) -> S
     """The preset's, changed by what kind of normals there are and by what the artist chose."""
     capture = inputs.capture
     raster = settings.device if settings.raster == "auto" and settings.device != "auto" else settings.raster
-    changes: dict = {"seed": settings.seed, "raster": choose(raster)}
+    changes: dict = {
+        "seed": settings.seed,
+        "raster": choose(cast(Backend, raster)),
+    }  # the protocol has proved both names
     if settings.normals != "measured":
         given = all(mask is not None for mask in inputs.given_masks)
         changes["mask_weight"] = MASK_WEIGHT_GIVEN if given else MASK_WEIGHT_PREDICTED
@@ -67,4 +72,4 @@ def solve_settings(settings: JobSettings, inputs: Inputs, report: Reporter) -> S
             )
         else:
             changes["min_edge"] = settings.min_edge_mm / capture.unit_mm
-    return SolveSettings.preset(settings.preset, **changes)
+    return SolveSettings.preset(cast(Preset, settings.preset), **changes)

@@ -118,6 +118,7 @@ def measure(template: Template, landmarker: Landmarker, people: int = PEOPLE, se
 
 
 def main(names: list[str]) -> int:
+    """Make the landmark maps of the templates named; returns the exit code."""
     from ..model.load import load_template
 
     landmarker = Landmarker(need(LANDMARKS))
