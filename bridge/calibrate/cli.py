@@ -19,7 +19,7 @@ from ..capture import images
 from ..capture import record as captures
 from ..capture.record import Capture, View
 from ..errors import BridgeError, Check, unchecked
-from ..files import link_or_copy
+from ..files import claim_file, link_or_copy
 from ..head import upright
 from ..head.find import find_head
 from ..importers.cli import add_upright, positive
@@ -89,6 +89,8 @@ def calibrate_main(argv: list[str]) -> int:
     code = 1
     with clear_errors() as failed, tempfile.TemporaryDirectory(prefix="skullptor-calibrate-") as work:
         needs_pycolmap()
+        if options.report:
+            claim_file(options.report)
         if (options.output / "capture.json").exists() and not options.replace:
             raise BridgeError(
                 "output",

@@ -214,9 +214,10 @@ def _rgb(view: View, most_pixels: int | None) -> tuple[np.ndarray, np.ndarray | 
     """Pixels in sRGB, turned as EXIF says if the camera expects that; the alpha where it says something; a remark; and
     the size before it was shrunk."""
     what = f"the image of view '{view.name}'"
-    found = decode(view.image, what, most_pixels)
-    stored, camera = found.values, view.camera
-    size = pillow.size_of(view.image, what) if found.kind == "JPEG" else stored.shape[1::-1]
+    found, camera = decode(view.image, what, most_pixels), view.camera
+    stored, kind, remark = found.values, found.kind, found.remark
+    del found  # with the pixels as they were, once they are shrunk
+    size = pillow.size_of(view.image, what) if kind == "JPEG" else stored.shape[1::-1]
     if size != (camera.width, camera.height) and size[::-1] == (camera.width, camera.height):
         turned = pillow.turned(view.image, stored, what)
         stored, size = (stored, size) if turned is stored else (turned, size[::-1])
@@ -225,13 +226,14 @@ def _rgb(view: View, most_pixels: int | None) -> tuple[np.ndarray, np.ndarray | 
     if most_pixels and stored.shape[0] * stored.shape[1] > most_pixels:
         scale = float(np.sqrt(most_pixels / (stored.shape[0] * stored.shape[1])))
         stored = resize_map(stored, *(max(1, int(side * scale)) for side in stored.shape[1::-1]))
-    values = stored.astype(np.float32)
-    if stored.dtype.kind == "u":
-        values /= np.iinfo(stored.dtype).max
-    alpha = values[..., 3] if values.shape[2] == 4 else None
-    pixels = np.nan_to_num(values[..., 2::-1])
-    if found.kind in LINEAR:
+    maximum = np.iinfo(stored.dtype).max if stored.dtype.kind == "u" else 1
+    alpha = None
+    if stored.shape[2] == 4 and (stored[..., 3] < 0.999 * maximum).any():
+        alpha = stored[..., 3].astype(np.float32) / np.float32(maximum)
+    pixels = stored[..., 2::-1].astype(np.float32, order="C")  # and no other copy: photographs are large
+    pixels /= np.float32(maximum)
+    np.nan_to_num(pixels, copy=False)
+    if kind in LINEAR:
         pixels = to_srgb(pixels)
-    opaque = alpha is None or bool((alpha > 0.999).all())
-    remark = f"View '{view.name}': the image '{view.image.name}' {found.remark}." if found.remark else ""
-    return np.ascontiguousarray(pixels), None if opaque else np.ascontiguousarray(alpha), remark, size
+    remark = f"View '{view.name}': the image '{view.image.name}' {remark}." if remark else ""
+    return pixels, alpha, remark, size

@@ -61,7 +61,8 @@ def find_faults(scene: Scene, given_masks: Sequence[bool]) -> tuple[list[Finding
         if len(present) < 3:
             break
         before = scene.cost(excluded)
-        best, left = _best(scene, excluded, before)
+        # beside a fault that was found, a small one of another view is likely its side effect
+        best, left = _best(scene, excluded, before, small_too=not findings)
         if best is not None:
             findings.append(_finding(scene, best))
             scene = best.scene
@@ -110,7 +111,7 @@ def find_rig_fault(scene: Scene) -> tuple[Finding, Scene] | None:
     return (best[1], best[2]) if best is not None and best[0] < SENSIBLE * before else None
 
 
-def _best(scene: Scene, excluded: set[int], before: float) -> tuple[Hypothesis | None, int | None]:
+def _best(scene: Scene, excluded: set[int], before: float, small_too: bool) -> tuple[Hypothesis | None, int | None]:
     """The best explanation, or the one view without which the others agree, or neither."""
     present = [i for i in range(len(scene.cameras)) if i not in excluded]
     no_match_cost = scene.no_match_cost(excluded)
@@ -131,7 +132,7 @@ def _best(scene: Scene, excluded: set[int], before: float) -> tuple[Hypothesis |
         return None, None
     if pair is not None and before - fair[first] < ALARM:
         suspects = [*pair, *(i for i in suspects if i not in pair)]
-    chosen = _best_hypothesis(scene, excluded, before, suspects, lonely)
+    chosen = _best_hypothesis(scene, excluded, before, suspects, lonely, small_too)
     if chosen is not None:
         return chosen, None
     if scene.all_off:
@@ -142,7 +143,7 @@ def _best(scene: Scene, excluded: set[int], before: float) -> tuple[Hypothesis |
         assert pair is not None  # both says so
         for i, other in (pair, pair[::-1]):  # two faults: one is explained while the other is out of the way
             less = excluded | {other}
-            chosen = _best_hypothesis(scene, less, scene.cost(less), [i], [])
+            chosen = _best_hypothesis(scene, less, scene.cost(less), [i], [], small_too)
             if chosen is not None:
                 return chosen, None
         return None, pair[0]
@@ -150,7 +151,7 @@ def _best(scene: Scene, excluded: set[int], before: float) -> tuple[Hypothesis |
 
 
 def _best_hypothesis(
-    scene: Scene, excluded: set[int], before: float, suspects: list[int], lonely: list[int]
+    scene: Scene, excluded: set[int], before: float, suspects: list[int], lonely: list[int], small_too: bool
 ) -> Hypothesis | None:
     """The explanation that restores agreement best; the continuous ones are tried when no plain one does."""
     good = 1 + scene.no_match_cost(excluded)
@@ -163,7 +164,9 @@ def _best_hypothesis(
     for i in suspects[:2]:
         if chosen is not None and chosen.restores(before, excluded) and chosen.cost < good:
             break
-        candidates += [e for e in _continuous_faults(scene, excluded, i) if not (e.small and scene.all_off)]
+        candidates += [
+            e for e in _continuous_faults(scene, excluded, i) if not e.small or (small_too and not scene.all_off)
+        ]
         chosen = min(candidates, key=lambda e: e.cost, default=None)
     return chosen if chosen is not None and chosen.restores(before, excluded) else None
 

@@ -14,11 +14,13 @@ from ..head.canonical import Canonical, locate
 from ..mattes.hull import Hull, carve
 from ..mattes.silhouettes import BoundingSphere, Silhouette
 from . import hypotheses, photographs, rig
-from .findings import ERROR, WARNING, Finding, by_severity, names
+from .findings import ERROR, INFO, WARNING, Finding, by_severity, names
 from .matches import PhotoMatches
 from .scene import Scene
 
 LEAST_VIEWS = 3
+# judged through the other cameras: not to be trusted while one of them is wrong
+SIDE_EFFECTS = ("scale", "photo-exposure", "photo-blurred", "coverage-gap", "coverage-face", "cameras-loose")
 MOST_MATCHED = 32  # views beyond which features are not compared: silhouettes alone tell enough
 
 
@@ -68,7 +70,8 @@ def inspect(
         )
 
     def done(scene: Scene | None = None, hull: Hull | None = None, frame: Canonical | None = None) -> Inspection:
-        return Inspection(by_severity(found), names_, misfit, time.perf_counter() - began, along, scene, hull, frame)
+        told = by_severity(_causes(found))
+        return Inspection(told, names_, misfit, time.perf_counter() - began, along, scene, hull, frame)
 
     if len(used) < LEAST_VIEWS:
         sentence = f"{len(used)} views show a head; a head needs at least {LEAST_VIEWS}."
@@ -106,6 +109,21 @@ def inspect(
         taken, masks = ([_as_taken(scene, i, values) for i in range(len(cameras))] for values in (photos, mattes))
         found += photographs.check([c.name for c in cameras], taken, masks, outlines, hull)
     return done(scene, hull, frame)
+
+
+def _causes(found: Sequence[Finding]) -> list[Finding]:
+    """Without what may be only a side effect: while one camera is wrong, the head's size and the light and sharpness of
+    the other photographs, which are judged through it, look wrong too."""
+    errors = [finding for finding in found if finding.severity == ERROR]
+    if not errors:
+        return list(found)
+    wrong = {view for finding in errors for view in finding.views}
+    kept = [finding for finding in found if finding.code not in SIDE_EFFECTS or wrong & set(finding.views)]
+    if lost := len(found) - len(kept):
+        count = "1 more finding is" if lost == 1 else f"{lost} more findings are"
+        cure = "Put the errors right first, then check again."
+        kept.append(Finding("withheld", INFO, (), f"{count} not shown: perhaps a side effect.", cure))
+    return kept
 
 
 def _as_taken(scene: Scene, i: int, images: Sequence[np.ndarray]) -> np.ndarray:

@@ -115,7 +115,8 @@ def _size(sphere: BoundingSphere, unit_mm: float | None, canonical: Canonical | 
         return []
     factor = _known_factor(height / usual, exact=canonical is not None)
     by = f"{factor:g} times too large" if factor > 1 else f"{1 / factor:.4g} times too small"
-    cure = f"Set unit_mm to {unit_mm / factor:g} (the scene's unit scale), unless the subject is a statue."
+    right = unit_mm / factor
+    cure = f"Set unit_mm to {right:g} (in Blender a unit scale of {right / 1000:g}), unless the subject is a statue."
     return [Finding("scale", WARNING, (), told + (f": {by}." if factor != 1 else "."), cure)]
 
 

@@ -198,4 +198,8 @@ def main(argv: list[str]) -> int:
             pass
         return 0
     hello = protocol.Hello(protocol=options.protocol)
-    return wire.serve(lambda run, send, control: run_job(run, send, control, options), options.wire, hello=hello)
+
+    def perform(run: protocol.Run, send: wire.Send, control: wire.Control) -> None:
+        run_job(run, send, control, options)
+
+    return wire.leave(wire.serve(perform, options.wire, hello=hello))

@@ -59,7 +59,7 @@ def blend(
     known = weight_sum > 1e-4
     colours = np.zeros((len(vertices), 3), np.float32)
     colours[known] = total[known] / weight_sum[known, None]
-    return np.rint(np.clip(_fill(colours, known, mesh.faces), 0, 1) * 255).astype(np.uint8)
+    return np.rint(np.clip(spread(colours, known, mesh.faces), 0, 1) * 255).astype(np.uint8)
 
 
 def _shrink(camera: Camera) -> Camera:
@@ -77,7 +77,7 @@ def _inner(mask: np.ndarray, depth: np.ndarray) -> np.ndarray:  # [h, w] float32
     return np.clip(distance[1:-1, 1:-1] / RIM_PIXELS - 0.25, 0, 1).astype(np.float32)
 
 
-def _fill(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def spread(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [V, k]
     """Spread the known colours over the unknown vertices, ring by ring; what no ring reaches takes the mean."""
     if known.all() or not known.any():
         return colours

@@ -144,6 +144,27 @@ def test_two_faults_at_once(views):
     assert told(wrong, photos, masks) == {"camera-focal": {"cam0"}, "camera-rolled": {"cam6"}}
 
 
+def test_the_cause_comes_first_and_side_effects_are_withheld(views):
+    """Size, light and sharpness of the others are judged through the wrong camera."""
+    cameras, photos, masks = views
+    rng = np.random.default_rng(0)
+    noisy = [photo + rng.normal(0, 0.02, photo.shape).astype(np.float32) for photo in photos]
+    noisy[4] = noisy[4] * 0.5 ** (1.5 / 2.2)
+    noisy[1] = cv2.GaussianBlur(noisy[1], (0, 0), 4)
+    assert set(told(cameras, noisy, masks, unit_mm=10_000.0)) == {"photo-exposure", "photo-blurred", "scale"}
+    wrong = swapped(cameras, 6, CAMERA_FAULTS["camera-rolled"](cameras[6]))
+    result = inspect(wrong, noisy, masks, [True] * 8, unit_mm=10_000.0)
+    assert [(f.code, f.views) for f in result.findings] == [("camera-rolled", ("cam6",)), ("withheld", ())]
+    assert result.findings[1].sentence.startswith("3 more findings")
+
+
+def test_advice_on_the_unit_is_right_for_the_capture_and_for_the_scene(views):
+    """A scene's unit scale is metres, a capture's unit millimetres."""
+    (finding,) = [f for f in inspect(*views, [True] * 8, unit_mm=10_000.0).findings if f.code == "scale"]
+    words = finding.cure.split()
+    assert float(words[3]) == pytest.approx(1000 * float(words[10].rstrip("),")))
+
+
 def test_a_mask_that_shows_half_the_head(views):
     cameras, photos, masks = views
     half = masks[2].copy()
