@@ -13,7 +13,7 @@ EXTRA := $(if $(GPU),cuda,bridge)
 PIP_FLAGS := --quiet --disable-pip-version-check
 export SKULLPTOR_BRIDGE_PYTHON := $(CURDIR)/$(BRIDGE)
 
-.PHONY: demo test test-slow test-window pictures lint dist bench bench-gpu clean setup
+.PHONY: demo test test-slow reliability test-window pictures lint dist bench bench-gpu clean setup
 
 setup: .venv/bridge.done $(if $(BLENDER),,.venv-blender/done)
 
@@ -48,6 +48,10 @@ test: .venv/dev.done .venv-blender/done
 test-slow: .venv/dev.done .venv-blender/done
 	$(BRIDGE) -m pytest -q tests/plain tests/bridge -m "slow and not gpu"
 	$(BPY) -m pytest -q tests/blender -m "slow and not gpu"
+
+# Faults, fuzz and load, about ten minutes; writes docs/lab/reliability.md.
+reliability: .venv/dev.done
+	$(BRIDGE) -m pytest tests/reliability -m reliability
 
 # The built zip in a real Blender window, driven by mouse. BLENDER=/path/to/blender; see tests/window.
 test-window: .venv/dev.done dist
