@@ -55,10 +55,10 @@ def read_photo(view: View, most_pixels: int | None = None) -> Photo:
     if camera.distortion is None:
         return Photo(camera, pixels, alpha, remark)
     alpha = None if alpha is None else undistort(alpha, camera)
-    return Photo(straight(camera), undistort(pixels, camera), alpha, remark)
+    return Photo(undistorted_camera(camera), undistort(pixels, camera), alpha, remark)
 
 
-def shrunk(photo: Photo, longer: int) -> Photo:
+def downscaled(photo: Photo, longer: int) -> Photo:
     """The photo with at most so many pixels on its longer side; its camera shrinks with it."""
     camera = photo.camera
     scale = longer / max(camera.width, camera.height)
@@ -132,7 +132,7 @@ def write(path: Path, pixels: np.ndarray) -> None:
         temporary.write_bytes(encoded.tobytes())
 
 
-def straight(camera: Camera) -> Camera:
+def undistorted_camera(camera: Camera) -> Camera:
     """The camera without distortion that shows an undistorted photograph, of the same size.
 
     A barrel-shaped photograph becomes larger than its frame, so the focal length shrinks (to half at most) until the
@@ -141,7 +141,7 @@ def straight(camera: Camera) -> Camera:
     if camera.distortion is None:
         return camera
     (cx, cy), (width, height) = camera.K[:2, 2], (camera.width, camera.height)
-    ends = straight_pixels(np.array([[0, cy], [width, cy], [cx, 0], [cx, height]]), camera)
+    ends = undistort_points(np.array([[0, cy], [width, cy], [cx, 0], [cx, height]]), camera)
     left, right, top, bottom = ends[0, 0], ends[1, 0], ends[2, 1], ends[3, 1]
     grown = min((right - left) / width, (bottom - top) / height)
     if not grown > 1:  # also where the distortion cannot be undone at the edges
@@ -154,9 +154,9 @@ def straight(camera: Camera) -> Camera:
 
 
 def undistort(pixels: np.ndarray, camera: Camera) -> np.ndarray:
-    """The photograph of a camera with distortion as straight(camera) had taken it; zero where nothing was seen."""
+    """The photograph of a camera with distortion as undistorted_camera had taken it; zero where nothing was seen."""
     # cv2 puts the centre of the first pixel at (0, 0), we at (0.5, 0.5)
-    K, target = camera.K.copy(), straight(camera).K.copy()
+    K, target = camera.K.copy(), undistorted_camera(camera).K.copy()
     K[:2, 2] -= 0.5
     target[:2, 2] -= 0.5
     map_x, map_y = cv2.initUndistortRectifyMap(
@@ -185,7 +185,7 @@ def remap(
     return found[: x.size].reshape(*x.shape, *image.shape[2:])
 
 
-def straight_pixels(pixels: np.ndarray, camera: Camera) -> np.ndarray:  # [N, 2]
+def undistort_points(pixels: np.ndarray, camera: Camera) -> np.ndarray:  # [N, 2]
     """Where pixels [N, 2] of the photograph as it is stored would lie without distortion (K as it is)."""
     if camera.distortion is None:
         return np.asarray(pixels, dtype=np.float64)

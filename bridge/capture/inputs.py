@@ -14,7 +14,7 @@ from . import masks
 from . import record as captures
 from .cameras import Camera
 from .framing import head_frame
-from .images import Photo, read_normals, read_photo, resize_map, shrunk, undistort
+from .images import Photo, downscaled, read_normals, read_photo, resize_map, undistort
 from .normal_map import NormalMap
 
 # Pixels that are kept of a photograph. No stage looks closer: the network sees the head in 512, the colours the whole
@@ -89,7 +89,7 @@ def read_inputs(path: Path, step: Callable[[int, int], None] = lambda done, tota
     inputs = Inputs(capture, [], [])
     for i, view in enumerate(capture.views):
         photo, mask = read_view(view)
-        photo = shrunk(photo, _kept(photo.camera, mask))
+        photo = downscaled(photo, _kept(photo.camera, mask))
         inputs.photos.append(photo)
         inputs.given_masks.append(None if mask is None else resize_map(mask, photo.camera.width, photo.camera.height))
         step(i + 1, len(capture.views))

@@ -29,6 +29,8 @@ def job_settings(options: argparse.Namespace) -> protocol.JobSettings:
         seed=options.seed,
         match=options.match,
         refine_cameras=options.refine_cameras,
+        texture=options.texture,
+        wrap=options.wrap or "",
     )
 
 
@@ -57,6 +59,10 @@ def reconstruct(argv: list[str]) -> int:
     )
     parser.add_argument("--refine-cameras", action="store_true", help="correct small errors of the cameras first")
     parser.add_argument("--refined", type=Path, metavar="CAPTURE", help="also write the refined capture to this folder")
+    parser.add_argument("--texture", type=int, metavar="SIZE", help="also bake an albedo map of so many texels a side")
+    parser.add_argument(
+        "--wrap", metavar="TEMPLATE", help="also lay a template on it (hm08, hm08-body, ict, a file): folder NAME-wrap"
+    )
     parser.add_argument("--report", type=Path, help="also write the report as JSON here")
     parser.add_argument("--picture", type=Path, help="also write the report picture as PNG here")
     parser.add_argument("--no-cache", action="store_true", help="predict the normals again even if they are known")
@@ -92,6 +98,16 @@ def reconstruct(argv: list[str]) -> int:
         except BridgeError as error:
             raise BridgeError(error.code, f"{error.sentence} {_kept(head, options.output)}", error.cure) from None
         print(f"Wrote {options.output}")
+        if options.texture:
+            maps = options.output.with_name(f"{options.output.stem}_texture")
+            for source in sorted((made / "texture").iterdir()):
+                _deliver(source, maps / source.name)
+            print(f"Wrote {maps}")
+        if (made / "wrap").is_dir():
+            beside = options.output.with_name(f"{options.output.stem}-wrap")
+            for source in sorted((made / "wrap").iterdir()):
+                _deliver(source, beside / source.name)
+            print(f"Wrote {beside}")
         if options.refined and (made / "refined").is_dir():
             from ..capture.record import load
             from ..refine import write_capture

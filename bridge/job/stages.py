@@ -5,7 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from ..service.protocol import JobSettings
-from . import carve, color, draw_normals, find_head, leave_out, match, measure, predict, preflight, read, write
+from . import (
+    carve,
+    color,
+    draw_normals,
+    find_head,
+    leave_out,
+    match,
+    measure,
+    predict,
+    preflight,
+    read,
+    texture,
+    wrap,
+    write,
+)
 from .record import Stage
 
 
@@ -41,6 +55,14 @@ def matching(settings: JobSettings) -> bool:
     return for_mesh(settings) and (predicted(settings) if settings.match is None else settings.match)
 
 
+def texturing(settings: JobSettings) -> bool:
+    return for_mesh(settings) and settings.texture is not None
+
+
+def wrapping(settings: JobSettings) -> bool:
+    return for_mesh(settings) and bool(settings.wrap)
+
+
 # A check that fails never stops a run, which may well succeed.
 CHECK_FAILURES = (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError)
 
@@ -56,6 +78,24 @@ CARVE = Stage("Carving the head", 0.30, for_mesh, carve.carve)
 MATCH = Stage("Matching the photographs", 0.24, matching, match.match, extra=True)
 MEASURE = Stage("Measuring", 0.06, for_mesh, measure.measure)
 COLOR = Stage("Colouring", 0.03, for_mesh, color.color)
+TEXTURE = Stage("Texturing", 0.25, texturing, texture.texture)
+WRAP = Stage("Wrapping the template", 0.12, wrapping, wrap.wrap_head, extra=True)
 WRITE = Stage("Writing the head", 0.03, for_mesh, write.write)
 
-STAGES = (READ, FIND_HEAD, REFINE, READ_NORMALS, PREDICT, LEAVE_OUT, DRAW, CHECK, CARVE, MATCH, MEASURE, COLOR, WRITE)
+STAGES = (
+    READ,
+    FIND_HEAD,
+    REFINE,
+    READ_NORMALS,
+    PREDICT,
+    LEAVE_OUT,
+    DRAW,
+    CHECK,
+    CARVE,
+    MATCH,
+    MEASURE,
+    COLOR,
+    TEXTURE,
+    WRAP,
+    WRITE,
+)

@@ -109,7 +109,7 @@ def write_normals(run: protocol.Run, output: Path) -> protocol.Result:
     return protocol.Result(run.id, str(path), str(path), str(output / "contact.png"))
 
 
-def play(run: protocol.Run, send: wire.Send, control: wire.Control, options: argparse.Namespace) -> None:
+def run_job(run: protocol.Run, send: wire.Send, control: wire.Control, options: argparse.Namespace) -> None:
     """One pretended job: a sphere that grows at the point the cameras look at (or the origin)."""
     if options.fail:
         send(protocol.Error(run.id, "dummy", "The dummy was told to fail.", "Do not tell it to."))
@@ -196,6 +196,6 @@ def main(argv: list[str]) -> int:
     hello = protocol.Hello(protocol=options.protocol)
 
     def perform(run: protocol.Run, send: wire.Send, control: wire.Control) -> None:
-        play(run, send, control, options)
+        run_job(run, send, control, options)
 
     return wire.leave(wire.serve(perform, options.wire, hello=hello))

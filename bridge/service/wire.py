@@ -30,7 +30,7 @@ LEAVE_SECONDS = 10.0
 PEER_GONE = 1
 
 Send = Callable[[protocol.Message], None]
-Play = Callable[[protocol.Run, Send, Control], None]
+RunJob = Callable[[protocol.Run, Send, Control], None]
 
 
 def claim_stdout() -> BinaryIO:
@@ -45,8 +45,10 @@ def claim_stdout() -> BinaryIO:
     return wire
 
 
-def serve(play: Play, wire_out: BinaryIO, wire_in: BinaryIO | None = None, hello: protocol.Hello | None = None) -> int:
-    """Answer messages until stdin closes or a shutdown comes. play runs one job and sends all but its Done.
+def serve(
+    run_job: RunJob, wire_out: BinaryIO, wire_in: BinaryIO | None = None, hello: protocol.Hello | None = None
+) -> int:
+    """Answer messages until stdin closes or a shutdown comes. run_job runs one job and sends all but its Done.
 
     Returns the exit code: 0, or 1 when the peer is no add-on of this protocol; PEER_GONE when nobody reads the messages
     any more. Then leave(code): the thread that waits for stdin would bring the interpreter down at its end.
@@ -114,7 +116,7 @@ def serve(play: Play, wire_out: BinaryIO, wire_in: BinaryIO | None = None, hello
             if control.cancel.is_set():
                 ok = False
             else:
-                play(run, watch, control)
+                run_job(run, watch, control)
                 ok = ok and not control.cancel.is_set()
             send(protocol.Done(run.id, ok))
         except OSError as error:  # play() keeps its own; this one is the pipe's

@@ -20,8 +20,11 @@ from ..link.preflight import plural
 from ..link.reference_names import PHOTOGRAPHS
 from ..link.worker import WorkerError
 from ..scene import cameras as scene_cameras
+from ..scene import result as scene_result
+from ..scene import rigs
 from ..ui import preferences
 from .bridge_operator import BridgeOperator
+from .sight import frame_rig
 
 AUTO = "auto"
 PLAIN_NAMES = frozenset(
@@ -109,6 +112,8 @@ class _MakesCameras(BridgeOperator):
             raise WorkerError("capture", reason) from None
         self.clean_up()
         session.findings = None
+        rigs.show_only(rigs.active(context.scene), context.view_layer, scene_result.is_result)
+        frame_rig(context)
         # what is said to users of the command line has its own words here
         warnings = [text for text in (self.job.warnings if self.job else ()) if "python -m bridge" not in text]
         if made[0].parent and (note := made[0].parent.get("skullptor_notes")):

@@ -12,11 +12,11 @@ import numpy as np
 from mathutils import Matrix
 
 from ..link.preflight import ViewRecord
-from . import conventions, upright
+from . import conventions, rigs, upright
 from .capture import OFFSET_KEY, SIZE_KEY
 from .reference_image import VIEW_KEY
 
-COLLECTION, RIG = "Cameras", "Rig"
+RIG = "Rig"
 SOURCE_KEY = "skullptor_capture"  # custom property of a rig's empty: the capture whose world it turns into the scene's
 FLOAT32 = 2.0**-24  # relative rounding of Blender's matrices
 MOST_BLUR = 0.001  # pixels
@@ -90,14 +90,13 @@ def build(
         raise ImportProblem(f"'{folder.name}' holds no such views.")
     matrix, notes = _standing(body, chosen, front) if turn_upright else (None, "")
     scene = context.scene
+    collection = rigs.new_collection(scene, name_of(body, folder))  # before the scene's resolution changes
     shapes = Counter((view["width"], view["height"], _ratio(view)) for view in chosen)
     frame, _ = shapes.most_common(1)[0]
     width, height, ratio = frame
     render = scene.render
     render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
     render.pixel_aspect_x, render.pixel_aspect_y = (1.0, ratio) if ratio >= 1 else (1.0 / ratio, 1.0)
-    collection = bpy.data.collections.new(COLLECTION)
-    scene.collection.children.link(collection)
     rig, scale = None, 1.0
     if turn_upright:
         chosen = [_in_rig(view, body.get("upright")) for view in chosen]
@@ -164,6 +163,11 @@ def _moved(view: dict, offset: np.ndarray) -> dict:
     return view | {"t": (np.array(view["t"]) + np.array(view["R"]) @ offset).tolist()}
 
 
+def name_of(body: dict, folder: Path) -> str:
+    """What the rig is called: as the capture calls itself, else as its folder."""
+    return str(body.get("name") or folder.name or "Rig")
+
+
 def _standing(body: dict, views: list[dict], front: str) -> tuple[np.ndarray, str]:
     """The rig's own world -> the upright one in metres [4, 4], and what was guessed: as the bridge has turned it, else
     as we turn it.
@@ -196,8 +200,9 @@ def _rig(
     """The empty that takes the capture's world to the scene's."""
     rig = bpy.data.objects.new(RIG, None)
     rig.matrix_world = Matrix.Scale(1.0 / scene.unit_settings.scale_length, 4) @ Matrix(matrix.tolist())
-    rig.empty_display_type = "ARROWS"
-    rig.empty_display_size = 0.1 / float(np.cbrt(np.linalg.det(matrix[:3, :3])))  # 10 cm
+    rig.empty_display_type = "PLAIN_AXES"  # no letters
+    rig.empty_display_size = 0.02 / float(np.cbrt(np.linalg.det(matrix[:3, :3])))  # 2 cm
+    rig.hide_select = True  # it lies in the head: a click on the head means the head
     rig[SOURCE_KEY] = str(folder)
     rig["skullptor_notes"] = notes
     collection.objects.link(rig)

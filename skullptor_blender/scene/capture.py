@@ -17,7 +17,7 @@ import numpy as np
 from ..link import preflight
 from ..link.capture_draft import CaptureDraft, DraftView, Picture
 from ..link.preflight import ERROR, INFO, WARNING, Finding, ViewRecord
-from . import conventions, reference_image
+from . import conventions, reference_image, rigs
 from .reference_image import Reference
 
 OFFSET_KEY = "skullptor_offset"  # of a rig's empty or a scene: where its origin is in the world of the calibration
@@ -59,11 +59,26 @@ class CameraSet:
     def errors(self) -> list[Finding]:
         return [finding for finding in self.findings if finding.severity == ERROR]
 
+    @property
+    def warnings(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.severity == WARNING]
+
+    @property
+    def records(self) -> list[ViewRecord]:
+        """The usable cameras in plain numbers, which may be kept."""
+        return [view.record for view in self.usable]
+
 
 def cameras(view_layer: bpy.types.ViewLayer) -> Iterator[bpy.types.Object]:
-    """The cameras that count: in the view layer and not hidden from rendering. Sorted, so that runs repeat."""
-    found = [ob for ob in view_layer.objects if ob.type == "CAMERA" and not ob.hide_render]
-    return iter(sorted(found, key=lambda ob: ob.name))
+    """The cameras of the rig in use that count: ticked and not hidden. Sorted, so that runs repeat."""
+    found = list(rigs.cameras(rigs.active(view_layer.id_data), view_layer))
+    # one camera hidden by H is left out; all of them hidden are merely out of the artist's way
+    all_hidden = all(ob.hide_get(view_layer=view_layer) for ob in found)
+    return (
+        ob
+        for ob in found
+        if ob.data.skullptor.use and not ob.hide_render and (all_hidden or not ob.hide_get(view_layer=view_layer))
+    )
 
 
 def frame_of(data: bpy.types.Camera, render: bpy.types.RenderSettings) -> conventions.BlenderCamera:

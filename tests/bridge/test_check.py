@@ -20,7 +20,7 @@ from bridge.check.matches import fundamental, sampson
 from bridge.check.photographs import blur
 from bridge.head.canonical import Canonical
 from bridge.mattes.hull import carve
-from bridge.mattes.silhouettes import Ball, Silhouette
+from bridge.mattes.silhouettes import BoundingSphere, Silhouette
 from bridge.mesh.topology import icosphere
 from bridge.raster import make_rasteriser
 from tests.support.synthetic import look_at
@@ -50,11 +50,11 @@ def views() -> tuple[list[Camera], list[np.ndarray], list[np.ndarray]]:
         cameras.append(look_at(f"cam{i}", aim, 6 * away, SIZE, 1.9, roll=0.05 * i))
     vertices, faces = body()
     pattern = 0.5 + 0.2 * np.sin(9 * vertices).sum(1, keepdims=True) / 3
-    shot = make_rasteriser("cpu", cameras).render(vertices, faces, pattern)
-    masks = [(triangle >= 0).astype(np.float32) for triangle in shot.triangle]
+    render = make_rasteriser("cpu", cameras).render(vertices, faces, pattern)
+    masks = [(triangle >= 0).astype(np.float32) for triangle in render.triangle]
     photos = [
         np.repeat(np.where(mask[..., None] > 0, found, 0.2), 3, 2).astype(np.float32)
-        for mask, found in zip(masks, shot.attributes)
+        for mask, found in zip(masks, render.attributes)
     ]
     return cameras, photos, masks
 
@@ -226,11 +226,11 @@ def test_a_unit_ten_times_too_large(views):
 def test_a_unit_that_the_head_contradicts_is_named_with_its_factor(views, wrong, says):
     cameras, _, masks = views
     silhouettes = [Silhouette.of(camera, mask) for camera, mask in zip(cameras, masks)]
-    ball = Ball.around(silhouettes)
-    hull = carve(silhouettes, ball, [True] * len(cameras))
+    sphere = BoundingSphere.around(silhouettes)
+    hull = carve(silhouettes, sphere, [True] * len(cameras))
     true = 120.0
     head = Canonical(1.04 * true / 140, np.eye(3), np.zeros(3), 0.7)
-    found = [f for f in rig.check(cameras, ball, hull, true * wrong, head) if f.code == "scale"]
+    found = [f for f in rig.check(cameras, sphere, hull, true * wrong, head) if f.code == "scale"]
     assert [says in finding.sentence for finding in found] == ([True] if says else [])
     for finding in found:
         assert float(finding.cure.split()[3]) == pytest.approx(true, rel=0.05)
