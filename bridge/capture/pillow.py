@@ -47,6 +47,7 @@ def opened(path: Path, what: str = "") -> Iterator[Image.Image]:
 
 
 def unreadable(path: Path, what: str, why: str) -> BridgeError:
+    """The refusal of an image file. why: a clause without a full stop."""
     sentence = f"{_named(path, what)} cannot be read: {why}."
     return BridgeError("image-unreadable", sentence, "Copy the file again from the camera or export it anew.")
 
