@@ -13,6 +13,9 @@ What happens when things break: every fault below was really injected, and count
 A fault *ends cleanly* when the program goes on, or says what happened in one sentence and leaves with an exit code; an
 *escape* is a traceback, a hang, a process that stays behind, a half-written file or a result that is lost.
 
+Known and not held yet: a warm bridge should keep its memory within 5 % over 50 jobs. It held 328 MB after 10 and 481 MB
+after 50, with the same head to the bit each time; no Python objects are left behind, so it is native memory.
+
 Written by `make reliability` (tests/reliability); {where}.
 
 | what was done | cases | ended cleanly | escapes | measured |

@@ -111,7 +111,7 @@ def expected(source, tmp_path_factory) -> bytes:
     bridge = Bridge(folder / "cache")
     bridge.say(p.Hello())
     bridge.hear()
-    bridge.job("e", source, folder / "out")
+    bridge.job("e", source, folder / "out", 300)  # the first one compiles
     bridge.end()
     return mesh_of(folder / "out")
 
