@@ -12,7 +12,7 @@ EXTRA := $(if $(GPU),cuda,bridge)
 PIP_FLAGS := --quiet --disable-pip-version-check
 export SKULLPTOR_BRIDGE_PYTHON := $(CURDIR)/$(BRIDGE)
 
-.PHONY: setup help demo test test-slow test-window pictures lint dist bench bench-gpu clean
+.PHONY: setup help demo test test-slow reliability test-window pictures lint dist bench bench-gpu clean
 
 setup: .venv/bridge.done $(if $(BLENDER),,.venv-blender/done) ## make the environments .venv (bridge) and .venv-blender (Blender as a module)
 
@@ -50,6 +50,10 @@ test: .venv/dev.done .venv-blender/done ## the fast tests, of the bridge and in 
 test-slow: .venv/dev.done .venv-blender/done ## the slow ones: PyTorch twins, whole solves
 	$(BRIDGE) -m pytest -q tests/plain tests/bridge -m "slow and not gpu"
 	$(BPY) -m pytest -q tests/blender -m "slow and not gpu"
+
+# See tests/reliability.
+reliability: .venv/dev.done ## faults, fuzz and load, ten minutes; writes docs/lab/reliability.md
+	$(BRIDGE) -m pytest tests/reliability -m reliability
 
 # See tests/window.
 test-window: .venv/dev.done dist ## the built zip in a real Blender window, driven by mouse: BLENDER=/path/to/blender

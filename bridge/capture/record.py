@@ -279,7 +279,11 @@ class _Reader:
         if not isinstance(value, str) or not value:
             raise self.fail(where, f"names no file as '{key}'")
         root = self.folder.resolve()
-        path = (root / value).resolve()
+        try:
+            path = (root / value).resolve()
+            path.is_file()
+        except (ValueError, OSError):  # a zero byte, a name longer than the system allows
+            raise self.fail(where, f"names no possible file as '{key}'") from None
         if Path(value).is_absolute() or not path.is_relative_to(root):
             raise self.fail(where, f"has its {key} outside the capture folder: '{value}'")
         if not path.is_file():

@@ -21,7 +21,7 @@ def headless(inputs: Inputs) -> list[Finding]:
     """Take the views that show no head out of the inputs; what was taken out, and why."""
     found = without_head(
         [photo.pixels for photo in inputs.photos],
-        [m.matte if mask is None else mask for m, mask in zip(inputs.maps, inputs.given_masks, strict=True)],
+        [m.matte for m in inputs.maps],
         [m.confidence for m in inputs.maps],
         [mask is not None for mask in inputs.given_masks],
     )

@@ -211,7 +211,7 @@ def decode(line: str) -> Message:
     """The message of one line. Raises ProtocolError with one sentence that quotes the line's start."""
     try:
         body = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # of a line of a thousand brackets
         raise ProtocolError(f"This line is not JSON: {line.strip()[:80]!r}.") from error
     if not isinstance(body, dict) or body.get("type") not in _BY_TYPE:
         raise ProtocolError(f"This line is no message of the protocol: {line.strip()[:80]!r}.")

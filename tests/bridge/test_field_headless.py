@@ -93,6 +93,13 @@ def test_it_is_left_out_of_everything_and_said():
     assert len(inputs.photos) == len(inputs.maps) == len(inputs.given_masks) == 3
 
 
+def test_given_masks_may_be_of_another_size_than_the_maps():
+    photos, mattes = map(list, zip(*(head(i) for i in range(4))))
+    inputs = inputs_of(photos, mattes)
+    inputs.given_masks = [cv2.resize(matte, (512, 512)) for matte in mattes]
+    assert headless(inputs) == []
+
+
 def test_too_few_others_are_one_sentence():
     photos, mattes = map(list, zip(*(head(i) for i in range(3))))
     photos[1] = nothing("grey")

@@ -74,3 +74,9 @@ def test_another_protocol_is_named_with_both_numbers():
         p.check_hello(p.Hello(protocol=99), "bridge")
     with pytest.raises(p.ProtocolError, match="hello first"):
         p.check_hello(p.Done("x", True), "add-on")
+
+
+def test_a_line_of_brackets_is_no_message():
+    """Once it ended the thread that reads, and the bridge was deaf from then on."""
+    with pytest.raises(p.ProtocolError, match="not JSON"):
+        p.decode("[" * 100_000)

@@ -1,0 +1,55 @@
+"""What the reliability tests count, and the page that is written from it."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "lab" / "reliability.md"
+HEAD = """# Reliability
+
+What happens when things break: every fault below was really injected, and counted by the tests that injected it.
+A fault *ends cleanly* when the program goes on, or says what happened in one sentence and leaves with an exit code; an
+*escape* is a traceback, a hang, a process that stays behind, a half-written file or a result that is lost.
+
+Known and not held yet: a warm bridge should keep its memory within 5 % over 50 jobs. It held 328 MB after 10 and 481 MB
+after 50, with the same head to the bit each time; no Python objects are left behind, so it is native memory.
+
+Written by `make reliability` (tests/reliability); {where}.
+
+| what was done | cases | ended cleanly | escapes | measured |
+| --- | ---: | ---: | ---: | --- |
+"""
+
+
+@dataclass
+class Row:
+    """One kind of fault."""
+
+    what: str
+    cases: int = 0
+    escapes: list[str] = field(default_factory=list)
+    measured: str = ""
+
+    def case(self, clean: bool, says: str = "") -> None:
+        self.cases += 1
+        if not clean:
+            self.escapes.append(says or f"case {self.cases}")
+
+
+rows: list[Row] = []
+
+
+def row(what: str) -> Row:
+    rows.append(Row(what))
+    return rows[-1]
+
+
+def page() -> str:
+    where = f"last on {platform.system()} {platform.machine()} with Python {platform.python_version()}"
+    told = [r for r in rows if r.cases]
+    lines = [f"| {r.what} | {r.cases} | {r.cases - len(r.escapes)} | {len(r.escapes)} | {r.measured} |" for r in told]
+    total, escapes = sum(r.cases for r in told), sum(len(r.escapes) for r in told)
+    lines += [f"| **together** | {total} | {total - escapes} | {escapes} | |", ""]
+    return HEAD.format(where=where) + "\n".join(lines)

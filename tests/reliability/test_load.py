@@ -1,0 +1,78 @@
+"""Many jobs, odd worlds: memory that stays flat, results that stay the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from bridge.capture import record as captures
+from bridge.capture.cameras import Similarity
+from bridge.job.cache import Cache
+from bridge.job.runner import JobRunner
+from bridge.service import protocol as p
+from bridge.service.wire import Control
+
+from . import ledger
+from .test_faults import SETTINGS, Bridge, mesh_of
+
+JOBS, WARM = 50, 10
+
+
+def memory(process: int) -> float:
+    """Megabytes that a process holds."""
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * 4096 / 2**20
+
+
+@pytest.mark.xfail(reason="native memory grows by some 4 MB a job (no Python objects do): not found yet", strict=False)
+def test_fifty_jobs_through_one_warm_bridge(capture, tmp_path):
+    row = ledger.row("50 jobs through one warm bridge")
+    bridge = Bridge(tmp_path / "cache")
+    bridge.say(p.Hello())
+    bridge.hear()
+    held, meshes = [], set()
+    for k in range(JOBS):
+        heard = bridge.job(f"j{k}", capture, tmp_path / "out")
+        meshes.add(mesh_of(tmp_path / "out"))
+        held.append(memory(bridge.child.pid))
+        row.case(heard[-1].ok)
+    bridge.end()
+    before, after = np.median(held[WARM : WARM + 10]), np.median(held[-10:])
+    row.measured = f"{before:.0f} MB after 10 jobs, {after:.0f} MB after 50; {len(meshes)} different result"
+    assert not row.escapes and len(meshes) == 1 and after < 1.05 * before
+
+
+def solid(vertices: np.ndarray, faces: np.ndarray) -> tuple[float, np.ndarray]:
+    """Volume and centre of mass of a closed mesh."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    parts = np.einsum("ij,ij->i", a, np.cross(b, c)) / 6
+    return float(parts.sum()), (parts[:, None] * (a + b + c) / 4).sum(0) / parts.sum()
+
+
+def test_worlds_of_any_size_and_turn(capture, tmp_path):
+    row = ledger.row("world scales from 1e-6 to 1e6, and turned worlds")
+    given = captures.load(capture)
+    results = {}
+    turn = cv2.Rodrigues(np.array([0.4, -1.2, 0.8]))[0]
+    worlds = {f"scale {scale:g}": Similarity(scale, np.eye(3), np.zeros(3)) for scale in (1, 1e-6, 1e-3, 1e3, 1e6)}
+    worlds["turned"] = Similarity(1.0, turn, np.zeros(3))
+    for name, world in worlds.items():
+        views = tuple(replace(view, camera=world.camera(view.camera)) for view in given.views)
+        captures.save(replace(given, views=views, unit_mm=None), capture)
+        heard = []
+        runner = JobRunner(Cache(tmp_path / "cache"))
+        runner.run(p.Run("j", str(capture), str(tmp_path / name), SETTINGS), heard.append, Control())
+        with np.load(tmp_path / name / "head.npz") as arrays:
+            vertices = (arrays["vertices"] - world.offset) @ world.rotation / world.scale
+            volume, center = solid(vertices, arrays["faces"])
+        if not results:
+            results["first"] = volume, center
+        size = results["first"][0] ** (1 / 3)
+        off = max(abs(volume ** (1 / 3) / size - 1), np.linalg.norm(center - results["first"][1]) / size)
+        # a turned world has the first sphere's triangles elsewhere on the head, which 1500 vertices show
+        row.case(off < (0.005 if name == "turned" else 0.001), f"{name}: {off:.5f}")
+        row.measured = f"{row.measured}{', ' if row.measured else 'size and place off by: '}{name} {100 * off:.3f} %"
+    assert not row.escapes, row.escapes
