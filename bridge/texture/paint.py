@@ -146,4 +146,5 @@ def paint_values(corners, faces, values, share, out, covered):
 
 
 def tables() -> tuple[np.ndarray, np.ndarray]:
+    """decode and encode for paint()."""
     return DECODE, ENCODE_SQRT

@@ -16,30 +16,79 @@ UV_LAYER = "UVMap"
 SKIN_ROUGHNESS = 0.5
 SKIN_SUBSURFACE = 0.06
 SKIN_RADIUS_MM = (3.7, 1.4, 0.7)  # how far red, green and blue light travels in skin (Jensen and others 2001, rounded)
-DATA_MAPS = ("normal", "displacement", "occlusion", "curvature")
 
 
 class NoTexture(Exception):
     """The folder holds no texture; the sentence says what is missing."""
 
 
+def geometry_of(ob: bpy.types.Object) -> dict[str, np.ndarray]:
+    """A mesh in the world as arrays: vertices, and with UVs corners, totals and uv (write_obj), else triangles."""
+    mesh = ob.data
+    matrix = np.array(ob.matrix_world)
+    co = np.empty(3 * len(mesh.vertices), np.float32)
+    mesh.vertices.foreach_get("co", co)
+    found = {"vertices": co.reshape(-1, 3).astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]}
+    if mesh.uv_layers.active is not None:
+        corners = np.empty(len(mesh.loops), np.int32)
+        mesh.loops.foreach_get("vertex_index", corners)
+        totals = np.empty(len(mesh.polygons), np.int32)
+        mesh.polygons.foreach_get("loop_total", totals)
+        uv = np.empty(2 * len(mesh.loops), np.float32)
+        mesh.uv_layers.active.uv.foreach_get("vector", uv)
+        return found | {"corners": corners, "totals": totals, "uv": uv.reshape(-1, 2)}
+    mesh.calc_loop_triangles()
+    triangles = np.empty(3 * len(mesh.loop_triangles), np.int32)
+    mesh.loop_triangles.foreach_get("vertices", triangles)
+    return found | {"triangles": triangles.reshape(-1, 3)}
+
+
+def shape_of(mesh: bpy.types.Mesh) -> dict[str, int]:
+    """What maps and UVs rely on: how many of each there are."""
+    return {"vertices": len(mesh.vertices), "corners": len(mesh.loops), "faces": len(mesh.polygons)}
+
+
+def difference(mesh: bpy.types.Mesh, before: Mapping[str, int]) -> str:
+    """Which numbers are others now: "it has 1200 instead of 1000 vertices"."""
+    now = shape_of(mesh)
+    changed = [f"{now[key]} instead of {before[key]} {key}" for key in now if now[key] != before[key]]
+    return f"it has {' and '.join(changed)}"
+
+
+def dress(scene: bpy.types.Scene, ob: bpy.types.Object, folder: Path, packed: bool) -> None:
+    """Give an object the maps of a folder as its material, and UVs where it had none.
+
+    packed: images go into the .blend file, else they stay in the folder. Raises NoTexture.
+    """
+    maps = read_maps(folder)
+    stored = folder / "textured.npz"
+    if stored.is_file() and ob.data.uv_layers.active is None:
+        try:
+            with np.load(stored) as arrays:
+                uv, faces, faces_uv = arrays["uv"], arrays["faces"], arrays["faces_uv"]
+        except (OSError, ValueError, KeyError) as error:
+            raise NoTexture(f"'{stored}' cannot be read: {error}.") from None
+        corners = np.empty(len(ob.data.loops), np.int32)
+        ob.data.loops.foreach_get("vertex_index", corners)
+        if not np.array_equal(corners, faces.ravel()):
+            raise NoTexture(f"The texture in '{folder}' was made for another mesh than '{ob.name}'.")
+        add_uvs(ob.data, uv, faces_uv)
+    ob.data.materials.clear()
+    ob.data.materials.append(make(f"{ob.name} Skin", maps, packed, scene.unit_settings.scale_length or 1.0))
+    ob[MARK] = str(folder)
+
+
 def load(
     scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, folder: Path, name: str, packed: bool
 ) -> bpy.types.Object:
-    """The textured head of a folder as an object in the scene's world. packed: images go into the .blend file.
-
-    Raises NoTexture.
-    """
-    maps = read_maps(folder)
+    """The textured head of a folder as an object in the scene's world. Raises NoTexture."""
     try:
         with np.load(folder / "textured.npz") as stored:
-            arrays = {key: stored[key] for key in stored.files}
+            arrays = {key: stored[key] for key in ("vertices", "faces")}
     except (OSError, ValueError, KeyError) as error:
         raise NoTexture(f"'{folder / 'textured.npz'}' cannot be read: {error}.") from None
     ob = result.create(scene, view_layer, arrays, name, {result.MARK: "texture"})
-    add_uvs(ob.data, arrays["uv"], arrays["faces_uv"])
-    ob.data.materials.clear()
-    ob.data.materials.append(make(f"{name} Skin", maps, packed, metres_per_unit(scene)))
+    dress(scene, ob, folder, packed)
     return ob
 
 
@@ -59,7 +108,7 @@ def read_maps(folder: Path) -> dict[str, list[Path]]:
 def add_uvs(mesh: bpy.types.Mesh, uv: np.ndarray, faces_uv: np.ndarray) -> None:
     """uv [T, 2], faces_uv [F, 3]: rows of uv of each triangle's corners."""
     layer = mesh.uv_layers.new(name=UV_LAYER)
-    layer.data.foreach_set("uv", np.ascontiguousarray(uv[faces_uv.ravel()], np.float32).ravel())
+    layer.uv.foreach_set("vector", np.ascontiguousarray(uv[faces_uv.ravel()], np.float32).ravel())
     mesh.uv_layers.active = layer
 
 
@@ -100,10 +149,6 @@ def make(name: str, maps: Mapping[str, list[Path]], packed: bool, metres: float)
         lift.location = (x - 260, y - 640)
         links.new(image.outputs["Color"], lift.inputs["Height"])
     return material
-
-
-def metres_per_unit(scene: bpy.types.Scene) -> float:
-    return scene.unit_settings.scale_length or 1.0
 
 
 def _image_node(nodes: bpy.types.Nodes, paths: list[Path], space: str, packed: bool) -> bpy.types.Node:
