@@ -1,5 +1,6 @@
 """python -m bench.texture --data DIR [...]: the albedo bake against heads whose colours are known.
 
+light    gradient across borders between photographs; one strong lamp taken out
 unwrap   charts, stretch and seconds of the UVs of a mesh
 albedo   PSNR of the baked map against the truth over texels that two photographs see, held-out views, gains and tints,
          a magenta background, seams, seconds and memory
@@ -28,8 +29,10 @@ from bridge.mesh.distance import sample_surface
 from bridge.raster import make_rasteriser
 from bridge.report.results import read_ply
 from bridge.texture.bake import _split, bake, decide
+from bridge.texture.light import to_linear, to_srgb
 from bridge.texture.paint import paint_values
 from bridge.texture.settings import TextureSettings
+from bridge.texture.shares import neighbour_mean
 from bridge.texture.unwrap import unwrap
 from bridge.texture.unwrap.flatten import stretch
 from bridge.texture.uv_mesh import UvMesh, check_uvs, texel_corners
@@ -194,8 +197,6 @@ def changed(views: list[View], folder: Path, change) -> list[View]:
 def tinted(pixels: np.ndarray, i: int, view: View, photo) -> np.ndarray:
     rng = np.random.default_rng(100 + i)
     gain = np.exp(rng.uniform(np.log(0.7), np.log(1.4))) * rng.uniform(0.93, 1.07, 3)
-    from bridge.texture.light import to_linear, to_srgb
-
     return to_srgb(to_linear(pixels) * gain)
 
 
@@ -235,12 +236,78 @@ def albedo_rows(subject: Subject, label: str) -> None:
     print(f"  peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB", flush=True)
 
 
+LAMP = np.array([-0.75, 0.25, 0.6])  # one strong light from the head's right, as seen on the left of a picture
+AMBIENT, STRONG = 0.3, 1.0
+
+
+def lit_by_one_lamp(truth: Truth):
+    """A change of photographs: matt light of one lamp and a little from everywhere, on the true surface."""
+    towards = LAMP / np.linalg.norm(LAMP)
+
+    def change(pixels: np.ndarray, i: int, view: View, photo) -> np.ndarray:
+        normals = make_rasteriser("cpu", [photo.camera]).render(truth.mesh.vertices, truth.mesh.faces).normals[0]
+        shading = AMBIENT + STRONG * np.clip(normals @ towards, 0, None)
+        return to_srgb(to_linear(pixels) * 0.75 * shading[..., None])
+
+    return change
+
+
+def delight_rows(subject: Subject) -> None:
+    """Cheeks left against right in linear light, and the detail that is kept, with and without delighting."""
+    points, _ = texel_values(subject.mesh, subject.mesh.vertices, subject.size)
+    at = points[subject.covered]
+    cheek = (np.abs(at[:, 1] + 0.38) < 0.12) & (np.abs(np.abs(at[:, 0]) - 0.42) < 0.1) & (at[:, 2] > 0.3)
+    left, right = cheek & (at[:, 0] < 0), cheek & (at[:, 0] > 0)
+    twice = subject.seen_twice()
+    face = np.zeros(subject.covered.shape, bool)
+    face[subject.covered] = (at[:, 2] > 0.35) & (at[:, 1] > -0.8) & (at[:, 1] < 0.25) & twice
+    inner = cv2.erode(face.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    true = np.zeros((*subject.covered.shape, 3), np.float32)
+    true[subject.covered] = subject.colors
+
+    def slopes(image: np.ndarray) -> np.ndarray:
+        grey = cv2.GaussianBlur(np.log(to_linear(image).mean(-1) + 0.02), (0, 0), 1.5)
+        return np.stack([cv2.Sobel(grey, cv2.CV_32F, 1, 0)[inner], cv2.Sobel(grey, cv2.CV_32F, 0, 1)[inner]]).ravel()
+
+    with tempfile.TemporaryDirectory() as folder:
+        views = changed(subject.views, Path(folder), lit_by_one_lamp(subject.truth))
+        for delight in (False, True):
+            image = subject.bake(views, replace(subject.settings, delight=delight)).astype(np.float32)
+            light = to_linear(image[subject.covered]).mean(-1)
+            kept = np.corrcoef(slopes(image), slopes(true))[0, 1]
+            print(f"  one lamp, delight {delight}: cheeks {light[left].mean() / light[right].mean():.2f}, gradient "
+                  f"correlation {kept:.3f}, PSNR {subject.error(image, twice, True):.2f} dB", flush=True)  # fmt: skip
+
+
+def seam_rows(subject: Subject, image: np.ndarray) -> None:
+    """Mean gradient on the borders between photographs against that three vertices beside them, in truth's light.
+
+    The texture's own gradient is taken off first: what is left is the bake's.
+    """
+    plan = decide(subject.mesh, subject.views, [None] * len(subject.views), ACROSS, subject.settings)
+    f, label = plan.mesh.faces, plan.shares.label
+    border = np.zeros(len(label), np.float32)
+    crossing = (label[f] != label[f[:, :1]]).any(1) & (label[f] >= 0).all(1)
+    border[f[crossing].ravel()] = 1
+    smooth = neighbour_mean(f, len(label))
+    near = border.copy()
+    for _ in range(8):
+        near = smooth @ near
+    values, covered = texel_values(plan.mesh, np.stack([border, near, label >= 0], 1), subject.size)
+    grey = image.mean(-1).astype(np.float32)
+    slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+    inner = cv2.erode((covered & (values[..., 2] > 0.99)).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    on = inner & (values[..., 0] > 0.5)
+    beside = inner & (values[..., 0] == 0) & (values[..., 1] > 0.02)
+    print(f"  gradient on borders between photographs / beside them: {slope[on].mean() / slope[beside].mean():.3f}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--meshes", type=Path, nargs="*", default=[], help="dense heads of valid_wf2: PLY files")
     parser.add_argument("--size", type=int, default=2048)
-    parser.add_argument("--tables", nargs="+", choices=("unwrap", "albedo"), default=["unwrap", "albedo"])
+    parser.add_argument("--tables", nargs="+", choices=("unwrap", "albedo", "light"), default=["unwrap", "albedo"])
     options = parser.parse_args()
     if "unwrap" in options.tables and options.meshes:
         print(
@@ -254,6 +321,12 @@ def main() -> int:
         for path in options.meshes:
             made = unwrap(Mesh(*read_ply(path)), UP, FRONT)
             albedo_rows(Subject(options.data, "valid_wf2", "capture-albedo.json", made, options.size), path.stem)
+    if "light" in options.tables:
+        for path in options.meshes:
+            made = unwrap(Mesh(*read_ply(path)), UP, FRONT)
+            subject = Subject(options.data, "valid_wf2", "capture-albedo.json", made, options.size)
+            seam_rows(subject, subject.bake())
+            delight_rows(subject)
     return 0
 
 

@@ -18,8 +18,10 @@ MODULES = (
     "operators.import_cameras",
     "operators.check",
     "operators.scale",
+    "operators.texture",
     "ui.preset_files",
     "ui.panel",
+    "ui.texture_panel",
     "batch",
 )
 

@@ -19,8 +19,9 @@ from .shots import FINE_SIGMA, Shot, at_pixels
 
 ROUNDS = 2
 HALF = 0.6  # of the flow that a photograph follows in a round
-FARTHEST = 0.02  # of the head's radius: a larger flow is a mistake
+FARTHEST = 0.03  # of the head's radius: a larger flow is a mistake
 BLUR = 0.004  # of the head's radius: vertices hold no finer detail, so the photograph is compared without
+FAR = 0.12  # of the head's radius: how far evidence reaches into what one photograph alone shows
 SMOOTH = 0.03  # of the head's radius: flow changes slowly along a head
 
 
@@ -75,9 +76,12 @@ def _flow(shot: Shot, grey: np.ndarray, known: np.ndarray, vertices, faces, radi
     most = FARTHEST * pixel
     contrast = np.hypot(cv2.Sobel(photo, cv2.CV_32F, 1, 0), cv2.Sobel(photo, cv2.CV_32F, 0, 1))
     trust = sure * (length < most) * np.clip(contrast / 0.05, 0.02, 1)
-    smooth = np.stack([_blur(np.ascontiguousarray(flow[..., k]), trust, wide / 2) for k in range(2)], -1)
-    held = np.clip(_soft(trust, wide / 2) / 0.05, 0, 1)  # little evidence moves nothing
-    return (smooth * held[..., None]).astype(np.float32)
+    found = np.zeros_like(flow)
+    for sigma in (FAR * pixel, wide / 2):  # far from evidence the broad mean, near it the evidence
+        smooth = np.stack([_blur(np.ascontiguousarray(flow[..., k]), trust, sigma) for k in range(2)], -1)
+        held = np.clip(_soft(trust, sigma) / 0.05, 0, 1)[..., None]  # little evidence moves nothing
+        found += held * (smooth - found)
+    return found.astype(np.float32)
 
 
 def _blur(values: np.ndarray, weight: np.ndarray, sigma: float) -> np.ndarray:

@@ -142,9 +142,10 @@ def curvature(mesh: Mesh, normals: np.ndarray, radius: float) -> np.ndarray:  # 
     smooth = neighbour_mean(mesh.faces, len(mesh.vertices))
     # half of each step is the vertex itself; the offset from the neighbours' mean, over their squared distance
     offset = 2 * ((mesh.vertices - smooth @ mesh.vertices) * normals).sum(1)
-    edges = np.linalg.norm(mesh.vertices[mesh.faces[:, 1]] - mesh.vertices[mesh.faces[:, 0]], axis=1)
-    spread = np.bincount(mesh.faces[:, 0], edges**2, len(mesh.vertices))
-    count = np.bincount(mesh.faces[:, 0], minlength=len(mesh.vertices))
+    start, end = mesh.faces.reshape(-1), np.roll(mesh.faces, -1, 1).reshape(-1)  # every vertex starts an edge
+    squares = ((mesh.vertices[end] - mesh.vertices[start]) ** 2).sum(1)
+    spread = np.bincount(start, squares, len(mesh.vertices))
+    count = np.bincount(start, minlength=len(mesh.vertices))
     bend = 2 * offset / np.maximum(spread / np.maximum(count, 1), 1e-30)
     for _ in range(4):
         bend = smooth @ bend

@@ -14,6 +14,7 @@ PAIR_DISTANCE = 0.05  # of the head's radius between a place and its mirror imag
 MOST_GAP = 0.2  # of the sRGB range that the mirror side's tone is moved by
 PAIR_NORMAL = 0.6  # least cosine between their normals
 PLANE_VOTERS = 5000
+PLANE_ROUNDS = 12
 GUTTER_SHARE = 1 / 64  # of a map's side: how far colours reach over the borders of islands
 
 
@@ -54,27 +55,41 @@ def mirror_images(vertices: np.ndarray, normals: np.ndarray, across: np.ndarray,
 
     across [3]: the direction from one ear to the other, about; the plane is fitted to the vertices.
     """
-    axis, offset = across / np.linalg.norm(across), float(np.median(vertices @ across))
     tree = cKDTree(vertices)
     chosen = np.random.default_rng(0).choice(len(vertices), min(PLANE_VOTERS, len(vertices)), replace=False)
-    points = vertices[chosen]
-    for _ in range(8):
-        image = points - 2 * np.outer(points @ axis - offset, axis)
+    points, middle = vertices[chosen], vertices.mean(0)
+    axis, offset = across / np.linalg.norm(across), 0.0  # from the middle
+    for _ in range(PLANE_ROUNDS):
+        image = _mirrored(points - middle, axis, offset) + middle
         gap, near = tree.query(image)
-        good = gap < max(np.percentile(gap, 60), 1e-9)
-        side = points[good] - vertices[near[good]]
-        side *= np.sign(side @ axis)[:, None]
-        far = np.linalg.norm(side, axis=1) > 0.3 * radius  # pairs near the plane say nothing about its direction
-        if far.sum() < 20:
-            break
-        axis = side[far].sum(0)
+        # distances along the surface's normals, robustly (Gauss and Newton; what changes with tilts and offset)
+        tilts = np.linalg.svd(axis[None])[2][1:]
+        gaps = ((image - vertices[near]) * normals[near]).sum(1)
+        step = 1e-4
+        columns = []
+        for k in range(3):
+            turned = axis + step * tilts[k] if k < 2 else axis
+            moved = _mirrored(
+                points - middle, turned / np.linalg.norm(turned), offset + (step * radius if k == 2 else 0)
+            )
+            columns.append(((moved + middle - image) * normals[near]).sum(1) / step)
+        J = np.stack(columns, 1)
+        weight = 1 / (1 + (gap / max(np.median(gap), 1e-9 * radius)) ** 2)
+        system = (J * weight[:, None]).T @ J
+        change = -np.linalg.solve(system + 1e-6 * np.trace(system) * np.eye(3), (J * weight[:, None]).T @ gaps)
+        axis = axis + change[:2] @ tilts
         axis /= np.linalg.norm(axis)
-        offset = float(np.median((points[good] + vertices[near[good]]) @ axis / 2))
-    image = vertices - 2 * np.outer(vertices @ axis - offset, axis)
+        offset += float(change[2]) * radius
+    offset += float(middle @ axis)
+    image = _mirrored(vertices, axis, offset)
     turned = normals - 2 * np.outer(normals @ axis, axis)
     gap, near = tree.query(image)
     good = (gap < PAIR_DISTANCE * radius) & ((turned * normals[near]).sum(1) > PAIR_NORMAL)
     return np.where(good, near, -1)
+
+
+def _mirrored(points: np.ndarray, axis: np.ndarray, offset: float) -> np.ndarray:
+    return points - 2 * np.outer(points @ axis - offset, axis)
 
 
 def fill_gutter(image: np.ndarray, covered: np.ndarray, beyond: object = None) -> None:

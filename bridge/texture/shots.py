@@ -18,7 +18,8 @@ from .settings import TextureSettings
 SMALL = 1024  # pixels of the longer side of the head's box when photographs are judged and compared
 BOX_MARGIN = 0.03  # of the box's longer side
 DEPTH_TOLERANCE = 0.008  # of the head's radius: how far behind the rendered surface a vertex still counts as seen
-DEPTH_JUMP = 0.03  # of the head's radius between neighbouring pixels: a rim inside the head, such as chin before neck
+DEPTH_JUMP = 0.012  # of the head's radius off the line through both neighbours: a rim inside the head, such as chin
+# before neck; a slanted surface has none, whatever its slope
 CLIPPED = 0.985  # of the sRGB range: a pixel brighter than this has lost its colour
 LEAST_COSINE, STRICTEST_COSINE = 0.08, 0.45  # below which a place is not seen, by the control "frontal"
 LEAST_POWER, STRICTEST_POWER = 1.0, 9.0  # of the cosine in the quality, by the same control
@@ -113,9 +114,13 @@ def at_pixels(image: np.ndarray, pixels: np.ndarray, how: int = cv2.INTER_LINEAR
 
 def _rims(shown: np.ndarray, depth: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
     """Where the head is and no rim, [h, w] float32 0 or 1, and the distance in pixels to where it is not."""
-    kernel = np.ones((3, 3), np.uint8)
-    jump = cv2.dilate(depth, kernel) - cv2.erode(depth, kernel)
-    solid = ((shown > 0.5) & (depth > 0) & (jump < DEPTH_JUMP * radius)).astype(np.uint8)
+    bent = np.zeros_like(depth)
+    for axis in (0, 1):
+        ahead, behind = (np.roll(depth, k, axis) for k in (-1, 1))
+        off = np.abs(ahead - 2 * depth + behind)
+        bent = np.maximum(bent, np.where((ahead > 0) & (behind > 0), off, np.inf))
+    solid = ((shown > 0.5) & (depth > 0) & (bent < DEPTH_JUMP * radius)).astype(np.uint8)
+    solid[[0, -1]], solid[:, [0, -1]] = solid[[1, -2]], solid[:, [1, -2]]  # rolled in from the other side
     # a frame of head pixels: where the photograph's border cuts the head there is no background to fear
     distance = cv2.distanceTransform(cv2.copyMakeBorder(solid, 1, 1, 1, 1, cv2.BORDER_REPLICATE), cv2.DIST_L2, 5)
     return solid.astype(np.float32), np.ascontiguousarray(distance[1:-1, 1:-1])

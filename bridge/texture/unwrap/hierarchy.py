@@ -160,7 +160,7 @@ def _merge_quality(vertices, start, twin, outgoing, border, v, ring, n, j):
 @njit(cache=True)
 def _strange(w, ring, n, v, before, after):
     """Is a neighbour of u in v's ring without lying beside u in it?"""
-    if w in (v, before, after):
+    if w == v or w == before or w == after:  # noqa: SIM109 - of several integer types
         return False
     for i in range(n):  # noqa: SIM110 - numba knows no any()
         if ring[i] == w:

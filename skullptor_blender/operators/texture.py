@@ -1,0 +1,142 @@
+"""Texture Head: the photographs as maps on a head's UVs, made by the bridge, worn as a material."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
+
+from ..link import mesh_file, run_files, session
+from ..link.command import BridgeCommand
+from ..link.worker import WorkerError
+from ..scene import capture as scene_capture
+from ..scene import materials
+from ..scene import result as scene_result
+from ..ui import preferences
+from . import head_job
+from .bridge_operator import BridgeOperator
+
+SIZES = tuple((str(size), f"{size // 1024}k", f"{size} x {size} texels") for size in (1024, 2048, 4096, 8192))
+
+
+class TextureSettings(bpy.types.PropertyGroup):
+    """What the artist chose for textures; kept with the scene."""
+
+    __annotations__ = {
+        "size": EnumProperty(name="Size", items=SIZES, default="4096", description="Texels of a map's side"),
+        "frontal": FloatProperty(
+            name="Frontal",
+            description="How strictly a photograph must look straight at a place to give it its colour",
+            default=0.5, min=0.0, max=1.0, subtype="FACTOR",
+        ),
+        "silhouette": FloatProperty(
+            name="Silhouettes",
+            description="How far from silhouettes and inner rims photographs begin to count",
+            default=0.5, min=0.0, max=1.0, subtype="FACTOR",
+        ),
+        "back_faces": BoolProperty(name="Back Faces", description="Colour places that show only their back"),
+        "equalise": BoolProperty(
+            name="Equalise", description="Bring brightness and tint of all photographs to one", default=True
+        ),
+        "fill": BoolProperty(
+            name="Fill Gaps",
+            description="Colour what no photograph shows from its neighbours and its mirror side",
+            default=True,
+        ),
+        "delight": BoolProperty(name="Remove Light", description="Take the light out of the colours"),
+        "packed": BoolProperty(
+            name="Pack Images", description="Keep the maps inside the .blend file, not beside it", default=True
+        ),
+    }  # fmt: skip
+
+
+class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
+    """Bake the cameras' photographs onto the head: its own UVs if it has some, else new ones"""
+
+    bl_idname = "skullptor.texture_head"
+    bl_label = "Texture Head"
+    bl_options = {"UNDO"}
+
+    __annotations__ = {
+        "bridge_python": StringProperty(
+            name="Bridge Python",
+            description="The solver's Python, when it is not the one of the preferences",
+            options={"SKIP_SAVE", "HIDDEN"},
+        ),
+    }
+
+    folder: Path | None = None
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if scene_result.chosen(context) is None:
+            cls.poll_message_set("Select a head made by Reconstruct Head")
+            return False
+        return super().poll(context)
+
+    def start(self, context: bpy.types.Context) -> BridgeCommand:
+        settings = context.scene.skullptor
+        chosen = context.scene.skullptor_texture
+        ob = scene_result.chosen(context)
+        if ob.mode != "OBJECT":
+            cure = f"Leave its {ob.mode.replace('_', ' ').title()} mode."
+            raise WorkerError("mode", f"'{ob.name}' is being edited.", cure)
+        found = head_job.read_cameras(context, {name: getattr(settings, name) for name in head_job.FOLDERS})
+        if found.errors:
+            first = found.errors[0]
+            raise WorkerError(first.code, first.sentence, first.cure)
+        interpreter = preferences.interpreter(context, self.bridge_python)
+        self.head, self.shape = ob.name, materials.shape_of(ob.data)
+        self.folder = run_files.new_run(preferences.cache_folder(context))
+        draft = scene_capture.draft(found.usable, context.scene, settings.normals_axes, settings.normals_max)
+        capture, self.maps = self.folder / "capture", self.folder / "texture"
+        geometry = materials.geometry_of(ob)
+        mesh = self.folder / ("head.obj" if "uv" in geometry else "head.ply")
+
+        def prepare() -> None:
+            draft.write(capture)
+            if "uv" in geometry:
+                mesh_file.write_obj(mesh, *(geometry[key] for key in ("vertices", "corners", "totals", "uv")))
+            else:
+                mesh_file.write_ply(mesh, geometry["vertices"], geometry["triangles"])
+
+        arguments = ["texture", str(mesh), "--capture", str(capture), "-o", str(self.maps), "--size", chosen.size]
+        arguments += ["--frontal", f"{chosen.frontal:.3f}", "--silhouette", f"{chosen.silhouette:.3f}"]
+        flags = {"--back-faces": chosen.back_faces, "--no-equalise": not chosen.equalise, "--no-fill": not chosen.fill}
+        arguments += [flag for flag, on in (flags | {"--delight": chosen.delight}).items() if on]
+        log = preferences.cache_folder(context) / "texture.log"
+        return BridgeCommand(
+            self.bl_label, interpreter, preferences.ROOT, arguments, log, stage="Texturing", prepare=prepare
+        )
+
+    def complete(self, context: bpy.types.Context) -> session.Outcome:
+        ob = context.view_layer.objects.get(self.head)
+        if ob is None:
+            raise WorkerError("texture", f"The head '{self.head}' is gone.", "Undo its removal, or texture another.")
+        if materials.shape_of(ob.data) != self.shape:
+            sentence = f"'{ob.name}' was edited while it was textured: {materials.difference(ob.data, self.shape)}."
+            raise WorkerError("texture", sentence, "Texture it again.")
+        try:
+            materials.dress(context.scene, ob, self.maps, context.scene.skullptor_texture.packed)
+        except materials.NoTexture as error:
+            raise WorkerError("texture", str(error), "Texture it again.") from None
+        return session.Outcome(True, f"'{ob.name}' wears its photographs", object_name=ob.name)
+
+    def clean_up(self) -> None:
+        if self.folder is not None:
+            run_files.drop(self.folder)
+
+
+CLASSES = (TextureSettings, SKULLPTOR_OT_texture_head)
+_register, _unregister = bpy.utils.register_classes_factory(CLASSES)
+
+
+def register() -> None:
+    _register()
+    bpy.types.Scene.skullptor_texture = bpy.props.PointerProperty(type=TextureSettings)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.skullptor_texture
+    _unregister()

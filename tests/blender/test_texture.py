@@ -1,0 +1,97 @@
+"""Texture maps in Blender: the material wears them, packed or beside the file, and exports keep them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+from skullptor_extension.skullptor_blender.scene import materials
+from skullptor_extension.skullptor_blender.ui import texture_panel
+
+
+def write_image(path: Path, color) -> None:
+    image = bpy.data.images.new("made", 8, 8)
+    image.pixels.foreach_set(np.tile(np.array([*color, 1], np.float32), 64))
+    image.filepath_raw, image.file_format = str(path), "PNG"
+    image.save()
+    bpy.data.images.remove(image)
+
+
+@pytest.fixture()
+def folder(tmp_path) -> Path:
+    """What `python -m bridge texture` leaves: a square of two triangles with an albedo and a normal map."""
+    made = tmp_path / "texture"
+    made.mkdir()
+    write_image(made / "albedo.png", (0.8, 0.2, 0.1))
+    write_image(made / "normal.png", (0.5, 0.5, 1.0))
+    vertices = np.array([[0.0, 0, 0], [1, 0, 0], [1, 0, 1], [0, 0, 1]])
+    faces = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
+    uv = vertices[:, [0, 2]].astype(np.float32)
+    np.savez(made / "textured.npz", vertices=vertices, faces=faces, uv=uv, faces_uv=faces)
+    (made / "texture.json").write_text(json.dumps({"maps": {"albedo": ["albedo.png"], "normal": ["normal.png"]}}))
+    return made
+
+
+def load(folder, packed=True):
+    return materials.load(bpy.context.scene, bpy.context.view_layer, folder, "Head", packed)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_material_wears_the_maps(folder, packed):
+    ob = load(folder, packed)
+    uv = np.empty(2 * len(ob.data.loops), np.float32)
+    ob.data.uv_layers.active.uv.foreach_get("vector", uv)
+    assert np.allclose(uv.reshape(-1, 2)[[0, 1, 2, 5]], [[0, 0], [1, 0], [1, 1], [0, 1]])
+    (material,) = ob.data.materials
+    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    albedo = shader.inputs["Base Color"].links[0].from_node.image
+    normal = shader.inputs["Normal"].links[0].from_node.inputs["Color"].links[0].from_node.image
+    assert albedo.colorspace_settings.name == "sRGB" and normal.colorspace_settings.name == "Non-Color"
+    assert bool(albedo.packed_file) is packed and shader.inputs["Subsurface Weight"].default_value > 0
+    assert material.node_tree.nodes.active.image == albedo  # what solid view shows
+
+
+def test_gltf_and_usd_keep_the_maps(folder, tmp_path):
+    ob = load(folder)
+    ob.select_set(True)
+    bpy.ops.export_scene.gltf(filepath=str(tmp_path / "head.gltf"), export_format="GLTF_SEPARATE", use_selection=True)
+    body = json.loads((tmp_path / "head.gltf").read_text())
+    (material,) = body["materials"]
+    assert "baseColorTexture" in material["pbrMetallicRoughness"] and "normalTexture" in material
+    assert all((tmp_path / image["uri"]).is_file() for image in body["images"])
+    bpy.ops.wm.usd_export(filepath=str(tmp_path / "head.usdc"), selected_objects_only=True)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.usd_import(filepath=str(tmp_path / "head.usdc"))
+    assert any("albedo" in image.name for image in bpy.data.images)
+
+
+def test_a_mesh_that_changed_is_refused_and_says_what_did(folder):
+    ob = load(folder)
+    before = materials.shape_of(ob.data)
+    other = bpy.data.objects.new("other", bpy.data.meshes.new("other"))
+    other.data.from_pydata([(0, 0, 0), (1, 0, 0), (0, 1, 0)], [], [(0, 1, 2)])
+    assert materials.difference(other.data, before) == (
+        "it has 3 instead of 4 vertices and 3 instead of 6 corners and 1 instead of 2 faces"
+    )
+    with pytest.raises(materials.NoTexture, match="made for another mesh than 'other'"):
+        materials.dress(bpy.context.scene, other, folder, True)
+
+
+def test_a_folder_without_its_maps_says_which(folder, tmp_path):
+    (folder / "normal.png").unlink()
+    with pytest.raises(materials.NoTexture, match="'normal.png' is gone"):
+        load(folder)
+    with pytest.raises(materials.NoTexture, match="no texture.json"):
+        materials.read_maps(tmp_path / "nothing")
+
+
+def test_the_panel_shows_the_controls(folder, draw):
+    load(folder)
+    assert texture_panel.SKULLPTOR_PT_texture.poll(bpy.context)
+    log = draw(texture_panel.SKULLPTOR_PT_texture)
+    shown = [args[1] for call, args, _ in log if call == "prop"]
+    assert shown == ["size", "frontal", "silhouette", "equalise", "fill", "back_faces", "delight", "packed"]
+    assert ("skullptor.texture_head",) in [args for call, args, _ in log if call == "operator"]
