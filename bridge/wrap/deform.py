@@ -21,7 +21,7 @@ from ..mesh.cotangents import cotangents
 from ..mesh.distance import sample_surface
 from ..mesh.normals import vertex_normals
 from ..model import Template
-from .fit import HAIR_SHARE, mouth_closed
+from .fit import HAIR_MM, HAIR_SHARE, mouth_closed
 from .regions import Regions, lip_pairs
 from .scan import LEAST_COSINE, REACH, Scan, Surface
 
@@ -80,7 +80,7 @@ def deform(
         normals = vertex_normals(shape, skin_triangles).astype(np.float64)
         there, direction, sure = surface.nearest(shape, normals, REACH * now.width)
         gap = ((shape - there) * direction).sum(1)
-        wide = np.where(covered & (gap < 0), HAIR_SHARE * now.width, now.width)
+        wide = np.where(covered & (gap < 0), np.minimum(HAIR_SHARE * now.width, HAIR_MM), now.width)
         far = np.linalg.norm(shape - there, axis=1)
         weight = exposed * sure * area / (1 + (far / wide) ** 2) ** 2
         bend = np.where(covered, max(now.bend, SKULL_BEND), now.bend) ** 4
@@ -127,7 +127,7 @@ class _Samples:
         there = hit.of(everything, self.triangles)
         direction = planes[hit.face]
         gap = ((there - self.points) * direction).sum(1)
-        wide = np.where(self.one_sided[hit.face] & (gap < 0), HAIR_SHARE * width, width)
+        wide = np.where(self.one_sided[hit.face] & (gap < 0), np.minimum(HAIR_SHARE * width, HAIR_MM), width)
         weight = self.sure * self.counts[hit.face] / (1 + (hit.distance / wide) ** 2) ** 2
         use = np.flatnonzero(np.isfinite(hit.distance) & (weight > 1e-4 * self.sure.max()))
         corners, shares = self.moves[hit.face[use]], hit.weights[use]

@@ -29,7 +29,8 @@ LANDMARK_SHARE = 0.1  # landmarks err together, so that each counts for less tha
 EXPRESSION_SIGMA = 0.12  # most heads are captured at rest: identity explains before expression does
 CLOSED_MM = 4.0  # between the landmarks of the inner lips of a closed mouth
 OPENING = ("jawOpen", "mouthClose", "mouthFunnel", "mouthLowerDown", "mouthUpperUp", "mouthShrugUpper")
-HAIR_SHARE = 0.6  # of the width where the scan lies outside skull or neck: hair and clothes only add
+# where the scan lies outside skull or neck the weights are narrower, hair and clothes only add: this share, at most that
+HAIR_SHARE, HAIR_MM = 0.6, 3.0
 LIPS = (13, 14)  # landmarks in the middle of the inner lips
 LEFT_OUT = ("eyeLook", "tongueOut")  # shapes that the surface of a face does not show
 
@@ -113,7 +114,7 @@ def fit(
         there, direction, sure = surface.nearest(points, normals, REACH * width)
         gap = ((points - there) * direction).sum(1)
         distance = np.linalg.norm(points - there, axis=1)
-        wide = np.where(one_sided & (gap < 0), HAIR_SHARE * width, width)
+        wide = np.where(one_sided & (gap < 0), np.minimum(HAIR_SHARE * width, HAIR_MM), width)
         weight = sure / (1 + (distance / wide) ** 2) ** 2 / SURFACE_SIGMA**2
         turned = turn.scale * turn.rotation
         of_shape = np.einsum("nd,ndj->nj", direction @ turned, at_samples)
@@ -181,7 +182,7 @@ class _ScanPoints:
         there = hit.of(placed, self.triangles)
         direction = planes[hit.face]
         gap = ((there - self.points) * direction).sum(1)
-        wide = np.where(self.one_sided[hit.face] & (gap < 0), HAIR_SHARE * width, width)
+        wide = np.where(self.one_sided[hit.face] & (gap < 0), np.minimum(HAIR_SHARE * width, HAIR_MM), width)
         weight = self.sure * self.counts[hit.face] / (1 + (hit.distance / wide) ** 2) ** 2 / SURFACE_SIGMA**2
         use = np.flatnonzero(np.isfinite(hit.distance) & (weight > 1e-3))
         corners, shares, direction = self.triangles[hit.face[use]], hit.weights[use], direction[use]
