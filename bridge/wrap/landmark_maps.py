@@ -75,11 +75,11 @@ def photograph(
 ) -> list[np.ndarray]:  # [H, W, 3] float32 sRGB
     """The template in some shape before a grey wall, softly lit from above."""
     triangles = template.triangles_of("skin", "eye_left", "eye_right")
-    shot = make_rasteriser("cpu", cameras).render(vertices, triangles, color)
+    render = make_rasteriser("cpu", cameras).render(vertices, triangles, color)
     light = np.array([rng.uniform(-0.6, 0.6), rng.uniform(0.2, 0.8), 1.0])
     light /= np.linalg.norm(light)
     pictures = []
-    for normals, albedo, triangle in zip(shot.normals, shot.attributes, shot.triangle):
+    for normals, albedo, triangle in zip(render.normals, render.attributes, render.triangle):
         shade = 0.35 + 0.75 * np.clip(normals @ light, 0, 1)
         picture = np.clip(albedo * shade[..., None], 0, 1) ** (1 / 2.2)
         picture[triangle < 0] = 0.55

@@ -16,6 +16,7 @@ from ..link.preflight import Finding
 from ..link.worker import WorkerError
 from ..scene import capture as scene_capture
 from ..scene import result as scene_result
+from ..scene import rigs
 from ..ui import preferences
 
 FOLDERS = ("image_folder", "mask_folder", "normals_folder")
@@ -70,7 +71,7 @@ def read_cameras(context: bpy.types.Context, values: dict) -> scene_capture.Came
     return found
 
 
-def begin(context: bpy.types.Context, values: dict, bridge_python: str = "") -> tuple[Job, list[Finding]]:
+def begin(context: bpy.types.Context, values: dict, bridge_python: str = "") -> tuple[Job, scene_capture.CameraSet]:
     """Check, read the scene, start the bridge. Raises WorkerError; then nothing is left behind."""
     found = read_cameras(context, values)
     if found.errors:
@@ -98,11 +99,13 @@ def begin(context: bpy.types.Context, values: dict, bridge_python: str = "") -> 
         run_files.drop(folder)
         raise
     job = Job(folder.name, folder / "capture", folder / "output", settings, bridge, draft)
-    return job, [finding for finding in found.findings if finding.severity == scene_capture.WARNING]
+    return job, found
 
 
-def complete(context: bpy.types.Context, scene_name: str, job: Job, findings: list[Finding]) -> session.Outcome:
-    """The finished job's mesh into the scene. The scene is changed in one go."""
+def complete(
+    context: bpy.types.Context, scene_name: str, job: Job, findings: list[Finding], rig: str
+) -> tuple[session.Outcome, bpy.types.Object]:
+    """The finished job's mesh into the scene, as a head of its rig. The scene is changed in one go."""
     scene = bpy.data.scenes.get(scene_name) or context.scene
     view_layer = context.view_layer if scene == context.scene else scene.view_layers[0]
     arrays = job.arrays
@@ -120,6 +123,7 @@ def complete(context: bpy.types.Context, scene_name: str, job: Job, findings: li
         "Head",
         {
             scene_result.MARK: protocol.VERSION,
+            rigs.KEY: rig,
             "skullptor_settings": json.dumps(dataclasses.asdict(job.settings)),
             "skullptor_run": json.dumps(run),
             "skullptor_report": job.result.report,
@@ -128,7 +132,7 @@ def complete(context: bpy.types.Context, scene_name: str, job: Job, findings: li
     text = f"{len(arrays['vertices']):,} vertices in {job.elapsed:.0f} s"
     if job.settings.refine_cameras and (said := _refined(job.result.report)):
         text += f". {said}"
-    return session.Outcome(
+    outcome = session.Outcome(
         ok=True,
         text=text,
         warnings=[f.sentence for f in findings] + [f"{w.sentence} {w.cure}".strip() for w in job.warnings],
@@ -137,6 +141,7 @@ def complete(context: bpy.types.Context, scene_name: str, job: Job, findings: li
         result=job.result.path,
         object_name=head.name,
     )
+    return outcome, head
 
 
 def _refined(report: str) -> str:

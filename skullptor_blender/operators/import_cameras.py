@@ -5,7 +5,7 @@ The bridge reads, we build. What it writes is kept: beside the saved .blend in "
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import os
 import shutil
 import uuid
@@ -17,11 +17,14 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 from ..link import capture_formats, run_files, session
 from ..link.command import BridgeCommand
 from ..link.preflight import plural
-from ..link.reference_names import SUFFIXES
+from ..link.reference_names import PHOTOGRAPHS
 from ..link.worker import WorkerError
 from ..scene import cameras as scene_cameras
+from ..scene import result as scene_result
+from ..scene import rigs
 from ..ui import preferences
 from .bridge_operator import BridgeOperator
+from .sight import frame_rig
 
 AUTO = "auto"
 PLAIN_NAMES = frozenset(
@@ -109,10 +112,14 @@ class _MakesCameras(BridgeOperator):
             raise WorkerError("capture", reason) from None
         self.clean_up()
         session.findings = None
+        rigs.show_only(rigs.active(context.scene), context.view_layer, scene_result.is_result)
+        frame_rig(context)
         # what is said to users of the command line has its own words here
         warnings = [text for text in (self.job.warnings if self.job else ()) if "python -m bridge" not in text]
         if made[0].parent and (note := made[0].parent.get("skullptor_notes")):
             warnings.append(note)
+        if said := scene_cameras.offset_said(made):
+            warnings.append(said)
         return session.Outcome(True, f"{plural(len(made), 'camera')} imported", warnings=warnings)
 
     def clean_up(self) -> None:
@@ -326,10 +333,8 @@ class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
 
     def start(self, context: bpy.types.Context) -> BridgeCommand:
         folder = Path(bpy.path.abspath(self.directory)) if self.directory else Path("no folder")
-        count = 0
-        with contextlib.suppress(OSError):
-            count = sum(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
-        if not count:
+        files = itertools.chain(folder.glob("*"), folder.glob("*/*"))  # the bridge looks one folder deeper
+        if not any(path.suffix.lower() in PHOTOGRAPHS for path in files):
             cure = "Choose the folder in which the photographs lie."
             raise WorkerError("no-images", f"'{folder}' holds no photographs.", cure)
         arguments = ["calibrate", str(folder)]

@@ -43,10 +43,10 @@ class SKULLPTOR_OT_predict_normals(BridgeOperator, bpy.types.Operator):
     def start(self, context: bpy.types.Context):
         self.scene_name = context.scene.name
         values = head_job.chosen(self, context.scene)
-        job, findings = head_job.begin(context, values, self.bridge_python)
+        job, found = head_job.begin(context, values, self.bridge_python)
         job.title = self.bl_label
         job.settings = dataclasses.replace(job.settings, stage="normals")
-        self.warnings = [finding.sentence for finding in findings]
+        self.warnings = [finding.sentence for finding in found.warnings]
         return job
 
     def complete(self, context: bpy.types.Context) -> session.Outcome:

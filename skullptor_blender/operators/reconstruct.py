@@ -8,12 +8,12 @@ from bpy.props import StringProperty
 
 from ...bridge.service import protocol
 from ..link import preview_reader, run_files, session, worker
-from ..link.job import Job
-from ..scene import result as scene_result
+from ..link.job import FINISHED, Job
 from ..ui import preview, redraw
 from ..ui.properties import setting_properties
 from . import head_job
 from .bridge_operator import BridgeOperator
+from .sight import Sight
 
 
 class SKULLPTOR_OT_reconstruct_head(BridgeOperator, bpy.types.Operator):
@@ -42,19 +42,26 @@ class SKULLPTOR_OT_reconstruct_head(BridgeOperator, bpy.types.Operator):
     # no annotations beside __annotations__: Blender reads them as properties
     done_text = "Head reconstructed: {}"
     reader = None
-    put_away = ()  # names of earlier heads that would stand in the growing one
+    sight = None
 
     def start(self, context: bpy.types.Context) -> Job:
         self.scene_name = context.scene.name
         self.reader = preview_reader.Reader()
         values = head_job.chosen(self, context.scene)
-        job, self.findings = head_job.begin(context, values, self.bridge_python)
+        job, found = head_job.begin(context, values, self.bridge_python)
+        self.findings = found.warnings
+        self.sight = Sight(context, found.records)
         return job
+
+    def run_modal(self, context: bpy.types.Context) -> set[str]:
+        result = BridgeOperator.run_modal(self, context)
+        if result == {"RUNNING_MODAL"}:
+            self.sight.begin(context)
+        return result
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type == "TIMER" and (mesh := self.reader.take()):
-            if not self.put_away:
-                self.put_away = scene_result.hide_all(context.view_layer)
+            self.sight.grow(context, mesh.vertices)
             preview.show(mesh)
             redraw.views(context)
         return BridgeOperator.modal(self, context, event)
@@ -64,15 +71,16 @@ class SKULLPTOR_OT_reconstruct_head(BridgeOperator, bpy.types.Operator):
             self.reader.ask(self.job.preview)
 
     def complete(self, context: bpy.types.Context) -> session.Outcome:
-        return head_job.complete(context, self.scene_name, self.job, self.findings)
+        outcome, head = head_job.complete(context, self.scene_name, self.job, self.findings, self.sight.rig)
+        self.sight.done(context, head)
+        return outcome
 
     def clean_up(self) -> None:
         run_files.drop(self.job.output.parent)
 
     def close(self, context: bpy.types.Context) -> None:
         preview.hide()
-        scene_result.show_again(context.view_layer, self.put_away)
-        self.put_away = ()
+        self.sight.end(context, self.job.state == FINISHED)
         redraw.views(context)
         BridgeOperator.close(self, context)
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import bpy
-from bpy.props import EnumProperty
+import numpy as np
+from bpy.props import EnumProperty, FloatProperty
 
 from ..link import session
+from ..link.preflight import plural
+from ..scene import covers, neck, rigs
 from ..scene import result as scene_result
 from ..ui import heat_map
 from ..ui.properties import HEAT_MAPS
@@ -93,7 +96,73 @@ class SKULLPTOR_OT_run_again(_OnResult, bpy.types.Operator):
             return {"CANCELLED"}
 
 
-CLASSES = (SKULLPTOR_OT_show_confidence, SKULLPTOR_OT_run_again)
+class SKULLPTOR_OT_trim_at_neck(_OnResult, bpy.types.Operator):
+    """Cut the head off at its neck with a clean edge; ragged shoulders and loose pieces go"""
+
+    bl_idname = "skullptor.trim_at_neck"
+    bl_label = "Trim at Neck"
+    bl_options = {"REGISTER", "UNDO"}
+
+    __annotations__ = {
+        "lower": FloatProperty(
+            name="Lower",
+            description="Cut so much below the narrowest place of the neck; negative: above it",
+            subtype="DISTANCE",
+            unit="LENGTH",
+            default=0.0,
+            soft_min=-0.1,
+            soft_max=0.1,
+            options={"SKIP_SAVE"},
+        ),
+    }
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        ob = scene_result.chosen(context)
+        if ob.mode != "OBJECT":
+            self.report({"ERROR"}, f"'{ob.name}' is being edited. Leave its {ob.mode.replace('_', ' ').title()} mode.")
+            return {"CANCELLED"}
+        mesh = ob.data
+        if len(mesh.vertices) < 100 or mesh.shape_keys:
+            self.report({"ERROR"}, f"'{ob.name}' is no head that can be cut: it has shape keys or hardly a vertex.")
+            return {"CANCELLED"}
+        co = np.empty(3 * len(mesh.vertices), np.float32)
+        mesh.vertices.foreach_get("co", co)
+        confidence = None
+        if heat_map.can_show(mesh, heat_map.CONFIDENCE):
+            confidence = np.empty(len(mesh.vertices), np.float32)
+            mesh.attributes[heat_map.CONFIDENCE].data.foreach_get("value", confidence)
+        up = np.array(rigs.up(rigs.of_head(context.scene, ob), context.view_layer))
+        height = neck.level(co.reshape(-1, 3).astype(float), up, confidence) - self.lower
+        gone = neck.cut(mesh, up * height, up)
+        self.report({"INFO"}, f"{gone:,} vertices cut off" if gone >= 0 else "The head is cut")
+        return {"FINISHED"}
+
+
+class SKULLPTOR_OT_show_covered(bpy.types.Operator):
+    """Show the objects again that were hidden because they covered the head"""
+
+    bl_idname = "skullptor.show_covered"
+    bl_label = "Show Again"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not covers.hidden(context.view_layer):
+            cls.poll_message_set("Nothing was hidden")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        self.report({"INFO"}, f"{plural(covers.show_again(context.view_layer), 'object')} shown again")
+        return {"FINISHED"}
+
+
+CLASSES = (
+    SKULLPTOR_OT_show_confidence,
+    SKULLPTOR_OT_run_again,
+    SKULLPTOR_OT_trim_at_neck,
+    SKULLPTOR_OT_show_covered,
+)
 
 
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import bpy
@@ -11,10 +11,12 @@ import numpy as np
 
 from ..link import session
 from ..link.result_file import edges_of
+from . import rigs
 
 COLLECTION = "Skullptor"
 MARK = "skullptor_version"  # custom property that tells our objects; names may be changed by anyone
 COLOR = "color"  # name of the colour attribute
+UNSEEN = -1.0  # value of an attribute where no camera sees
 ATTRIBUTES = {"view_count": "INT", "confidence": "FLOAT", "normal_error": "FLOAT"}
 
 
@@ -30,19 +32,27 @@ def create(
     name: str,
     properties: Mapping[str, str],
 ) -> bpy.types.Object:
-    """The head as an object in the scene's world frame and scale. The previous one is hidden, not deleted."""
-    collection = _collection(scene)
+    """The head as an object in the scene's world frame and scale. The rig's previous one is hidden, not deleted."""
+    collection = _collection(scene, view_layer)
     mesh = make_mesh(f"{name}.mesh", arrays)
     ob = bpy.data.objects.new(name, mesh)
     for key, value in properties.items():
         ob[key] = value
-    previous = [other for other in collection.objects if MARK in other]
+    previous = [
+        other for other in collection.objects if MARK in other and other.get(rigs.KEY, "") == ob.get(rigs.KEY, "")
+    ]
     collection.objects.link(ob)
     for other in previous:
         other.hide_render = True
         if other.name in view_layer.objects:
             other.hide_set(True, view_layer=view_layer)
     return ob
+
+
+def of_rig(rig: rigs.Rig, view_layer: bpy.types.ViewLayer) -> list[bpy.types.Object]:
+    """The heads of a rig, the newest first."""
+    found = [ob for ob in view_layer.objects if is_result(ob) and rig.owns(ob)]
+    return sorted(found, key=lambda ob: str(stored(ob, "skullptor_run").get("date")), reverse=True)
 
 
 def hide_all(view_layer: bpy.types.ViewLayer) -> tuple[str, ...]:
@@ -87,6 +97,8 @@ def make_mesh(name: str, arrays: Mapping[str, np.ndarray]) -> bpy.types.Mesh:
         values = arrays.get(key)
         if values is not None and values.shape == (len(vertices),):
             mesh.attributes.new(key, kind, "POINT")
+            if kind == "FLOAT":  # exporters stumble over what is no number
+                values = np.where(np.isfinite(values), values, UNSEEN)
             fill(key, "value", values, np.int32 if kind == "INT" else np.float32)
     colors = arrays.get("color")
     if colors is not None and colors.shape == (len(vertices), 3):
@@ -125,15 +137,27 @@ def material(layer: str) -> bpy.types.Material:
     return material
 
 
-def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
-    """The scene's collection of results, found by its mark."""
+def _collection(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> bpy.types.Collection:
+    """The scene's collection of results, found by its mark; a new one where that cannot hold a head that shows: it is
+    linked from a library, or excluded from the view layer."""
+    shown = {layer.collection for layer in _shown(view_layer.layer_collection)}
     for collection in scene.collection.children_recursive:
-        if collection.get(MARK):
+        local = collection.library is None and collection.override_library is None
+        if collection.get(MARK) and local and collection in shown:
             return collection
     collection = bpy.data.collections.new(COLLECTION)
     collection[MARK] = True
     scene.collection.children.link(collection)
     return collection
+
+
+def _shown(layer: bpy.types.LayerCollection) -> Iterator[bpy.types.LayerCollection]:
+    """The layer's collections that neither are excluded nor hidden, nor lie in one that is."""
+    if layer.exclude or layer.hide_viewport or layer.collection.hide_viewport:
+        return
+    yield layer
+    for child in layer.children:
+        yield from _shown(child)
 
 
 def chosen(context: bpy.types.Context) -> bpy.types.Object | None:

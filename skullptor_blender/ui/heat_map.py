@@ -22,11 +22,12 @@ _UNSEEN = np.array([0.5, 0.5, 0.5], np.float32)
 
 
 def colors(values: np.ndarray, what: str) -> np.ndarray:
-    """Values of the attribute [V] -> sRGB [V, 3] 0..1; NaN and a confidence of 0 are what no camera saw."""
+    """Values of the attribute [V] -> sRGB [V, 3] 0..1; what no camera saw has a confidence of 0, a negative error or
+    (older heads) NaN."""
     if what == CONFIDENCE:
         heat, unseen = 1 - values, ~(values > 0)
     else:
-        heat, unseen = values / ERROR_DEGREES, ~np.isfinite(values)
+        heat, unseen = values / ERROR_DEGREES, ~(values >= 0)
     heat = np.clip(np.where(unseen, 0, heat), 0, 1)
     place = np.linspace(0, 1, len(_STOPS))
     found = np.stack([np.interp(heat, place, _STOPS[:, channel]) for channel in range(3)], -1)

@@ -13,7 +13,7 @@ from ...bridge.service.protocol import MINIMUM_VIEWS
 from ..link import session
 from ..link.preflight import ERROR, WARNING, plural
 from ..scene import capture as scene_capture
-from ..scene import reference_image
+from ..scene import covers, reference_image
 from ..scene import result as scene_result
 from ..scene.result import COLOR
 from . import check_report, heat_map, pictures, report_table
@@ -161,6 +161,16 @@ class SKULLPTOR_PT_reconstruct(_Sidebar, bpy.types.Panel):
         button.enabled = ready >= MINIMUM_VIEWS
         button.operator("skullptor.reconstruct_head", icon="MESH_MONKEY")
         self.draw_outcome(layout)
+        self.draw_covered(layout, context)
+
+    def draw_covered(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        """What was hidden because the head stands in it."""
+        hidden = covers.hidden(context.view_layer)
+        if hidden:
+            row = layout.row(align=True)
+            what = hidden[0].name if len(hidden) == 1 else plural(len(hidden), "object")
+            row.label(text=f"{what} hidden", icon="HIDE_ON")
+            row.operator("skullptor.show_covered", text="Show")
 
     def draw_problems(self, layout: bpy.types.UILayout, problems: list[Row], width: int) -> None:
         column = layout.column(align=True)

@@ -135,6 +135,9 @@ class SKULLPTOR_PG_settings(bpy.types.PropertyGroup):
         ),
         "use_steps": BoolProperty(name="Own Steps", description="Set the number of steps instead of the preset's"),
         "use_smoothness": BoolProperty(name="Own Smoothness", description="Set the smoothness instead of the preset's"),
+        "active_rig": StringProperty(
+            name="Rig in Use", description="Identity of the rig whose cameras are used", options={"HIDDEN"}
+        ),
         "heat_map": EnumProperty(
             name="Heat Map",
             items=HEAT_MAPS,
@@ -166,6 +169,11 @@ class SKULLPTOR_PG_view(bpy.types.PropertyGroup):
     """What belongs to one camera's photograph."""
 
     __annotations__ = {
+        "use": BoolProperty(
+            name="Use",
+            description="Make heads with this camera's photograph. Off: the camera is left out, and stays",
+            default=True,
+        ),
         "mask": PointerProperty(
             name="Own Mask",
             type=bpy.types.Image,

@@ -54,7 +54,7 @@ def test_a_capture_stands_upright_and_its_empty_leads_back(capture):
     assert rig[scene_cameras.SOURCE_KEY] == str(capture)
     cameras = [ob for ob in bpy.data.objects if ob.type == "CAMERA"]
     assert all(ob.parent == rig for ob in cameras)
-    assert {c.name for ob in cameras for c in ob.users_collection} == {"Cameras"}
+    assert {c.name for ob in cameras for c in ob.users_collection} == {"rig"}
     np.testing.assert_allclose(rig.scale, 0.14, rtol=1e-6)
     # z is up again: the rig's own y
     assert (rig.matrix_world.to_3x3() @ Matrix.Identity(3).col[1]).normalized().z == pytest.approx(1, abs=1e-6)
@@ -109,7 +109,9 @@ def test_masks_follow_cameras_that_blender_renames(capture):
     (capture / "capture.json").write_text(json.dumps(body))
     import_capture(capture)
     import_capture(capture)  # cam00.001 and so on
-    assert [view.mask.path.stem for view in read_cameras().views] == [f"cam{i // 2:02d}" for i in range(8)]
+    views = read_cameras().views
+    assert [view.camera for view in views] == [f"cam{i:02d}.001" for i in range(4)]
+    assert [view.mask.path.stem for view in views] == [f"cam{i:02d}" for i in range(4)]
 
 
 # --- other programs: the bridge reads ---

@@ -65,7 +65,7 @@ def test_many_problems_are_not_all_named(draw, rig, capture):
     for number in range(4, 7):
         copy = rig[0].copy()
         copy.name = f"cam0{number}"
-        bpy.context.collection.objects.link(copy)
+        rig[0].users_collection[0].objects.link(copy)
     bpy.context.view_layer.update()
     said = texts(draw(panel.SKULLPTOR_PT_reconstruct))
     assert "7 cameras with a problem" in said

@@ -195,8 +195,8 @@ def test_the_new_head_takes_the_place_of_the_hidden_one(draw, rig):
     first = bpy.context.view_layer.objects.active = bpy.data.objects["Head"]
     bpy.ops.skullptor.run_again()
     assert not first.visible_get()
-    assert bpy.context.view_layer.objects.active == first
     assert session.outcome.object_name != first.name
+    assert bpy.context.view_layer.objects.active == first
     assert session.outcome.object_name in texts(draw(panel.SKULLPTOR_PT_result))
     session.reset()
     assert first.name in texts(draw(panel.SKULLPTOR_PT_result))

@@ -344,3 +344,45 @@ def leave(window: Window, capture: str) -> Steps:
     yield from window.wait(lambda: session.job is None or session.job.fraction > 0.1, "a run", 300)
     window.numbers["pid"] = session.job.worker.pid
     window.numbers["run"] = str(session.job.output.parent)
+
+
+def first_hour(window: Window, capture: str, preset: str = "draft") -> Steps:
+    """A new user in the factory scene, its cube left where it is: at most five clicks to a head that is seen."""
+    session = window.module("link.session")
+    window.scene.skullptor.preset = preset
+    yield 0.5
+    window.shot("1-factory")
+    yield from import_by_hand(window, Path(capture))
+    window.shot("2-imported")
+    yield from window.find(BUTTON)
+    yield from window.press(*window.found, BUTTON)
+    if session.job is None:
+        raise RuntimeError(session.outcome.text if session.outcome else "the button did not start a run")
+    yield from window.wait(lambda: session.job is None or session.job.fraction >= 0.6, "a growing head", 600)
+    yield 0.5
+    window.shot("3-growing")
+    yield from window.wait(lambda: session.job is None, "the head", 900, look=0.2)
+    succeed(session)
+    yield 1.5
+    window.shot("4-done")
+    (made,) = heads()
+    if len(window.clicks) > 5:
+        raise AssertionError(f"{len(window.clicks)} clicks: {window.clicks}")
+    if bpy.context.view_layer.objects.active != made or not made.select_get():
+        raise AssertionError("the head is not selected and active")
+    made.hide_set(True)
+    yield 1.0
+    window.shot("4-done-without")
+    made.hide_set(False)
+    # a later run leaves the view where the artist has turned it
+    region_3d = window.area()[1].spaces.active.region_3d
+    region_3d.view_distance *= 1.3
+    yield 0.5
+    before = [*region_3d.view_location, *region_3d.view_rotation, region_3d.view_distance]
+    yield from begin(window)
+    yield from window.wait(lambda: session.job is None, "a second head", 900, look=0.2)
+    succeed(session)
+    yield 0.5
+    if [*region_3d.view_location, *region_3d.view_rotation, region_3d.view_distance] != before:
+        raise AssertionError("the second run has moved the view")
+    window.shot("5-second")

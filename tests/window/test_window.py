@@ -15,7 +15,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 pytestmark = pytest.mark.window
 
@@ -98,6 +100,41 @@ def test_from_a_capture_folder_to_a_head_and_back(blender):
     assert len(numbers["clicks to the head"]) <= 6
     pictures = {path.stem for path in (blender.place / "head").glob("*.png")}
     assert {"1-ready", "2-running-25", "2-running-50", "3-done", "4-cancelled"} <= pictures
+
+
+def around_the_origin(folder: Path) -> Path:
+    """The demo capture with the head where a new scene has its cube."""
+    folder.mkdir(parents=True)
+    body = json.loads((CAPTURE / "capture.json").read_text(encoding="utf-8"))
+    centers, rays = [], []
+    for view in body["views"]:
+        R, t = np.array(view["R"]), np.array(view["t"])
+        centers.append(-R.T @ t)
+        rays.append(R[2])
+    # the point nearest to all optical axes
+    across = [np.eye(3) - np.outer(ray, ray) for ray in rays]
+    middle = np.linalg.solve(sum(across), sum(a @ c for a, c in zip(across, centers)))
+    for view in body["views"]:
+        view["t"] = (np.array(view["t"]) + np.array(view["R"]) @ middle).tolist()
+    (folder / "capture.json").write_text(json.dumps(body), encoding="utf-8")
+    shutil.copytree(CAPTURE / "images", folder / "images")
+    return folder
+
+
+def height_of_change(one: Path, other: Path) -> float:
+    """How much of the viewport's height differs between two pictures of the screen; the sidebar is left out."""
+    a, b = (np.asarray(Image.open(path).convert("RGB"), np.int16) for path in (one, other))
+    part = (slice(90, int(a.shape[0] * 0.72)), slice(60, int(a.shape[1] * 0.6)))
+    rows = (np.abs(a - b)[part].max(-1) > 24).sum(1) > 5
+    return float(rows.sum() / len(rows))
+
+
+def test_the_first_head_is_seen(blender):
+    capture = around_the_origin(blender.place / "centred")
+    blender.tell("first_hour", str(capture), PRESET)
+    shots = blender.place / "first_hour"
+    assert height_of_change(shots / "4-done.png", shots / "4-done-without.png") > 1 / 3
+    assert height_of_change(shots / "2-imported.png", shots / "3-growing.png") > 1 / 3
 
 
 def test_deleted_cameras_undo_and_another_file_in_mid_run(blender):
