@@ -117,7 +117,8 @@ def read_picked(path: Path) -> Landmarks:
     return Landmarks(points, sigma, (), 0.0)
 
 
-def seen_by(head: Head) -> np.ndarray:  # [N] int: how many views see each vertex
+def seen_by(head: Head) -> np.ndarray:  # [N] int32
+    """How many views see each vertex: it lies where the depth is that is rendered there."""
     views = []
     for camera in head.cameras:
         scale = SIZE / max(camera.width, camera.height)

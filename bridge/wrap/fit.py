@@ -29,7 +29,7 @@ LANDMARK_SHARE = 0.1  # landmarks err together, so that each counts for less tha
 EXPRESSION_SIGMA = 0.12  # most heads are captured at rest: identity explains before expression does
 CLOSED_MM = 4.0  # between the landmarks of the inner lips of a closed mouth
 OPENING = ("jawOpen", "mouthClose", "mouthFunnel", "mouthLowerDown", "mouthUpperUp", "mouthShrugUpper")
-# where the scan lies outside skull or neck the weights are narrower, hair and clothes only add: this share, at most that
+# where the scan lies outside skull or neck, weights are narrower: hair and clothes only add; this share, at most that
 HAIR_SHARE, HAIR_MM = 0.6, 3.0
 LIPS = (13, 14)  # landmarks in the middle of the inner lips
 LEFT_OUT = ("eyeLook", "tongueOut")  # shapes that the surface of a face does not show
@@ -73,6 +73,7 @@ def pose_of(template: Template, scan: Scan) -> Similarity:
 
 
 def inverse(pose: Similarity) -> Similarity:
+    """The way back: world -> template's frame."""
     rotation = pose.rotation.T
     return Similarity(1 / pose.scale, rotation, -rotation @ pose.offset / pose.scale)
 

@@ -128,6 +128,7 @@ def measure(
 
 
 def main(names: list[str]) -> int:
+    """Measure the maps of some templates and write them into the package."""
     from ..model.load import load_template
 
     landmarker = Landmarker(need(LANDMARKS))
