@@ -112,11 +112,12 @@ def fit(
         placed = turn.points(shape)
         normals = vertex_normals(placed, triangles)[chosen].astype(np.float64)
         points = placed[chosen]
-        there, direction, sure = surface.nearest(points, normals, REACH * width)
+        there, direction, sure, bare = surface.nearest(points, normals, REACH * width)
         gap = ((points - there) * direction).sum(1)
         distance = np.linalg.norm(points - there, axis=1)
-        wide = np.where(one_sided & (gap < 0), np.minimum(HAIR_SHARE * width, HAIR_MM), width)
-        weight = sure / (1 + (distance / wide) ** 2) ** 2 / SURFACE_SIGMA**2
+        hair = one_sided & (gap < 0)
+        wide = np.where(hair, np.minimum(HAIR_SHARE * width, HAIR_MM), width)
+        weight = sure * np.where(hair, bare, 1) / (1 + (distance / wide) ** 2) ** 2 / SURFACE_SIGMA**2
         turned = turn.scale * turn.rotation
         of_shape = np.einsum("nd,ndj->nj", direction @ turned, at_samples)
         J = np.concatenate([_pose_rows(points, direction), of_shape], 1)
@@ -166,6 +167,7 @@ class _ScanPoints:
         normals = surface.normals[corners].mean(1)
         self.normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
         self.sure = scan.confidence[corners].mean(1)
+        self.bare = surface.bare[corners].mean(1)
         # eyes catch the points that lie on eyes; what they catch says nothing of the skin
         self.triangles = template.triangles_of("skin", "eye_left", "eye_right")
         self.counts = regions.exposed[self.triangles].all(1)
@@ -183,8 +185,15 @@ class _ScanPoints:
         there = hit.of(placed, self.triangles)
         direction = planes[hit.face]
         gap = ((there - self.points) * direction).sum(1)
-        wide = np.where(self.one_sided[hit.face] & (gap < 0), np.minimum(HAIR_SHARE * width, HAIR_MM), width)
-        weight = self.sure * self.counts[hit.face] / (1 + (hit.distance / wide) ** 2) ** 2 / SURFACE_SIGMA**2
+        hair = self.one_sided[hit.face] & (gap < 0)
+        wide = np.where(hair, np.minimum(HAIR_SHARE * width, HAIR_MM), width)
+        weight = (
+            self.sure
+            * np.where(hair, self.bare, 1)
+            * self.counts[hit.face]
+            / (1 + (hit.distance / wide) ** 2) ** 2
+            / SURFACE_SIGMA**2
+        )
         use = np.flatnonzero(np.isfinite(hit.distance) & (weight > 1e-3))
         corners, shares, direction = self.triangles[hit.face[use]], hit.weights[use], direction[use]
         local = direction @ turned

@@ -22,6 +22,7 @@ from bridge.wrap.parts import balls
 from bridge.wrap.regions import find_regions, lip_pairs
 from bridge.wrap.scan import Scan
 from bridge.wrap.shapes import transfer
+from bridge.wrap.skin import looks_like_skin
 from bridge.wrap.wrap import Wrapped, wrap
 
 WORLD = Similarity(0.01, np.array([[0, 0, 1.0], [1, 0, 0], [0, 1, 0]]), np.array([5.0, -3, 2]))
@@ -41,14 +42,16 @@ def scan_of(template, shape: np.ndarray, rng: np.random.Generator, hair: bool = 
     triangles = template.triangles_of("skin", "eye_left", "eye_right")
     triangles = triangles[shown[triangles].all(1)]
     marks = template.landmarks.points(shape) + rng.normal(0, 1.5, (468, 3))
-    outside = shape.copy()
-    if hair:  # a bun
+    outside, bare = shape.copy(), np.ones(len(shape))
+    if hair:  # a bun, which has another colour than skin
         middle = shape[regions.skin].mean(0)
         back = regions.exposed & ~regions.face & ~regions.ears & ~regions.neck
         out = shape - middle
         far = np.clip(-out[:, 2] / 60, 0, 1) * np.clip((shape[:, 1] - middle[1]) / 40, 0, 1)
+        bare = np.where(back & (far > 0), 0.02, 1.0)
         outside += np.where(back, far, 0)[:, None] * 25 * out / np.linalg.norm(out, axis=1, keepdims=True)
-    return Scan(WORLD.points(outside), triangles, np.ones(len(shape)), WORLD.points(marks), np.full(468, 0.015))
+    sure, sigma = np.ones(len(shape)), np.full(468, 0.015)
+    return Scan(WORLD.points(outside), triangles, sure, WORLD.points(marks), sigma, bare)
 
 
 def person(template, rng: np.random.Generator) -> np.ndarray:
@@ -112,7 +115,7 @@ def test_shapes_on_the_template_itself_are_its_own(template):
     assert off[~blinks].mean() < 0.02 and off[~blinks].max() < 1.0
 
 
-def test_hair_does_not_bend_face_and_ears(template):
+def test_hair_bends_neither_face_nor_skull(template):
     rng = np.random.default_rng(3)
     shape = person(template, rng)
     scan = scan_of(template, shape, rng, hair=True)
@@ -123,6 +126,22 @@ def test_hair_does_not_bend_face_and_ears(template):
     assert pushed[scalp].max() > 20
     assert error[done.regions.face].mean() < 0.8
     assert error[done.regions.ears].mean() < 2.0
+    off = distances(done.vertices[scalp], WORLD.points(shape), template.triangles_of("skin")) * 100
+    assert off.mean() < 2.0 and off.max() < 10  # of a bun of more than 20 mm
+
+
+def test_what_has_the_colour_of_the_face_is_skin():
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-1, 1, (4000, 3))
+    hair = points[:, 2] < 0
+    skin = np.array([0.8, 0.6, 0.5]) * rng.uniform(0.85, 1.1, (4000, 1))  # light and shade
+    color = np.where(hair[:, None], np.array([0.2, 0.12, 0.08]), skin) + rng.normal(0, 0.02, (4000, 3))
+    marks = points[~hair][:300]
+    found = looks_like_skin(points, color, np.ones(4000, bool), marks)
+    assert np.median(found[~hair]) > 0.8 and (found[~hair] > 0.3).mean() > 0.95
+    assert (found[hair] < 0.1).all()
+    grey = np.full((4000, 3), 0.6)  # a statue
+    assert (looks_like_skin(points, grey, np.ones(4000, bool), marks) == 1).all()
 
 
 def test_a_mirrored_head_and_one_without_landmarks_are_named(template):
