@@ -22,7 +22,7 @@ from ..head.triangulate import Landmarks, triangulate
 from ..model import PARTS, Template
 from ..model.load import load_template
 from ..model.obj import write_obj
-from ..model.package import LANDMARKS, need
+from ..model.package import HM08, LANDMARKS, find, need
 from ..raster import make_rasteriser
 from ..report import results
 from ..report.results import read_ply
@@ -33,7 +33,7 @@ from ..wrap.fit import inverse
 from ..wrap.scan import Scan
 from ..wrap.sheet import sheet
 from ..wrap.skin import looks_like_skin
-from ..wrap.wrap import Wrapped, wrap
+from ..wrap.wrap import Wrapped, borrowed, wrap
 from .record import Job, Tools
 
 FOLDER = "wrap"  # in a run's output
@@ -82,6 +82,8 @@ def wrap_to(folder: Path, template_name: str, head: Head, picked: Path | None, r
     scan = Scan(head.vertices, head.faces, confidence, landmarks.points, landmarks.sigma, bare)
     report.step(3, STEPS)
     wrapped = wrap(template, scan, check=report.check, step=lambda done, total: report.step(3 + done, STEPS))
+    if not len(template.expressions) and find(HM08) is not None:
+        wrapped = borrowed(wrapped, wrap(load_template("hm08", report.check), scan, check=report.check))
     body = write(folder, wrapped, scan, landmarks, head.unit_mm)
     report.step(STEPS, STEPS)
     return body

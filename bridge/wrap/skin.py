@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
+AROUND = 8  # vertices whose colours are averaged
 LIGHTNESS, HUE = 18.0, 7.0  # units of CIE Lab that skin differs within a face at least: light and shade, red and yellow
 
 
@@ -16,10 +17,12 @@ def looks_like_skin(
 
     The face is the vertices next to the landmarks; lips, brows and eyes are the fewer of them.
     """
-    _, face = cKDTree(vertices).query(landmarks)
+    tree = cKDTree(vertices)
+    _, face = tree.query(landmarks)
     face = face[known[face]]
     if len(face) < 20:
         return np.ones(len(vertices))
+    color = color[tree.query(vertices, AROUND)[1]].mean(1)  # a photograph's noise is no hair
     lab = cv2.cvtColor(np.ascontiguousarray(color, np.float32)[None], cv2.COLOR_RGB2LAB)[0].astype(np.float64)
     middle = np.median(lab[face], 0)
     spread = 2.5 * np.median(np.abs(lab[face] - middle), 0)
