@@ -1,4 +1,4 @@
-"""A template on people of known topology, beside trimesh's nricp_amberg: same head, same start, 16 of the same landmarks.
+"""A template on people of known topology, beside trimesh's nricp_amberg: same head and start, 16 of the landmarks.
 
     python -m bench.wrap [--people N] [--template hm08|ict]
 
