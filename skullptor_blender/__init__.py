@@ -13,6 +13,7 @@ MODULES = (
     "operators.doctor",
     "operators.setup",
     "operators.result",
+    "operators.wrap",
     "operators.refined_cameras",
     "operators.predictions",
     "operators.import_cameras",

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..capture.cameras import Camera
+from ..capture.images import resize_map
 from ..capture.inputs import read_inputs
 from ..check.findings import WARNING, Finding
 from ..errors import BridgeError, Check, unchecked
@@ -21,7 +22,7 @@ from ..head.triangulate import Landmarks, triangulate
 from ..model import PARTS, Template
 from ..model.load import load_template
 from ..model.obj import write_obj
-from ..model.package import LANDMARKS, need
+from ..model.package import HM08, LANDMARKS, find, need
 from ..raster import make_rasteriser
 from ..report import results
 from ..report.results import read_ply
@@ -31,7 +32,8 @@ from ..service.terminal import Terminal, clear_errors, stoppable
 from ..wrap.fit import inverse
 from ..wrap.scan import Scan
 from ..wrap.sheet import sheet
-from ..wrap.wrap import Wrapped, wrap
+from ..wrap.skin import looks_like_skin
+from ..wrap.wrap import Wrapped, borrowed, wrap
 from .record import Job, Tools
 
 FOLDER = "wrap"  # in a run's output
@@ -74,10 +76,14 @@ def wrap_to(folder: Path, template_name: str, head: Head, picked: Path | None, r
             "Give landmarks by hand (--landmarks FILE).",
         )
     report.step(2, STEPS)
-    confidence = np.clip(seen_by(head) / VIEWS, 0, 1)
-    scan = Scan(head.vertices, head.faces, confidence, landmarks.points, landmarks.sigma)
+    count, color = seen_by(head)
+    confidence = np.clip(count / VIEWS, 0, 1)
+    bare = looks_like_skin(head.vertices, color, count > 0, landmarks.points[landmarks.known])
+    scan = Scan(head.vertices, head.faces, confidence, landmarks.points, landmarks.sigma, bare)
     report.step(3, STEPS)
     wrapped = wrap(template, scan, check=report.check, step=lambda done, total: report.step(3 + done, STEPS))
+    if not len(template.expressions) and find(HM08) is not None:
+        wrapped = borrowed(wrapped, wrap(load_template("hm08", report.check), scan, check=report.check))
     body = write(folder, wrapped, scan, landmarks, head.unit_mm)
     report.step(STEPS, STEPS)
     return body
@@ -117,20 +123,25 @@ def read_picked(path: Path) -> Landmarks:
     return Landmarks(points, sigma, (), 0.0)
 
 
-def seen_by(head: Head) -> np.ndarray:  # [N] int: how many views see each vertex
-    """How many views see each vertex of the head."""
+def seen_by(head: Head) -> tuple[np.ndarray, np.ndarray]:  # [N] int32, [N, 3] float32 sRGB 0..1
+    """How many views see each vertex (it lies where the depth is that is rendered there), and its mean colour."""
     views = []
     for camera in head.cameras:
         scale = SIZE / max(camera.width, camera.height)
         views.append(camera.resize(round(camera.width * scale), round(camera.height * scale)))
     count = np.zeros(len(head.vertices), np.int32)
-    for camera, depth in zip(views, make_rasteriser("cpu", views).render(head.vertices, head.faces).depth):
+    color = np.zeros((len(head.vertices), 3), np.float32)
+    depths = make_rasteriser("cpu", views).render(head.vertices, head.faces).depth
+    for camera, depth, picture in zip(views, depths, head.pictures, strict=True):
         pixels, z = camera.project(head.vertices)
         x, y = np.floor(np.nan_to_num(pixels)).astype(int).T
         inside = (z > 0) & (x >= 0) & (y >= 0) & (x < camera.width) & (y < camera.height)
-        there = depth[np.where(inside, y, 0), np.where(inside, x, 0)]
-        count += inside & (there > 0) & (np.abs(z - there) < DEPTH_PIXELS * z / camera.K[0, 0])
-    return count
+        x, y = np.where(inside, x, 0), np.where(inside, y, 0)
+        there = depth[y, x]
+        seen = inside & (there > 0) & (np.abs(z - there) < DEPTH_PIXELS * z / camera.K[0, 0])
+        count += seen
+        color[seen] += resize_map(picture, camera.width, camera.height)[y[seen], x[seen]]
+    return count, color / np.maximum(count, 1)[:, None]
 
 
 def write(folder: Path, wrapped: Wrapped, scan: Scan, landmarks: Landmarks, unit_mm: float | None) -> dict:

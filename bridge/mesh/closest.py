@@ -58,8 +58,8 @@ class Target:
         return Closest(face, weights, distance)
 
 
-def face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [F, 3] unit, 0 for flat faces
-    """Unit normals of the faces."""
+def face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [F, 3]
+    """Unit normals of triangles, 0 for those without area."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     normal = np.cross(b - a, c - a)
     return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-30)

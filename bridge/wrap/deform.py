@@ -21,7 +21,7 @@ from ..mesh.cotangents import cotangents
 from ..mesh.distance import sample_surface
 from ..mesh.normals import vertex_normals
 from ..model import Template
-from .fit import HAIR_SHARE, mouth_closed
+from .fit import HAIR_MM, HAIR_SHARE, mouth_closed
 from .regions import Regions, lip_pairs
 from .scan import LEAST_COSINE, REACH, Scan, Surface
 
@@ -45,7 +45,7 @@ ROUNDS = (
     Round(2.7, 0.2, 1.5),
     Round(2.0, 0.1, 1.5),
 )
-SKULL_BEND = 14.0  # mm: a skull under hair, a neck under clothes are smooth, whatever lies on them
+SKULL_BEND, NECK_BEND = 14.0, 5.0  # mm: a skull under hair, a neck under clothes are smooth, whatever lies on them
 WALL_MM, WALL = 8.0, 2.0  # unseen skin so near seen skin moves with it: nostrils, lids and lips keep their thickness
 SEALED = 30.0  # weight of two lips that touch, beside the Laplacian's of about 1
 HELD = 2e-4  # pull of every vertex to the fitted person: decides only where nothing else does
@@ -73,17 +73,19 @@ def deform(
     surface = Surface(scan)
     samples = _Samples(scan, surface, template, regions, place, outside, seed)
     covered = (~(regions.face | regions.ears))[index] & (not outside)
+    smooth = np.where(covered, np.where(regions.neck[index], NECK_BEND, SKULL_BEND), 0.0)
     moved = np.zeros_like(base)
     for now in rounds:
         check()
         shape = base + moved
         normals = vertex_normals(shape, skin_triangles).astype(np.float64)
-        there, direction, sure = surface.nearest(shape, normals, REACH * now.width)
+        there, direction, sure, bare = surface.nearest(shape, normals, REACH * now.width)
         gap = ((shape - there) * direction).sum(1)
-        wide = np.where(covered & (gap < 0), HAIR_SHARE * now.width, now.width)
+        hair = covered & (gap < 0)
+        wide = np.where(hair, np.minimum(HAIR_SHARE * now.width, HAIR_MM), now.width)
         far = np.linalg.norm(shape - there, axis=1)
-        weight = exposed * sure * area / (1 + (far / wide) ** 2) ** 2
-        bend = np.where(covered, max(now.bend, SKULL_BEND), now.bend) ** 4
+        weight = exposed * sure * np.where(hair, bare, 1) * area / (1 + (far / wide) ** 2) ** 2
+        bend = np.maximum(now.bend, smooth) ** 4
         stiffness = now.stretch * laplacian + laplacian @ sparse.diags(bend / area) @ laplacian
         stiffness = stiffness + HELD * sparse.diags(area) + WALL * walls.T @ walls + SEALED * seal.T @ seal
         rows, offsets, pulls = samples.rows(shape, start, place, now.width)
@@ -109,6 +111,7 @@ class _Samples:
         a, b, c = (scan.vertices[scan.faces[:, k]] for k in range(3))
         share = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2 / BACK_SAMPLES
         self.sure = scan.confidence[corners].mean(1) * share
+        self.bare = surface.bare[corners].mean(1)
         self.triangles = template.triangles_of("skin", "eye_left", "eye_right")
         self.counts = regions.exposed[self.triangles].all(1)
         self.one_sided = (~(regions.face | regions.ears))[self.triangles].any(1) & (not outside)
@@ -127,8 +130,11 @@ class _Samples:
         there = hit.of(everything, self.triangles)
         direction = planes[hit.face]
         gap = ((there - self.points) * direction).sum(1)
-        wide = np.where(self.one_sided[hit.face] & (gap < 0), HAIR_SHARE * width, width)
-        weight = self.sure * self.counts[hit.face] / (1 + (hit.distance / wide) ** 2) ** 2
+        hair = self.one_sided[hit.face] & (gap < 0)
+        wide = np.where(hair, np.minimum(HAIR_SHARE * width, HAIR_MM), width)
+        weight = (
+            self.sure * np.where(hair, self.bare, 1) * self.counts[hit.face] / (1 + (hit.distance / wide) ** 2) ** 2
+        )
         use = np.flatnonzero(np.isfinite(hit.distance) & (weight > 1e-4 * self.sure.max()))
         corners, shares = self.moves[hit.face[use]], hit.weights[use]
         values = shares[:, :, None] * direction[use, None, :]  # [n, 3 corners, 3 axes]

@@ -29,7 +29,8 @@ LANDMARK_SHARE = 0.1  # landmarks err together, so that each counts for less tha
 EXPRESSION_SIGMA = 0.12  # most heads are captured at rest: identity explains before expression does
 CLOSED_MM = 4.0  # between the landmarks of the inner lips of a closed mouth
 OPENING = ("jawOpen", "mouthClose", "mouthFunnel", "mouthLowerDown", "mouthUpperUp", "mouthShrugUpper")
-HAIR_SHARE = 0.6  # of the width where the scan lies outside skull or neck: hair and clothes only add
+# where the scan lies outside skull or neck, weights are narrower: hair and clothes only add; this share, at most that
+HAIR_SHARE, HAIR_MM = 0.6, 3.0
 LIPS = (13, 14)  # landmarks in the middle of the inner lips
 LEFT_OUT = ("eyeLook", "tongueOut")  # shapes that the surface of a face does not show
 
@@ -72,7 +73,7 @@ def pose_of(template: Template, scan: Scan) -> Similarity:
 
 
 def inverse(pose: Similarity) -> Similarity:
-    """The similarity that undoes another."""
+    """The way back: world -> template's frame."""
     rotation = pose.rotation.T
     return Similarity(1 / pose.scale, rotation, -rotation @ pose.offset / pose.scale)
 
@@ -111,11 +112,12 @@ def fit(
         placed = turn.points(shape)
         normals = vertex_normals(placed, triangles)[chosen].astype(np.float64)
         points = placed[chosen]
-        there, direction, sure = surface.nearest(points, normals, REACH * width)
+        there, direction, sure, bare = surface.nearest(points, normals, REACH * width)
         gap = ((points - there) * direction).sum(1)
         distance = np.linalg.norm(points - there, axis=1)
-        wide = np.where(one_sided & (gap < 0), HAIR_SHARE * width, width)
-        weight = sure / (1 + (distance / wide) ** 2) ** 2 / SURFACE_SIGMA**2
+        hair = one_sided & (gap < 0)
+        wide = np.where(hair, np.minimum(HAIR_SHARE * width, HAIR_MM), width)
+        weight = sure * np.where(hair, bare, 1) / (1 + (distance / wide) ** 2) ** 2 / SURFACE_SIGMA**2
         turned = turn.scale * turn.rotation
         of_shape = np.einsum("nd,ndj->nj", direction @ turned, at_samples)
         J = np.concatenate([_pose_rows(points, direction), of_shape], 1)
@@ -165,6 +167,7 @@ class _ScanPoints:
         normals = surface.normals[corners].mean(1)
         self.normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
         self.sure = scan.confidence[corners].mean(1)
+        self.bare = surface.bare[corners].mean(1)
         # eyes catch the points that lie on eyes; what they catch says nothing of the skin
         self.triangles = template.triangles_of("skin", "eye_left", "eye_right")
         self.counts = regions.exposed[self.triangles].all(1)
@@ -182,8 +185,15 @@ class _ScanPoints:
         there = hit.of(placed, self.triangles)
         direction = planes[hit.face]
         gap = ((there - self.points) * direction).sum(1)
-        wide = np.where(self.one_sided[hit.face] & (gap < 0), HAIR_SHARE * width, width)
-        weight = self.sure * self.counts[hit.face] / (1 + (hit.distance / wide) ** 2) ** 2 / SURFACE_SIGMA**2
+        hair = self.one_sided[hit.face] & (gap < 0)
+        wide = np.where(hair, np.minimum(HAIR_SHARE * width, HAIR_MM), width)
+        weight = (
+            self.sure
+            * np.where(hair, self.bare, 1)
+            * self.counts[hit.face]
+            / (1 + (hit.distance / wide) ** 2) ** 2
+            / SURFACE_SIGMA**2
+        )
         use = np.flatnonzero(np.isfinite(hit.distance) & (weight > 1e-3))
         corners, shares, direction = self.triangles[hit.face[use]], hit.weights[use], direction[use]
         local = direction @ turned

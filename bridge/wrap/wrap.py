@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..capture.cameras import Similarity
 from ..errors import Check, unchecked
+from ..mesh.closest import Target, face_normals
+from ..mesh.normals import vertex_normals
 from ..mesh.relax import relaxed
-from ..model import Template
+from ..model import PARTS, Template
 from .deform import deform
 from .fit import Fit, fit, inverse
 from .parts import balls, off_the_eyes, place_parts
 from .quality import Quality, measure
 from .regions import Regions, find_regions
-from .scan import Scan
+from .scan import LEAST_COSINE, Scan
 from .shapes import transfer
 
 STEPS = 5
@@ -56,12 +58,41 @@ def wrap(
     placed, moves = place_parts(template, regions, person.vertices, on_scan)
     eyes = balls(template, placed)
     placed = _mended(template, regions, off_the_eyes(template, regions, placed, eyes))
-    shapes = transfer(template, regions, placed, moves, eyes, check)
+    shapes = transfer(template, regions, placed, moves, eyes, check) if len(template.expressions) else _none(template)
     step(4, STEPS)
     quality = measure(template, regions, placed, local)
     step(5, STEPS)
     turned = np.ascontiguousarray(person.pose.scale * person.pose.rotation.T, np.float32)
     return Wrapped(template, regions, person, person.pose.points(placed), shapes @ turned, quality)
+
+
+def borrowed(wrapped: Wrapped, donor: Wrapped) -> Wrapped:
+    """A template without expressions takes those of another one that lies on the same head, by closest points whose
+    normals agree: on the skin as far as it is seen, and of eyes, teeth and tongue by the same parts."""
+    shapes = np.zeros((len(donor.shapes), len(wrapped.vertices), 3), np.float32)
+    mine, theirs = wrapped.template, donor.template
+    for parts in (("skin",), *((name,) for name in PARTS if name != "skin")):
+        own, triangles = mine.of_part(*parts), theirs.triangles_of(*parts)
+        if not own.any() or not len(triangles):
+            continue
+        hit = Target(donor.vertices, triangles).closest(
+            wrapped.vertices[own],
+            vertex_normals(wrapped.vertices, mine.triangles)[own],
+            face_normals(donor.vertices, triangles),
+            LEAST_COSINE if parts == ("skin",) else -1.0,
+        )
+        corners = triangles[hit.face]
+        moved = np.einsum("nk,snkd->snd", hit.weights, donor.shapes[:, corners])
+        shapes[:, own] = np.where(np.isfinite(hit.distance)[None, :, None], moved, 0)
+    with_names = replace(mine, expression_names=theirs.expression_names)
+    expression = np.zeros(len(theirs.expression_names))
+    return replace(
+        wrapped, template=with_names, shapes=shapes, fitted=replace(wrapped.fitted, expression=expression)
+    )  # fmt: skip
+
+
+def _none(template: Template) -> np.ndarray:
+    return np.empty((0, len(template.vertices), 3), np.float32)
 
 
 def _mended(template: Template, regions: Regions, vertices: np.ndarray) -> np.ndarray:  # [V, 3]

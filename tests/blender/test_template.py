@@ -1,0 +1,98 @@
+"""A wrapped template in the scene: quads, UVs, groups, materials, shape keys; and what is told when it cannot be."""
+
+from __future__ import annotations
+
+import json
+
+import bpy
+import numpy as np
+import pytest
+from skullptor_extension.skullptor_blender.link import job
+from skullptor_extension.skullptor_blender.scene import result as scene_result
+from skullptor_extension.skullptor_blender.scene import template as scene_template
+
+from .test_result import ARRAYS
+
+WRAPPED = {
+    "vertices": np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [2, 0, 0], [2, 0, 1.5]]),
+    "faces": np.array([[0, 1, 2, 3], [1, 4, 5, -1]], np.int32),
+    "uv": np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0.5, 0.25]], np.float32),
+    "faces_uv": np.array([[0, 1, 2, 3], [4, 1, 2, -1]], np.int32),
+    "part": np.array([0, 1, 0, 0, 1, 1], np.uint8),
+    "part_names": np.array(["skin", "eye_left"]),
+    "shapes": np.array([[[0, 0, 0.25]] + [[0, 0, 0]] * 5, [[0, 0, 0]] * 5 + [[0.5, 0, 0]]], np.float32),
+    "shape_names": np.array(["jawOpen", "eyeBlinkLeft"]),
+    "distance": np.array([0.1, 0.2, 0.3, 0.4, np.nan, np.nan], np.float32),
+    "region_lips": np.array([True, False, True, False, False, False]),
+}
+
+
+@pytest.fixture
+def head():
+    made = scene_result.create(
+        bpy.context.scene, bpy.context.view_layer, ARRAYS, "Head", {scene_result.MARK: "1"}
+    )  # fmt: skip
+    bpy.context.view_layer.objects.active = made
+    return made
+
+
+def test_everything_of_the_template_arrives(head):
+    ob = scene_template.create(head, WRAPPED, "Head hm08", {scene_template.KEY: "hm08"})
+    mesh = ob.data
+    assert [list(p.vertices) for p in mesh.polygons] == [[0, 1, 2, 3], [1, 4, 5]]
+    assert [tuple(mesh.uv_layers[0].uv[i].vector) for i in range(7)] == [
+        (0, 0), (1, 0), (1, 1), (0, 1), (0.5, 0.25), (1, 0), (1, 1),
+    ]  # fmt: skip
+    keys = mesh.shape_keys.key_blocks
+    assert [key.name for key in keys] == ["Basis", "jawOpen", "eyeBlinkLeft"]
+    assert all((key.slider_min, key.slider_max, key.value) == (0, 1, 0) for key in keys[1:])
+    assert keys["jawOpen"].data[0].co.z == pytest.approx(0.25) and keys["eyeBlinkLeft"].data[5].co.x == 2.5
+    members = {g.name: [v.index for v in mesh.vertices if g.index in [x.group for x in v.groups]]
+               for g in ob.vertex_groups}  # fmt: skip
+    assert members == {"skin": [0, 2, 3], "eye_left": [1, 4, 5], "lips": [0, 2]}
+    assert [m.name for m in mesh.materials] == ["Head Skin", "Head Eye Left"]
+    assert [p.material_index for p in mesh.polygons] == [0, 1]
+    assert mesh.attributes["distance"].data[5].value == -1
+    assert ob.users_collection == head.users_collection
+    assert not scene_result.is_result(ob)  # Run Again and the neck's knife are for the dense head
+    again = scene_template.create(head, WRAPPED, "Head hm08", {})
+    assert [m.name for m in again.data.materials] == ["Head Skin", "Head Eye Left"]  # shared
+
+
+def test_the_head_goes_to_the_bridge_where_it_stands(head, tmp_path):
+    head.location = (1, 2, 3)
+    head.scale = (2, 2, 2)
+    bpy.context.view_layer.update()
+    vertices, triangles = scene_template.triangles_of(head)
+    np.testing.assert_allclose(vertices, ARRAYS["vertices"] * 2 + [1, 2, 3])
+    scene_template.write_ply(tmp_path / "head.ply", vertices, triangles)
+    data = (tmp_path / "head.ply").read_bytes()
+    body = data.index(b"end_header\n") + 11
+    assert np.frombuffer(data, "<f8", 12, body).reshape(4, 3) == pytest.approx(vertices)
+    assert len(data) == body + 4 * 24 + 4 * 13
+
+
+def test_without_photographs_the_cure_is_told(head, unchanged):
+    unchanged()
+    with pytest.raises(RuntimeError, match=r"no longer in the cache.*Reconstruct the head again"):
+        bpy.ops.skullptor.wrap_template()
+
+
+def test_what_cannot_be_read_leaves_nothing(head, tmp_path, monkeypatch, unchanged):
+    """The dummy bridge ends well without files."""
+    folder = tmp_path / "capture"
+    folder.mkdir()
+    (folder / "capture.json").write_text("{}")
+    head["skullptor_run"] = json.dumps({"capture": str(folder)})
+    from skullptor_extension.skullptor_blender.operators import wrap
+
+    class Nothing:
+        state, running, cancelled_at, error, title = job.FINISHED, False, None, None, "Wrap Template"
+
+        def __init__(self, *arguments, **keywords): ...
+
+    monkeypatch.setattr(wrap, "BridgeCommand", Nothing)
+    monkeypatch.setattr(wrap.preferences, "interpreter", lambda *_: tmp_path)
+    unchanged()
+    with pytest.raises(RuntimeError, match="cannot be read"):
+        bpy.ops.skullptor.wrap_template()

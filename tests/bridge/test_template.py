@@ -1,0 +1,178 @@
+"""Head templates: what is read, what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bridge.errors import BridgeError
+from bridge.model import arkit, ict, own
+from bridge.model.glb import read_glb
+from bridge.model.load import load_template
+from bridge.model.loops import beyond, edge_loop
+from bridge.model.obj import read_obj, write_obj
+from bridge.model.package import HM08, find
+from bridge.model.template import Template, edges_of, kept, split_quads
+from tests.support import shared
+
+
+@pytest.fixture(scope="module")
+def hm08() -> Template:
+    if find(HM08) is None:
+        pytest.skip("MakeHuman's data are not here: python -m bridge weights hm08")
+    return load_template("hm08")
+
+
+@pytest.fixture(scope="module")
+def ict_head() -> Template:
+    return ict.load(shared("data", "ict_facekit.npz"))
+
+
+def tube(rings: int = 6, sides: int = 8) -> np.ndarray:  # [F, 4]
+    return np.array(
+        [
+            [r * sides + s, r * sides + (s + 1) % sides, (r + 1) * sides + (s + 1) % sides, (r + 1) * sides + s]
+            for r in range(rings - 1)
+            for s in range(sides)
+        ]
+    )
+
+
+def test_arkit_has_52_names():
+    assert len(arkit.NAMES) == len(set(arkit.NAMES)) == 52
+    assert {"eyeBlinkLeft", "jawOpen", "mouthUpperUpRight", "tongueOut"} <= set(arkit.NAMES)
+
+
+def test_an_edge_loop_goes_around_a_tube_and_cuts_it():
+    faces = tube()
+    loop = edge_loop(faces, 16, 17)
+    assert sorted(loop) == list(range(16, 24))
+    assert sorted(np.flatnonzero(beyond(faces, loop, 47, 48))) == list(range(16, 48))
+    with pytest.raises(ValueError, match="does not close"):
+        edge_loop(faces, 16, 24)
+
+
+def border(faces: np.ndarray) -> np.ndarray:  # edges of one face only
+    edges = np.concatenate([np.sort(faces[:, [k, (k + 1) % 4]], 1) for k in range(4)])
+    found, count = np.unique(edges, axis=0, return_counts=True)
+    return found[count == 1]
+
+
+def test_hm08_is_a_head_of_quads_that_is_open_at_the_neck_only(hm08):
+    skin = hm08.of_part("skin")
+    faces = hm08.faces[skin[hm08.faces[:, 0]]]
+    assert (hm08.faces >= 0).all()
+    rim = border(faces)
+    assert len(rim) == 42 and (np.bincount(rim.ravel())[np.unique(rim)] == 2).all()
+    assert hm08.vertices[rim].mean((0, 1))[1] < hm08.vertices[skin, 1].min() + 50
+    assert 200 < np.ptp(hm08.vertices[skin, 1]) < 350  # millimetres
+    assert len(hm08.uv) and hm08.faces_uv.max() < len(hm08.uv)
+
+
+def test_hm08_people_differ_and_left_is_left(hm08):
+    assert (hm08.vertices[hm08.of_part("eye_left"), 0] > 0).all()
+    assert (hm08.vertices[hm08.of_part("eye_right"), 0] < 0).all()
+    assert (hm08.mirror[hm08.mirror] == np.arange(len(hm08.mirror))).all()
+    mirrored = hm08.vertices[hm08.mirror] * [-1, 1, 1]
+    assert np.abs(mirrored - hm08.vertices)[hm08.of_part("skin")].max() < 1.5
+    rms = np.sqrt((hm08.identity.astype(float) ** 2).sum(2).mean(1))
+    assert (np.diff(rms[:20]) < 0.3).all() and 1 < rms[0] < 8
+
+
+@pytest.mark.parametrize("name", ["hm08", "ict_head"])
+def test_shapes_move_what_they_should(name, request):
+    template = request.getfixturevalue(name)
+    assert template.expression_names == arkit.NAMES
+    move = dict(zip(template.expression_names, np.linalg.norm(template.expressions, axis=2)))
+    assert move["jawOpen"][template.of_part("teeth_lower")].min() > 2
+    assert move["jawOpen"][template.of_part("teeth_upper")].max() < 1
+    side, depth = template.vertices[:, 0], template.vertices[:, 2]
+    corners = template.landmarks.points(template.vertices)[[33, 263], 2].min()  # of the eyes
+    skin = template.of_part("skin") & (depth > corners - 3)  # the cavities behind it are nobody's face
+    left, right = (move["eyeBlinkLeft"][skin & (sign * side > 5)].max() for sign in (1, -1))
+    assert left > 5 and left > 5 * right  # MakeHuman's own moves the other side by a twelfth
+
+
+@pytest.mark.parametrize("name", ["hm08", "ict_head"])
+def test_landmarks_lie_where_the_face_mesh_has_them(name, request):
+    template = request.getfixturevalue(name)
+    points = template.landmarks.points(template.vertices)
+    assert points[263, 0] > 20 and points[33, 0] < -20  # outer corners of the eyes, the subject's left is +x
+    assert points[1, 2] == points[:, 2].max() or points[:, 2].max() - points[1, 2] < 3  # the nose's tip
+    assert points[152, 1] < points[17, 1] < points[1, 1] < points[10, 1]
+    assert np.median(template.landmarks.spread) < 3
+
+
+def test_a_missing_model_names_its_cure(tmp_path, monkeypatch):
+    monkeypatch.setenv("SKULLPTOR_MODELS", str(tmp_path))
+    monkeypatch.delenv("SKULLPTOR_ICT", raising=False)
+    with pytest.raises(BridgeError) as caught:
+        load_template("ict")
+    assert caught.value.code == "template-missing" and "hm08" in caught.value.cure
+
+
+def cube(scale: float = 0.2) -> str:
+    corners = [(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)]
+    lines = ["v " + " ".join(str(scale * c) for c in p) for p in corners]
+    return "\n".join([*lines, "f 1 3 4 2", "f 5 6 8 7", "f 1 2 6 5", "f 3 7 8 4", "f 1 5 7 3", "f 2 4 8 6", ""])
+
+
+def test_an_own_template_comes_in_millimetres(tmp_path):
+    path = tmp_path / "mine.obj"
+    path.write_text(cube())
+    template = own.load(path)
+    assert template.vertices.max() == pytest.approx(200)
+    assert len(edges_of(template.faces)) == 12 and len(split_quads(template.faces)) == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (cube() + "f 1 2 4 6 8\n", "template-mesh"),  # an n-gon
+        (cube(0.0002), "template-unit"),
+        (cube() + cube().replace("f ", "# ") + "f 9 11 12 10\nf 13 14 16 15\n", "template-pieces"),
+        (cube().replace("f 1 3 4 2", "f 1 2 4 3"), "template-mesh"),  # one face looks inside
+        ("v 0 0 0\n", "template-mesh"),
+    ],
+)
+def test_what_cannot_be_a_template_is_refused(tmp_path, text, code):
+    path = tmp_path / "mine.obj"
+    path.write_text(text)
+    with pytest.raises(BridgeError) as caught:
+        own.load(path)
+    assert caught.value.code == code and caught.value.cure
+
+
+def test_obj_goes_out_as_it_came_in(tmp_path):
+    template = Template(
+        "t", np.arange(15.0).reshape(5, 3), np.array([[0, 1, 2, 3], [0, 3, 4, -1]], np.int32),
+        np.array([[0, 0], [0.5, 0.25], [1, 1]], np.float32), np.array([[0, 1, 2, 2], [2, 1, 0, -1]], np.int32),
+        np.zeros(5, np.uint8),
+    )  # fmt: skip
+    write_obj(tmp_path / "t.obj", template, template.vertices)
+    vertices, faces, uv, faces_uv, groups = read_obj(tmp_path / "t.obj")
+    assert (vertices == template.vertices).all() and (faces == template.faces).all()
+    assert (uv == template.uv).all() and (faces_uv == template.faces_uv).all() and set(groups) == {"skin"}
+
+
+def test_a_part_of_a_template_keeps_what_belongs_to_it():
+    faces = tube().astype(np.int32)
+    everything = Template(
+        "t", np.random.default_rng(0).normal(size=(48, 3)), faces, np.empty((0, 2), np.float32),
+        np.full_like(faces, -1), np.zeros(48, np.uint8), mirror=np.arange(48, dtype=np.int32)[::-1].copy(),
+    )  # fmt: skip
+    part = kept(everything, np.arange(48) >= 16, "part")
+    assert len(part.vertices) == 32 and len(part.faces) == 24
+    assert (part.vertices[part.faces] == everything.vertices[faces[16:]]).all()
+
+
+def test_a_glb_is_read_as_trimesh_writes_it(tmp_path):
+    trimesh = pytest.importorskip("trimesh")
+    box = trimesh.creation.box((0.2, 0.3, 0.25))
+    box.export(tmp_path / "box.glb")
+    vertices, triangles, _ = read_glb(tmp_path / "box.glb")
+    assert np.ptp(vertices, axis=0) == pytest.approx([0.2, 0.3, 0.25])
+    assert trimesh.Trimesh(vertices, triangles).volume == pytest.approx(box.volume)
+    (tmp_path / "no.glb").write_bytes(b"glTF")
+    with pytest.raises(BridgeError, match="binary glTF"):
+        read_glb(tmp_path / "no.glb")
