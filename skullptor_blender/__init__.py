@@ -18,6 +18,7 @@ MODULES = (
     "operators.import_cameras",
     "operators.check",
     "operators.scale",
+    "operators.rigs",
     "ui.preset_files",
     "ui.panel",
     "batch",

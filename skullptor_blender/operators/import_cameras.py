@@ -45,6 +45,7 @@ PLAIN_NAMES = frozenset(
     }
 )
 LOG = "captures.log"
+DEMO = preferences.ROOT / "demo" / "capture"
 
 
 class _MakesCameras(BridgeOperator):
@@ -175,8 +176,8 @@ def shared_properties() -> dict:
             options={"SKIP_SAVE"},
         ),
         "bridge_python": StringProperty(
-            name="Bridge Python",
-            description="The solver's Python, when it is not the one of the preferences",
+            name="Engine's Python",
+            description="The engine's Python, when it is not the one of the preferences",
             options={"SKIP_SAVE", "HIDDEN"},
         ),
     }
@@ -335,7 +336,7 @@ class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
         with contextlib.suppress(OSError):
             count = sum(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
         if not count:
-            cure = "Choose the folder in which the photographs lie."
+            cure = "Choose the folder in which the photographs lie, or the file that holds the cameras."
             raise WorkerError("no-images", f"'{folder}' holds no photographs.", cure)
         arguments = ["calibrate", str(folder)]
         if self.masks:
@@ -348,13 +349,121 @@ class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
         return self.bridge_command(context, name_of(folder), *arguments)
 
 
+class SKULLPTOR_OT_add_photographs(_MakesCameras, bpy.types.Operator):
+    """Choose a folder or a file: cameras of another program are read, plain photographs get cameras of their own"""
+
+    bl_idname = "skullptor.add_photographs"
+    bl_label = "Photographs or Cameras"
+
+    __annotations__ = {
+        **SKULLPTOR_OT_photos_to_cameras.__annotations__,
+        **SKULLPTOR_OT_import_capture.__annotations__,
+        "filter_glob": StringProperty(default="", options={"HIDDEN", "SKIP_SAVE"}),
+        "display_type": EnumProperty(  # Blender's own numbers
+            items=(("LIST", "List", "", 1), ("THUMBNAIL", "Thumbnails", "", 3)),
+            default="THUMBNAIL",
+            options={"HIDDEN", "SKIP_SAVE"},
+        ),
+        "advanced": BoolProperty(
+            name="Advanced", description="Show what only unusual rigs need", options={"SKIP_SAVE"}
+        ),
+    }
+    own = SKULLPTOR_OT_import_capture.own
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        kind = self.kind()
+        says = {
+            "cameras": ("Cameras: they are imported", "CAMERA_DATA"),
+            "photographs": ("Photographs: cameras are found", "FILE_IMAGE"),
+        }
+        text, icon = says.get(kind, ("Choose a folder or a file", "INFO"))
+        layout.label(text=text, icon=icon)
+        layout.prop(self, "masks")
+        layout.prop(self, "front")
+        icon = "DISCLOSURE_TRI_DOWN" if self.advanced else "DISCLOSURE_TRI_RIGHT"
+        layout.prop(self, "advanced", icon=icon, emboss=False)
+        if self.advanced:
+            names = ["turn_upright", "capture_folder"]
+            if kind != "photographs":
+                names = ["format", "images", "unit_mm", "first_pixel", *names]
+            if kind != "cameras":
+                names = ["separate", "marker", *names]
+            for name in names:
+                layout.prop(self, name)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.browsed = True
+        if session.last_folder and not self.filepath:
+            self.filepath = session.last_folder
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def chosen(self) -> Path:
+        """The folder or file: a photograph stands for its folder."""
+        path = Path(bpy.path.abspath(self.filepath or self.directory)) if self.filepath or self.directory else Path()
+        return path.parent if path.suffix.lower() in SUFFIXES and not path.is_dir() else path
+
+    def kind(self) -> str:
+        """ "cameras", "photographs" or neither; a calibration beside the photographs is what was meant."""
+        path = self.chosen()
+        if self.format != AUTO:
+            return "cameras"
+        with contextlib.suppress(capture_formats.UnknownFormat, OSError):
+            capture_formats.guess(path)
+            return "cameras"
+        with contextlib.suppress(OSError):
+            if any(file.suffix.lower() in SUFFIXES for file in path.iterdir()):
+                return "photographs"
+        return ""
+
+    def start(self, context: bpy.types.Context) -> BridgeCommand | None:
+        path, kind = self.chosen(), self.kind()
+        self.filepath = str(path)
+        if path != Path():
+            session.last_folder = str(path if path.is_dir() else path.parent) + os.sep
+        if kind == "photographs":
+            self.directory = str(path)
+            return SKULLPTOR_OT_photos_to_cameras.start(self, context)
+        return SKULLPTOR_OT_import_capture.start(self, context)
+
+
+class SKULLPTOR_OT_import_demo(bpy.types.Operator):
+    """Import a small capture that comes with the add-on, to try everything with it"""
+
+    bl_idname = "skullptor.import_demo"
+    bl_label = "Try the Demo"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not (DEMO / "capture.json").is_file():
+            cls.poll_message_set("The demo is not part of this package")
+            return False
+        return session.running() is None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            return bpy.ops.skullptor.import_capture("EXEC_DEFAULT", filepath=str(DEMO))
+        except RuntimeError as error:
+            self.report({"ERROR"}, str(error).strip())
+            return {"CANCELLED"}
+
+
 def menu_entry(self: bpy.types.Menu, context: bpy.types.Context) -> None:
     self.layout.operator(
         SKULLPTOR_OT_import_capture.bl_idname, text="Head Capture (COLMAP, Metashape, RealityScan, ...)"
     )
 
 
-CLASSES = (SKULLPTOR_OT_import_capture, SKULLPTOR_OT_photos_to_cameras)
+CLASSES = (
+    SKULLPTOR_OT_import_capture,
+    SKULLPTOR_OT_photos_to_cameras,
+    SKULLPTOR_OT_add_photographs,
+    SKULLPTOR_OT_import_demo,
+)
 
 
 def register() -> None:

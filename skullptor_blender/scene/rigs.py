@@ -118,6 +118,14 @@ def show_only(rig: Rig, view_layer: bpy.types.ViewLayer, is_head) -> None:
             ob.hide_set(not rig.owns(ob) or ob.hide_render, view_layer=view_layer)
 
 
+def show_photographs(rig: Rig, view_layer: bpy.types.ViewLayer, shown: bool, blend: float) -> None:
+    """Behind the head, or so far over it; not shown they are clear, and stay what a run reads."""
+    for ob in cameras(rig, view_layer):
+        for background in ob.data.background_images[:1]:
+            background.display_depth = "FRONT" if blend > 0 else "BACK"
+            background.alpha = (blend if blend > 0 else 1.0) if shown else 0.0
+
+
 def layer_collection(
     view_layer: bpy.types.ViewLayer, collection: bpy.types.Collection
 ) -> bpy.types.LayerCollection | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
+from ..scene import rigs
+
 PRESETS = (
     ("draft", "Draft", "Up to 25,000 vertices: a quick look that shows whether cameras and photographs fit"),
     ("standard", "Standard", "Up to 100,000 vertices: the head with its folds"),
@@ -125,6 +127,13 @@ def setting_properties(options: set[str] | None = None) -> dict:
     }
 
 
+def _show_photographs(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    """On the cameras of the rig in use. They keep their backgrounds switched on: those are the photographs of a run."""
+    if context.view_layer is not None:
+        shown, blend = settings.show_photographs, settings.photograph_blend
+        rigs.show_photographs(rigs.active(settings.id_data), context.view_layer, shown, blend)
+
+
 class SKULLPTOR_PG_settings(bpy.types.PropertyGroup):
     """What the artist chose for this scene."""
 
@@ -135,6 +144,21 @@ class SKULLPTOR_PG_settings(bpy.types.PropertyGroup):
         ),
         "use_steps": BoolProperty(name="Own Steps", description="Set the number of steps instead of the preset's"),
         "use_smoothness": BoolProperty(name="Own Smoothness", description="Set the smoothness instead of the preset's"),
+        "show_photographs": BoolProperty(
+            name="Photograph",
+            description="Show a camera's photograph when you look through it",
+            default=True,
+            update=_show_photographs,
+        ),
+        "photograph_blend": FloatProperty(
+            name="Over the Head",
+            description="How much the photograph covers the head: 0 lies behind it, 1 hides it",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            subtype="FACTOR",
+            update=_show_photographs,
+        ),
         "active_rig": StringProperty(
             name="Rig in Use", description="Identity of the rig whose cameras are used", options={"HIDDEN"}
         ),
@@ -175,7 +199,7 @@ class SKULLPTOR_PG_view(bpy.types.PropertyGroup):
             default=True,
         ),
         "mask": PointerProperty(
-            name="Own Mask",
+            name="Custom Mask",
             type=bpy.types.Image,
             description="A mask for this camera's photograph, of the same size: white is head. It replaces the folder's"
             " mask, the photograph's transparency and the predicted mask",
