@@ -25,7 +25,7 @@ from bridge.capture.cameras import Camera
 from bridge.capture.framing import head_frame
 from bridge.head.canonical import Canonical, similarity
 from bridge.job.runner import JobRunner
-from bridge.refine.adjust import moved, triangulated, way
+from bridge.refine.adjust import perturbed, pose_difference, triangulated
 from bridge.refine.tracks import Tracks
 from bridge.report import results
 from bridge.report.evaluate import evaluate
@@ -41,7 +41,7 @@ def noisy(cameras: Sequence[Camera], sigma: float, seed: int) -> list[Camera]:
     for camera in cameras:
         far = np.linalg.norm(camera.center - center)
         turn, shift = np.radians(sigma) * rng.normal(size=3), sigma / 100 * far * rng.normal(size=3)
-        found.append(moved(camera, turn, shift))
+        found.append(perturbed(camera, turn, shift))
     return found
 
 
@@ -51,7 +51,7 @@ def left(cameras: Sequence[Camera], truth: Sequence[Camera]) -> tuple[float, flo
     center = head_frame(truth).center
     errors = []
     for camera, true in zip(cameras, truth, strict=True):
-        turn, shift = way(true, camera.transformed(fit.scale, fit.rotation, fit.offset))
+        turn, shift = pose_difference(true, camera.transformed(fit.scale, fit.rotation, fit.offset))
         far = np.linalg.norm(true.center - center)
         errors.append((np.degrees(np.linalg.norm(turn)), 100 * np.linalg.norm(shift) / far))
     degrees, percent = np.mean(errors, axis=0)

@@ -26,7 +26,7 @@ from bridge.solve.device_motion import DeviceMotion
 from bridge.solve.motion import Motion
 from bridge.solve.optimise import EXTRA_COLUMNS
 from bridge.solve.schedule import LONGEST
-from bridge.solve.solver import PART_EVERY, SORT_EVERY
+from bridge.solve.solver import SEPARATE_EVERY, SORT_EVERY
 
 from . import subjects
 
@@ -80,10 +80,10 @@ class Step:
     def __init__(self, count: int, views: int, size: int) -> None:
         vertices, faces = subjects.shape(count)
         cameras = subjects.rig(views, size)
-        shot = make_rasteriser("cuda", cameras).render(vertices * 1.01, faces)
-        masks = [(triangle >= 0).astype(np.float32) for triangle in shot.triangle]
+        render = make_rasteriser("cuda", cameras).render(vertices * 1.01, faces)
+        masks = [(triangle >= 0).astype(np.float32) for triangle in render.triangle]
         ones = [np.ones_like(mask) for mask in masks]
-        self.targets = ImageTargets.of(shot.normals, masks, ones, ones)
+        self.targets = ImageTargets.of(render.normals, masks, ones, ones)
         self.surface = Surface.of(vertices, faces)
         self.edge = float(np.sqrt(surface_area(vertices, faces) / (count * 0.866)))
         self.count, self.done = count, 0
@@ -132,7 +132,7 @@ def wall_ms(function: Callable[[], object], repeats: int, warm: int = 3) -> floa
 
 def measure(count: int, views: int, size: int, repeats: int) -> dict:
     """One step: median of repeats by the clock, then kernel by kernel (mean of repeats); then a sort and a
-    look for fronts that have met."""
+    look for self-contacts."""
     import cupy
 
     free, _ = cupy.cuda.runtime.memGetInfo()
@@ -149,9 +149,9 @@ def measure(count: int, views: int, size: int, repeats: int) -> dict:
     float(step.mesh.device.download(step.mesh.rows()[:1])[0])
     stages["sort"] = step.mesh.device.take()
     for _ in range(repeats):
-        step.motion.part_fronts(step.mesh)
+        step.motion.separate_self_contacts(step.mesh)
     float(step.mesh.device.download(step.mesh.rows()[:1])[0])
-    stages["fronts"] = step.mesh.device.take() | step.motion.device.take()
+    stages["contacts"] = step.mesh.device.take() | step.motion.device.take()
     rows = [
         {"stage": stage, "kernel": kernel, "launches": sums[0] / repeats, "ms": sums[1] / repeats,
          "floor_ms": 1e3 * sums[2] / repeats / rate}
@@ -177,9 +177,9 @@ def text(table: dict) -> str:
     ]
     for stage in dict.fromkeys(r["stage"] for r in kernels):
         lines.append(row(f"**{stage}**", "all", [r for r in kernels if r["stage"] == stage]))
-    share = {"sort": 1 / SORT_EVERY, "fronts": 1 / PART_EVERY}
+    share = {"sort": 1 / SORT_EVERY, "contacts": 1 / SEPARATE_EVERY}
     step = [{key: r[key] * share.get(r["stage"], 1) for key in ("launches", "ms", "floor_ms")} for r in kernels]
-    return "\n".join([*lines, row("**a step**", f"sort every {SORT_EVERY}, fronts every {PART_EVERY}", step)])
+    return "\n".join([*lines, row("**a step**", f"sort every {SORT_EVERY}, contacts every {SEPARATE_EVERY}", step)])
 
 
 def solve(count: int, views: int, size: int, steps: int) -> dict:
@@ -238,9 +238,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--reference", type=Path, metavar="DIR", help="checkout of Profactor/continuous-remeshing")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
-    complaint = cuda.unavailable()
-    if complaint:
-        print(f"Cannot measure: {complaint}.")
+    problem = cuda.unavailable()
+    if problem:
+        print(f"Cannot measure: {problem}.")
         return 1
     import cupy
 

@@ -22,7 +22,7 @@ from bridge.capture.images import resize_map
 from bridge.capture.inputs import Inputs, measured_map, read_inputs
 from bridge.capture.normal_map import NormalMap
 from bridge.normals import WEIGHTS
-from bridge.normals.multiview import MultiViewPredictor, _Steps
+from bridge.normals.multiview import MultiViewPredictor, _ProgressCounter
 from bridge.normals.warp import HeadView
 from bridge.raster import make_rasteriser
 from bridge.training.group import CANONICAL_RANGE, World, make_group
@@ -74,7 +74,7 @@ def judge_group(predictor: MultiViewPredictor, group: dict[str, np.ndarray], alo
     picked = [[i] for i in range(len(views))] if alone else [list(range(len(views)))]
     outputs = []
     for some in picked:
-        steps = _Steps(lambda done, total: None, lambda: False)
+        steps = _ProgressCounter(lambda done, total: None, lambda: False)
         outputs += predictor.run([images[i] for i in some], [views[i] for i in some], predictor.record["input"], steps)
     angles, points, truths, areas = [], [], [], np.zeros(2)
     for i, output in enumerate(outputs):
@@ -180,7 +180,7 @@ def against_torch(weights: Path, predictor) -> float:
     noise = rng.random((m, s // 8, s // 8, 3)).astype(np.float32)
     group = {"rotation": np.stack([trimesh.transformations.random_rotation_matrix(rng.random(3))[:3, :3]] * m)}
     group["distance"] = np.linspace(3, 8, m)
-    views, steps = head_views(group), _Steps(lambda done, total: None, lambda: False)
+    views, steps = head_views(group), _ProgressCounter(lambda done, total: None, lambda: False)
     images = [resize_map(n, SIZE, SIZE) for n in noise]
     ours = predictor.run(images, views, s, steps)
     from bridge.normals.warp import quaternion, to_head

@@ -68,9 +68,9 @@ def rig(views: int, size: int, around: np.ndarray | None = None) -> list[Camera]
 def targets(vertices: np.ndarray, faces: np.ndarray, cameras: list[Camera]) -> list[Target]:
     """Exact maps, averaged from twice the resolution."""
     fine = [camera.resize(2 * camera.width, 2 * camera.height) for camera in cameras]
-    shot = make_rasteriser("cpu", fine).render(vertices, faces)
+    render = make_rasteriser("cpu", fine).render(vertices, faces)
     result = []
-    for camera, normals, triangle in zip(cameras, shot.normals, shot.triangle, strict=True):
+    for camera, normals, triangle in zip(cameras, render.normals, render.triangle, strict=True):
         size = (camera.height, 2, camera.width, 2)
         mask = (triangle >= 0).reshape(size).mean((1, 3))
         mean = normals.reshape(*size, 3).mean((1, 3))

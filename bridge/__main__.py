@@ -10,7 +10,9 @@ import threading
 # command -> (module, function, what it does)
 COMMANDS = {
     "reconstruct": ("bridge.job.cli", "reconstruct", "photographs and cameras in, a head mesh out"),
+    "wrap": ("bridge.job.wrap", "main", "a template with clean topology onto a head: quads, UVs, 52 shapes"),
     "check": ("bridge.job.check", "main", "name the camera, photograph or mask that cannot be right"),
+    "texture": ("bridge.job.texture", "main", "the photographs as maps on a mesh's UVs: albedo, normals, displacement"),
     "normals": ("bridge.job.cli", "normals", "camera-space normal maps, masks and a contact sheet"),
     "evaluate": ("bridge.report.evaluate", "main", "the paper's metrics of a mesh against a capture's ground truth"),
     "import": ("bridge.importers.cli", "import_main", "a capture from COLMAP, Metashape, RealityCapture and others"),
@@ -24,7 +26,7 @@ COMMANDS = {
     ),
     "train": ("bridge.training.cli", "train_main", "train the normal network on rendered heads"),
     "export": ("bridge.training.cli", "export_main", "write trained weights as ONNX"),
-    "weights": ("bridge.normals.fetch", "main", "where weights are; fetch DAViD's on request"),
+    "weights": ("bridge.model.fetch", "main", "where weights are; fetch DAViD's, landmarks or hm08 on request"),
     "doctor": ("bridge.service.doctor", "main", "facts about this machine: devices, libraries, weights"),
     "warm": ("bridge.job.cli", "warm", "compile the solver once and keep it in the cache"),
     "serve": ("bridge.job.serve", "main", "answer the add-on on stdin and stdout"),
@@ -70,6 +72,9 @@ def main(argv: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `| head`: whoever read our lines has left, and so do we, without writing at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
 
 

@@ -19,7 +19,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
     Raises BridgeError "output" when the disk refuses.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # another process may write the same file
     try:
         yield temporary
         temporary.replace(path)
@@ -48,6 +48,19 @@ def claim_folder(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise unwritable(folder, error) from None
+
+
+def claim_file(path: Path) -> None:
+    """Prove that a file can be written where it is to go, before any work. Raises BridgeError "output"."""
+    if path.is_dir():
+        raise BridgeError("output", f"'{path}' is a folder.", "Give the name of a file in it.")
+    probe = path.with_name(f".{path.name}.probe")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(bytes(4096))
+        probe.unlink()
+    except OSError as error:
+        raise unwritable(path, error) from None
 
 
 def unwritable(path: Path, error: OSError) -> BridgeError:

@@ -12,6 +12,7 @@ this file can be run from anywhere.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
@@ -25,6 +26,9 @@ PACKAGE = "skullptor_extension"  # when it is no installed extension
 KEYWORDS = (
     "preset", "normals", "device", "max_vertices", "steps", "smoothness", "seed", "refine_cameras",
     "image_folder", "mask_folder", "normals_folder", "bridge_python",
+)  # fmt: skip
+FOLDERS = (
+    "source", "images", "photos", "capture_folder", "image_folder", "mask_folder", "normals_folder", "bridge_python",
 )  # fmt: skip
 COMMAND = "reconstruct_head"
 TASKS = {
@@ -160,6 +164,17 @@ def load_extension():
     return sys.modules[PACKAGE]
 
 
+def from_the_shell(options: argparse.Namespace) -> None:
+    """Paths on the command line are relative to the folder it was typed in; // is Blender's way to say: to the file."""
+    import bpy
+
+    for name in FOLDERS:
+        text = getattr(options, name)
+        if not text or (name == "bridge_python" and Path(text).name == text):  # one on the PATH
+            continue
+        setattr(options, name, bpy.path.abspath(text) if text.startswith("//") else str(Path.cwd() / text))
+
+
 def check_target(path: Path) -> None:
     """Before minutes of work: can the file be written where it is to go?"""
     probe = path.with_name(f".{path.name}.probe")
@@ -179,6 +194,7 @@ def execute(options: argparse.Namespace) -> None:
     import bpy
 
     load_extension()
+    from_the_shell(options)
     frames = frames_of(options)
     digits = max(4, *(len(str(frame)) for frame in frames)) if frames else 4
     check_usage(options)
@@ -197,6 +213,7 @@ def execute(options: argparse.Namespace) -> None:
             names = ", ".join(f"'{name}'" for name in bpy.data.scenes.keys())  # noqa: SIM118
             raise Trouble(f"There is no scene '{options.scene}'; the file holds {names}.")
     view_layer = scene.view_layers[0] if scene != bpy.context.scene else bpy.context.view_layer
+    head = None
     with bpy.context.temp_override(scene=scene, view_layer=view_layer):
         if options.source or options.photos:
             make_cameras(options)
@@ -208,8 +225,8 @@ def execute(options: argparse.Namespace) -> None:
         elif frames:
             said, trouble = every_frame(options, scene, frames, digits)
         else:
-            _, said, trouble = one(options, None, digits)
-    if options.output and not (trouble and not frames):
+            head, said, trouble = one(options, None, digits)
+    if options.output and (frames or not trouble or head is not None):
         save(options.output)
     if said:
         print(f"Done: {said}", flush=True)
@@ -310,7 +327,11 @@ def one(options: argparse.Namespace, frame: int | None, digits: int) -> tuple[ob
         if frame is not None:
             head.name = f"Head_{frame:0{digits}d}"
             head.data.name = f"{head.name}.mesh"
-        write_files(options, outcome, frame, digits)
+        try:
+            write_files(options, outcome, frame, digits)
+        except Trouble as trouble:
+            kept = Path(outcome.result).with_suffix(".ply")
+            return head, outcome.text, f"{trouble} The head is kept as '{kept}'."
         warn(outcome)
         return head, outcome.text, ""
     except Trouble as trouble:
@@ -350,12 +371,25 @@ def show_in_turn(heads: list) -> None:
                 head.keyframe_insert(name, frame=at)
 
 
-def write_text(target: Path, text: str) -> None:
+@contextlib.contextmanager
+def replacing(target: Path):
+    """A temporary path beside the target, which takes its name when the block ends well: an earlier file stays whole
+    until the new one is. Raises Trouble with the system's reason."""
+    temporary = target.with_name(f".{target.name}.tmp")
     try:
-        target.write_text(text, encoding="utf-8")
+        yield temporary
+        temporary.replace(target)
     except OSError as error:
-        raise Trouble(f"'{target}' cannot be written: {error.strerror or error}") from None
+        raise Trouble(f"'{target}' cannot be written: {error.strerror or error}.") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
     print(f"Wrote {target}", flush=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    with replacing(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def copy(source: str, target: Path | None) -> None:
@@ -365,11 +399,8 @@ def copy(source: str, target: Path | None) -> None:
     if not source or not Path(source).is_file():
         print(f"Warning: the engine gave no {target.suffix} for {target}", flush=True)
         return
-    try:
-        shutil.copyfile(source, target)
-    except OSError as error:
-        raise Trouble(f"'{target}' cannot be written: {error.strerror or error}") from None
-    print(f"Wrote {target}", flush=True)
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def write_files(options: argparse.Namespace, outcome, frame: int | None, digits: int) -> None:
@@ -400,8 +431,21 @@ def save(target: Path) -> None:
     try:
         bpy.ops.wm.save_as_mainfile(filepath=str(target.resolve()), copy=True, relative_remap=True)
     except RuntimeError as error:
-        raise Trouble(f"'{target}' cannot be written: {str(error).strip()}") from None
+        raise Trouble(f"'{target}' cannot be written: {_reason(target, str(error).strip())}") from None
     print(f"Wrote {target}", flush=True)
+
+
+def _reason(target: Path, said: str) -> str:
+    """Why Blender could not save: it may say "Success" of a full disk, so the system is asked again."""
+    probe = target.with_name(f".{target.name}.probe")
+    try:
+        probe.write_bytes(bytes(1 << 20))
+    except OSError as error:
+        return f"{error.strerror or error}."
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+    return said
 
 
 def run(arguments: list[str], program: str = "batch.py") -> int:

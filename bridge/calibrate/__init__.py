@@ -5,7 +5,7 @@ database.py     cameras, images, features and matches in COLMAP's database
 motion.py       poses and points from them, and who failed and why
 metric.py       the scale from a known length
 markers.py      the scale from printed markers
-patience.py     long calls that a user can stop
+cancellation.py     long calls that a user can stop
 report.py       what is told to the user
 cli.py          python -m bridge calibrate | scale
 """

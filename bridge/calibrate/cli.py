@@ -19,7 +19,7 @@ from ..capture import images
 from ..capture import record as captures
 from ..capture.record import Capture, View
 from ..errors import BridgeError, Check, unchecked
-from ..files import link_or_copy
+from ..files import claim_file, link_or_copy
 from ..head import upright
 from ..head.find import find_head
 from ..importers.cli import add_upright, positive
@@ -34,7 +34,7 @@ from . import metric, photographs
 from .photographs import Photograph
 
 if TYPE_CHECKING:
-    from .motion import Joined, Motion
+    from .motion import Motion, Registered
 
 REPORT, POINTS = "calibration.json", "points.ply"
 LENSES = ("none", "simple", "radial", "opencv", "fisheye")
@@ -89,6 +89,8 @@ def calibrate_main(argv: list[str]) -> int:
     code = 1
     with clear_errors() as failed, tempfile.TemporaryDirectory(prefix="skullptor-calibrate-") as work:
         needs_pycolmap()
+        if options.report:
+            claim_file(options.report)
         if (options.output / "capture.json").exists() and not options.replace:
             raise BridgeError(
                 "output",
@@ -96,15 +98,16 @@ def calibrate_main(argv: list[str]) -> int:
                 "Choose another folder, or add --replace to write it anew.",
             )
         with Terminal() as terminal, stoppable() as control:
+            from .cancellation import cancel_on_sigterm
             from .motion import SHARES
-            from .patience import hearing_termination
 
             report = Reporter("cli", terminal.show, control, SHARES)
-            with hearing_termination(control):
+            with cancel_on_sigterm(control):
                 code = _calibrate(options, length, Path(work), report)
-    from .patience import abandoned
 
-    if abandoned():  # COLMAP is still busy with what nobody wants any more
+    from .cancellation import call_still_running
+
+    if call_still_running():  # COLMAP is still busy with what nobody wants any more
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1)
@@ -234,7 +237,7 @@ def _calibrate(options: argparse.Namespace, length: Length | None, work: Path, r
     report.step(1, 1)
     print(reports.table(solved))
     print(
-        f"Joined {len(solved.joined)} of {len(found)} photographs into '{options.output}': {len(solved.points)} "
+        f"Registered {len(solved.joined)} of {len(found)} photographs into '{options.output}': {len(solved.points)} "
         f"points, {solved.error_px:.2f} pixels off on average."
     )
     for sentence in (*notes, *([] if unit else [UNKNOWN_UNIT])):
@@ -290,7 +293,7 @@ def _matching_masks(found: Sequence[Photograph], masks: dict[str, Path | None], 
     return folder
 
 
-def _view(joined: Joined, masks: dict[str, Path | None]) -> View:
+def _view(joined: Registered, masks: dict[str, Path | None]) -> View:
     """With the file itself, so that the capture holds a hard link to it and no link into the work folder."""
     return View(joined.camera, joined.photograph.path.resolve(), masks[joined.photograph.name])
 

@@ -16,7 +16,7 @@ import numpy as np
 import pycolmap
 
 from ..service.reporter import Reporter
-from .patience import patiently
+from .cancellation import run_cancellable
 from .photographs import Photograph
 
 FEATURES = 8192  # most of one photograph ...
@@ -134,7 +134,7 @@ def find_features(session: Session, photographs: Sequence[Photograph], report: R
                 cancellation_token=token,
             )
 
-        patiently(extract, report.check)
+        run_cancellable(extract, report.check)
         report.step(start + len(names), len(photographs))
     with opened(session) as database:
         return {image.name: database.num_keypoints_for_image(image.image_id) for image in database.read_all_images()}
@@ -178,7 +178,7 @@ def match(session: Session, pairs: Sequence[Pair], how: Matching, report: Report
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
         some = pairs[start : start + PAIRS_AT_ONCE]
         file.write_text("".join(f"{a} {b}\n" for a, b in some), encoding="utf-8")
-        patiently(compare, report.check)
+        run_cancellable(compare, report.check)
         report.step(start + len(some), len(pairs))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..capture.cameras import Camera
 from ..capture.framing import nearest_point
-from ..capture.images import read_photo, straight
+from ..capture.images import read_photo, undistorted_camera
 from ..capture.record import View
 from ..errors import BridgeError, Check, unchecked
 
@@ -42,7 +42,7 @@ def unit_mm(views: Sequence[View], side_mm: float, check: Check = unchecked) -> 
             corners, numbers, _ = detector.detectMarkers(grey)
             for quad, number in zip(corners, [] if numbers is None else numbers.ravel()):
                 found[int(number)][index] = quad.reshape(4, 2) + 0.5  # OpenCV counts from the first pixel's centre
-    cameras = [straight(view.camera) for view in views]
+    cameras = [undistorted_camera(view.camera) for view in views]
     sides = [side for found in seen for side in _sides(found, cameras)]
     if not sides:
         raise BridgeError(

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..capture.cameras import Camera
 from ..capture.framing import nearest_point
-from ..capture.images import straight_pixels
+from ..capture.images import undistort_points
 from ..errors import BridgeError
 
 INTERPUPILLARY_MM = (
@@ -58,7 +58,7 @@ def _place(cameras: Sequence[Camera], picks: Sequence[Pick], number: int) -> np.
         if not (0 <= pick.x <= camera.width and 0 <= pick.y <= camera.height):
             size = f"{camera.width} x {camera.height}"
             raise BridgeError("scale", f"The pick {pick.x:g},{pick.y:g} lies outside '{pick.view}' ({size}).", cure)
-    pixels = [straight_pixels(np.array([[pick.x, pick.y]]), camera) for camera, pick in zip(chosen, picks)]
+    pixels = [undistort_points(np.array([[pick.x, pick.y]]), camera) for camera, pick in zip(chosen, picks)]
     rays = np.concatenate([camera.rays(pixel) for camera, pixel in zip(chosen, pixels)])
     if np.degrees(np.arccos(np.clip(rays @ rays.T, -1, 1))).max() < LEAST_DEG:
         raise BridgeError("scale", f"End {number} of the known length is seen from one side only.", cure)

@@ -20,6 +20,7 @@ from ..capture.cameras import Camera
 from ..errors import Cancelled
 from ..importers.colmap_models import Lens, model
 from ..service.reporter import Reporter
+from .cancellation import run_cancellable
 from .database import (
     MIN_INLIERS,
     Matching,
@@ -33,10 +34,9 @@ from .database import (
     register,
 )
 from .overlap import likely_pairs
-from .patience import patiently
 from .photographs import Photograph
 
-HARDER = Matching(guided=True, ratio=0.85)
+THOROUGH = Matching(guided=True, ratio=0.85)
 FEW_FEATURES = 300  # a sharp photograph of a head has thousands
 MIN_POINTS = 12  # a photograph held by fewer points is not believed
 MAX_ERROR_PX = 4.0  # nor one whose points lie further off on average
@@ -63,7 +63,7 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
-class Joined:
+class Registered:
     """A photograph with its camera. points: how many it sees; error_px: their mean distance from where they project;
     loose_deg: standard deviation of its rotation against the other cameras', as far as the matches are right.
     """
@@ -88,7 +88,7 @@ class Failed:
 class Motion:
     """The rig in COLMAP's own world: arbitrary origin, turn and scale."""
 
-    joined: tuple[Joined, ...]
+    joined: tuple[Registered, ...]
     failed: tuple[Failed, ...]
     points: np.ndarray  # [N, 3]
     colors: np.ndarray  # [N, 3] uint8 sRGB
@@ -114,20 +114,20 @@ def solve(
     pairs = likely_pairs(descriptions(session), settings.seed, report.check)
     match(session, pairs, Matching(), report)
     report.begin("Solving the cameras")
-    models = _map(session, work / "first", len(names), report)
+    models = _incremental_mapping(session, work / "first", len(names), report)
     best = _largest(models)
-    missing = sorted(set(names) - _registered(best))
+    missing = sorted(set(names) - _registered_names(best))
     if missing and len(missing) < len(names):
         report.begin("Matching again")
         again = sorted({(a, b) for a, b in combinations(names, 2) if a in missing or b in missing})
-        match(session, again, HARDER, report)
+        match(session, again, THOROUGH, report)
         report.begin("Solving again")
-        more = _map(session, work / "second", len(names), report)
-        if len(_registered(_largest(more))) > len(_registered(best)):
+        more = _incremental_mapping(session, work / "second", len(names), report)
+        if len(_registered_names(_largest(more))) > len(_registered_names(best)):
             models, best = more, _largest(more)
     if best is None:
         return Motion((), _failures(photographs, features, inliers(session), [], set()), *_no_points(), 0.0)
-    loose = _polish(best)
+    loose = _bundle_adjust(best)
     return _account(best, loose, models, photographs, groups, features, inliers(session))
 
 
@@ -139,7 +139,7 @@ def lens_groups(photographs: Sequence[Photograph], shared: bool) -> list[int]:
     return [numbers.setdefault(photograph.lens, len(numbers)) for photograph in photographs]
 
 
-def _map(session: Session, folder: Path, count: int, report: Reporter) -> list[pycolmap.Reconstruction]:
+def _incremental_mapping(session: Session, folder: Path, count: int, report: Reporter) -> list[pycolmap.Reconstruction]:
     folder.mkdir()
     options = pycolmap.IncrementalPipelineOptions()
     options.random_seed = session.seed
@@ -170,11 +170,11 @@ def _map(session: Session, folder: Path, count: int, report: Reporter) -> list[p
             cancellation_token=token,
         )
 
-    models = patiently(assemble, report.check)
+    models = run_cancellable(assemble, report.check)
     return [models[key] for key in sorted(models)]
 
 
-def _polish(reconstruction: pycolmap.Reconstruction) -> dict[str, float]:
+def _bundle_adjust(reconstruction: pycolmap.Reconstruction) -> dict[str, float]:
     """A last adjustment of everything, robust against the matches that are wrong; returns how loose each camera is.
 
     The principal point stays in the middle: level photographs of one head do not tell it from the pose (solved for, it
@@ -192,10 +192,12 @@ def _polish(reconstruction: pycolmap.Reconstruction) -> dict[str, float]:
     adjuster = pycolmap.create_default_ceres_bundle_adjuster(options, config, reconstruction)
     adjuster.solve()
     reconstruction.update_point_3d_errors()
-    return _looseness(reconstruction, adjuster)
+    return _rotation_deviation(reconstruction, adjuster)
 
 
-def _looseness(reconstruction: pycolmap.Reconstruction, adjuster: pycolmap.CeresBundleAdjuster) -> dict[str, float]:
+def _rotation_deviation(
+    reconstruction: pycolmap.Reconstruction, adjuster: pycolmap.CeresBundleAdjuster
+) -> dict[str, float]:
     """Standard deviation of each camera's rotation in degrees, from the covariance of the adjustment. It is measured
     against the camera that the adjustment holds still (0 for that one), so what stands out from the others matters.
     """
@@ -217,7 +219,7 @@ def _largest(models: Sequence[pycolmap.Reconstruction]) -> pycolmap.Reconstructi
     return max(models, key=lambda found: (found.num_reg_images(), found.num_points3D()), default=None)
 
 
-def _registered(reconstruction: pycolmap.Reconstruction | None) -> set[str]:
+def _registered_names(reconstruction: pycolmap.Reconstruction | None) -> set[str]:
     if reconstruction is None:
         return set()
     return {image.name for image in reconstruction.images.values() if image.has_pose}
@@ -252,10 +254,10 @@ def _account(
         size = (photograph.width, photograph.height)
         camera = Camera(photograph.path.stem, K, pose[:, :3].copy(), pose[:, 3].copy(), *size, distortion)
         figures = features[photograph.name], len(distances), float(distances.mean()), loose[photograph.name]
-        joined.append(Joined(photograph, camera, group, *figures))
+        joined.append(Registered(photograph, camera, group, *figures))
         errors.append(distances)
     absent = [photograph for photograph in photographs if photograph.name not in {j.photograph.name for j in joined}]
-    others = [_registered(found) for found in models if found is not best]
+    others = [_registered_names(found) for found in models if found is not best]
     points = [best.points3D[key] for key in sorted(best.points3D)]
     return Motion(
         tuple(joined),
@@ -284,12 +286,12 @@ def _failures(
     weak: set[str],
 ) -> tuple[Failed, ...]:
     return tuple(
-        Failed(photograph, features[photograph.name], _why(photograph.name, features, common, others, weak))
+        Failed(photograph, features[photograph.name], _reason(photograph.name, features, common, others, weak))
         for photograph in absent
     )
 
 
-def _why(
+def _reason(
     name: str,
     features: Mapping[str, int],
     common: Mapping[Pair, int],

@@ -63,10 +63,10 @@ def _alike(names: Sequence[str], described: Mapping[str, np.ndarray], seed: int)
     """Each photograph with those whose vectors are nearest to its own."""
     words = _vocabulary(np.concatenate([described[name] for name in names]), seed)
     vectors = np.stack([_vlad(described[name], words) for name in names])
-    likeness = vectors @ vectors.T
-    np.fill_diagonal(likeness, -np.inf)
+    similarity = vectors @ vectors.T
+    np.fill_diagonal(similarity, -np.inf)
     found = set()
-    for i, row in enumerate(likeness):
+    for i, row in enumerate(similarity):
         for j in np.argsort(-row, kind="stable")[:LOOKED_AT]:
             if i != j:
                 found.add((names[min(i, j)], names[max(i, j)]))

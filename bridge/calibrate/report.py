@@ -8,7 +8,7 @@ import numpy as np
 
 from ..capture.framing import head_frame, rig_up
 from ..capture.record import Capture
-from .motion import Joined, Motion
+from .motion import Motion, Registered
 from .photographs import mm35_of
 
 GOOD_SHARE = 0.9  # of the photographs joined, below which it is advised what to shoot
@@ -98,7 +98,7 @@ def advice(motion: Motion) -> list[str]:
     return found
 
 
-def _lenses(joined: Sequence[Joined]) -> list[dict]:
+def _lenses(joined: Sequence[Registered]) -> list[dict]:
     lenses = []
     for group in sorted({item.group for item in joined}):
         members = [item for item in joined if item.group == group]
@@ -114,7 +114,7 @@ def _lenses(joined: Sequence[Joined]) -> list[dict]:
     return lenses
 
 
-def _widest_gap(joined: Sequence[Joined]) -> tuple[str, str, float] | None:
+def _widest_gap(joined: Sequence[Registered]) -> tuple[str, str, float] | None:
     """The neighbours around the head that are too far apart for safe matching, but not the open side of a half ring."""
     if len(joined) < 4:
         return None

@@ -55,10 +55,10 @@ def read_photo(view: View, most_pixels: int | None = None) -> Photo:
     if camera.distortion is None:
         return Photo(camera, pixels, alpha, remark)
     alpha = None if alpha is None else undistort(alpha, camera)
-    return Photo(straight(camera), undistort(pixels, camera), alpha, remark)
+    return Photo(undistorted_camera(camera), undistort(pixels, camera), alpha, remark)
 
 
-def shrunk(photo: Photo, longer: int) -> Photo:
+def downscaled(photo: Photo, longer: int) -> Photo:
     """The photo with at most so many pixels on its longer side; its camera shrinks with it."""
     camera = photo.camera
     scale = longer / max(camera.width, camera.height)
@@ -132,7 +132,7 @@ def write(path: Path, pixels: np.ndarray) -> None:
         temporary.write_bytes(encoded.tobytes())
 
 
-def straight(camera: Camera) -> Camera:
+def undistorted_camera(camera: Camera) -> Camera:
     """The camera without distortion that shows an undistorted photograph, of the same size.
 
     A barrel-shaped photograph becomes larger than its frame, so the focal length shrinks (to half at most) until the
@@ -141,7 +141,7 @@ def straight(camera: Camera) -> Camera:
     if camera.distortion is None:
         return camera
     (cx, cy), (width, height) = camera.K[:2, 2], (camera.width, camera.height)
-    ends = straight_pixels(np.array([[0, cy], [width, cy], [cx, 0], [cx, height]]), camera)
+    ends = undistort_points(np.array([[0, cy], [width, cy], [cx, 0], [cx, height]]), camera)
     left, right, top, bottom = ends[0, 0], ends[1, 0], ends[2, 1], ends[3, 1]
     grown = min((right - left) / width, (bottom - top) / height)
     if not grown > 1:  # also where the distortion cannot be undone at the edges
@@ -154,9 +154,9 @@ def straight(camera: Camera) -> Camera:
 
 
 def undistort(pixels: np.ndarray, camera: Camera) -> np.ndarray:
-    """The photograph of a camera with distortion as straight(camera) had taken it; zero where nothing was seen."""
+    """The photograph of a camera with distortion as undistorted_camera had taken it; zero where nothing was seen."""
     # cv2 puts the centre of the first pixel at (0, 0), we at (0.5, 0.5)
-    K, target = camera.K.copy(), straight(camera).K.copy()
+    K, target = camera.K.copy(), undistorted_camera(camera).K.copy()
     K[:2, 2] -= 0.5
     target[:2, 2] -= 0.5
     map_x, map_y = cv2.initUndistortRectifyMap(
@@ -185,7 +185,7 @@ def remap(
     return found[: x.size].reshape(*x.shape, *image.shape[2:])
 
 
-def straight_pixels(pixels: np.ndarray, camera: Camera) -> np.ndarray:  # [N, 2]
+def undistort_points(pixels: np.ndarray, camera: Camera) -> np.ndarray:  # [N, 2]
     """Where pixels [N, 2] of the photograph as it is stored would lie without distortion (K as it is)."""
     if camera.distortion is None:
         return np.asarray(pixels, dtype=np.float64)
@@ -213,9 +213,10 @@ def _rgb(view: View, most_pixels: int | None) -> tuple[np.ndarray, np.ndarray | 
     """Pixels in sRGB, turned as EXIF says if the camera expects that; the alpha where it says something; a remark; and
     the size before it was shrunk."""
     what = f"the image of view '{view.name}'"
-    found = decode(view.image, what, most_pixels)
-    stored, camera = found.values, view.camera
-    size = pillow.size_of(view.image, what) if found.kind == "JPEG" else stored.shape[1::-1]
+    found, camera = decode(view.image, what, most_pixels), view.camera
+    stored, kind, remark = found.values, found.kind, found.remark
+    del found  # with the pixels as they were, once they are shrunk
+    size = pillow.size_of(view.image, what) if kind == "JPEG" else stored.shape[1::-1]
     if size != (camera.width, camera.height) and size[::-1] == (camera.width, camera.height):
         turned = pillow.turned(view.image, stored, what)
         stored, size = (stored, size) if turned is stored else (turned, size[::-1])
@@ -224,13 +225,14 @@ def _rgb(view: View, most_pixels: int | None) -> tuple[np.ndarray, np.ndarray | 
     if most_pixels and stored.shape[0] * stored.shape[1] > most_pixels:
         scale = float(np.sqrt(most_pixels / (stored.shape[0] * stored.shape[1])))
         stored = resize_map(stored, *(max(1, int(side * scale)) for side in stored.shape[1::-1]))
-    values = stored.astype(np.float32)
-    if stored.dtype.kind == "u":
-        values /= np.iinfo(stored.dtype).max
-    alpha = values[..., 3] if values.shape[2] == 4 else None
-    pixels = np.nan_to_num(values[..., 2::-1])
-    if found.kind in LINEAR:
+    maximum = np.iinfo(stored.dtype).max if stored.dtype.kind == "u" else 1
+    alpha = None
+    if stored.shape[2] == 4 and (stored[..., 3] < 0.999 * maximum).any():
+        alpha = stored[..., 3].astype(np.float32) / np.float32(maximum)
+    pixels = stored[..., 2::-1].astype(np.float32, order="C")  # and no other copy: photographs are large
+    pixels /= np.float32(maximum)
+    np.nan_to_num(pixels, copy=False)
+    if kind in LINEAR:
         pixels = to_srgb(pixels)
-    opaque = alpha is None or bool((alpha > 0.999).all())
-    remark = f"View '{view.name}': the image '{view.image.name}' {found.remark}." if found.remark else ""
-    return np.ascontiguousarray(pixels), None if opaque else np.ascontiguousarray(alpha), remark, size
+    remark = f"View '{view.name}': the image '{view.image.name}' {remark}." if remark else ""
+    return pixels, alpha, remark, size

@@ -22,7 +22,9 @@ JPEG_QUALITY = 97
 DEEP_SUFFIXES = (".exr", ".hdr", ".tif", ".tiff")  # may hold more than 8 bits
 
 
-def straighten(capture: Capture, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> Path:
+def undistort_capture(
+    capture: Capture, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Path:
     """Write the capture with neither distortion nor skew; returns the path of its capture.json. Raises BridgeError.
 
     Views that are straight already keep their files, byte for byte. Measured normal maps of bent views and ground truth
@@ -33,17 +35,21 @@ def straighten(capture: Capture, folder: Path, progress: Callable[[int, int], No
     claim_folder(folder)
     views = []
     for index, (view, name) in enumerate(zip(capture.views, file_names([view.name for view in capture.views]))):
-        views.append(_straight_view(view, name, folder) if is_bent(view.camera) else _same_view(view, name, folder))
+        views.append(
+            _undistorted_view(view, name, folder)
+            if needs_undistortion(view.camera)
+            else _copied_view(view, name, folder)
+        )
         progress(index + 1, len(capture.views))
     return captures.save(replace(capture, views=tuple(views), evaluation=None, subsets=None), folder)
 
 
-def is_bent(camera: Camera) -> bool:
+def needs_undistortion(camera: Camera) -> bool:
     bent = camera.distortion is not None and bool(np.any(camera.distortion.coefficients()))
     return bent or abs(camera.K[0, 1]) > 1e-9 * camera.K[0, 0]
 
 
-def _straight_view(view: View, name: str, folder: Path) -> View:
+def _undistorted_view(view: View, name: str, folder: Path) -> View:
     photo = images.read_photo(view)
     camera, shear = _without_skew(photo.camera)
     pixels = _sheared(photo.pixels, shear)
@@ -90,7 +96,7 @@ def _sheared(values: np.ndarray, shear: np.ndarray) -> np.ndarray:
     return cv2.warpAffine(values, centred, values.shape[1::-1], flags=cv2.INTER_LINEAR)
 
 
-def _same_view(view: View, name: str, folder: Path) -> View:
+def _copied_view(view: View, name: str, folder: Path) -> View:
     files = {}
     for key in ("image", "mask", "normals"):
         source = getattr(view, key)
@@ -116,10 +122,10 @@ def main(argv: list[str]) -> int:
         def show(done: int, total: int) -> None:
             print(f"{done / total:4.0%}  Straightening photographs", flush=True)
 
-        straighten(capture, options.output, show)
+        undistort_capture(capture, options.output, show)
     except BridgeError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
-    bent = sum(is_bent(view.camera) for view in capture.views)
+    bent = sum(needs_undistortion(view.camera) for view in capture.views)
     print(f"Straightened {bent} of {len(capture.views)} views into '{options.output}'.")
     return 0

@@ -12,13 +12,15 @@ from ..capture.cameras import Camera
 from ..capture.normal_map import NormalMap
 from ..head.canonical import Canonical, locate
 from ..mattes.hull import Hull, carve
-from ..mattes.silhouettes import Ball, Silhouette
-from . import photographs, rig, suspects
-from .findings import ERROR, WARNING, Finding, by_severity, names
+from ..mattes.silhouettes import BoundingSphere, Silhouette
+from . import hypotheses, photographs, rig
+from .findings import ERROR, INFO, WARNING, Finding, by_severity, names
 from .matches import PhotoMatches
 from .scene import Scene
 
 LEAST_VIEWS = 3
+# judged through the other cameras: not to be trusted while one of them is wrong
+SIDE_EFFECTS = ("scale", "photo-exposure", "photo-blurred", "coverage-gap", "coverage-face", "cameras-loose")
 MOST_MATCHED = 32  # views beyond which features are not compared: silhouettes alone tell enough
 
 
@@ -68,7 +70,8 @@ def inspect(
         )
 
     def done(scene: Scene | None = None, hull: Hull | None = None, frame: Canonical | None = None) -> Inspection:
-        return Inspection(by_severity(found), names_, misfit, time.perf_counter() - began, along, scene, hull, frame)
+        told = by_severity(_causes(found))
+        return Inspection(told, names_, misfit, time.perf_counter() - began, along, scene, hull, frame)
 
     if len(used) < LEAST_VIEWS:
         sentence = f"{len(used)} views show a head; a head needs at least {LEAST_VIEWS}."
@@ -78,35 +81,50 @@ def inspect(
         [values[i] for i in used] for values in (cameras, photos, mattes, given, silhouettes)
     )
     try:
-        ball = Ball.around(silhouettes)
+        sphere = BoundingSphere.around(silhouettes)
     except ValueError:
         cure = "Check the cameras' rotations and their axes."
         found.append(Finding("cameras-apart", ERROR, (), "All cameras look in parallel: no head can be placed.", cure))
         return done()
-    matches = PhotoMatches(photos, mattes, cameras, ball) if len(used) <= MOST_MATCHED else None
-    scene = Scene.of(cameras, silhouettes, ball, matches, check)
+    matches = PhotoMatches(photos, mattes, cameras, sphere) if len(used) <= MOST_MATCHED else None
+    scene = Scene.of(cameras, silhouettes, sphere, matches, check)
     along = scene.agreement.misfits(range(len(used)))
     misfit[used] = along.mean(1)
-    whole = suspects.whole_rig(scene)
+    whole = hypotheses.find_rig_fault(scene)
     if whole is not None:
         finding, scene = whole
         found.append(finding)
-    faults, scene = suspects.examine(scene, given)
+    faults, scene = hypotheses.find_faults(scene, given)
     found += faults
-    found += _looking_elsewhere(cameras, ball, {view for finding in found for view in finding.views})
+    found += _looking_elsewhere(cameras, sphere, {view for finding in found for view in finding.views})
     wrong = {view for finding in faults if finding.severity != "info" for view in finding.views}
     trusted = [camera.name not in wrong for camera in cameras]
     found += rig.loose(scene, [i for i, right in enumerate(trusted) if not right])
     outlines = scene.agreement.silhouettes
-    hull = carve(outlines, ball, trusted if sum(trusted) >= 2 else [True] * len(cameras))
+    hull = carve(outlines, sphere, trusted if sum(trusted) >= 2 else [True] * len(cameras))
     frame = None
     if len(hull.points):
         if maps:
             frame = locate([maps[i] for i in used], hull.points, hull.normals, hull.seen)
-        found += rig.check(scene.cameras, ball, hull, unit_mm, frame if frame and frame.trusted else None)
+        found += rig.check(scene.cameras, sphere, hull, unit_mm, frame if frame and frame.trusted else None)
         shown = [[_as_taken(scene, i, values) for i in range(len(cameras))] for values in (photos, mattes)]
         found += photographs.check([c.name for c in cameras], *shown, outlines, hull)
     return done(scene, hull, frame)
+
+
+def _causes(found: Sequence[Finding]) -> list[Finding]:
+    """Without what may be only a side effect: while one camera is wrong, the head's size and the light and sharpness of
+    the other photographs, which are judged through it, look wrong too."""
+    errors = [finding for finding in found if finding.severity == ERROR]
+    if not errors:
+        return list(found)
+    wrong = {view for finding in errors for view in finding.views}
+    kept = [finding for finding in found if finding.code not in SIDE_EFFECTS or wrong & set(finding.views)]
+    if lost := len(found) - len(kept):
+        count = "1 more finding is" if lost == 1 else f"{lost} more findings are"
+        cure = "Put the errors right first, then check again."
+        kept.append(Finding("withheld", INFO, (), f"{count} not shown: perhaps a side effect.", cure))
+    return kept
 
 
 def _as_taken(scene: Scene, i: int, images: Sequence[np.ndarray]) -> np.ndarray:
@@ -115,11 +133,11 @@ def _as_taken(scene: Scene, i: int, images: Sequence[np.ndarray]) -> np.ndarray:
     return image[:, ::-1] if i in scene.flipped else image
 
 
-def _looking_elsewhere(cameras: Sequence[Camera], ball: Ball, known: set[str]) -> list[Finding]:
+def _looking_elsewhere(cameras: Sequence[Camera], sphere: BoundingSphere, known: set[str]) -> list[Finding]:
     """Cameras that do not have the head in their image at all, if nothing better is known about them."""
     found = []
     for camera in cameras:
-        pixels, z = camera.project(ball.center[None])
+        pixels, z = camera.project(sphere.center[None])
         inside = z[0] > 0 and (pixels[0] >= 0).all() and (pixels[0] <= [camera.width, camera.height]).all()
         if not inside and camera.name not in known:
             sentence = f"Camera {names([camera.name])} looks away from the point that the others look at."

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from ..capture.cameras import Camera
-from ..mattes.silhouettes import Ball
+from ..mattes.silhouettes import BoundingSphere
 
 FEATURES = 1500  # a view
 HEAD_PIXELS = 300.0  # half the head's longer side in the images that features are taken from
@@ -54,7 +54,7 @@ class Features:
     descriptors: np.ndarray  # [n, 128] float32
 
 
-def features(photo: np.ndarray, camera: Camera, matte: np.ndarray, ball: Ball) -> Features:
+def features(photo: np.ndarray, camera: Camera, matte: np.ndarray, sphere: BoundingSphere) -> Features:
     """SIFT of one photograph [H, W, 3] 0..1 inside its matte [h, w], in the pixels of `camera`."""
     x0, y0, x1, y1 = _box(matte, camera)
     if x1 <= x0:
@@ -81,7 +81,7 @@ def _box(matte: np.ndarray, camera: Camera) -> tuple[int, int, int, int]:
     return int(columns[0] * sx), int(rows[0] * sy), int((columns[-1] + 1) * sx), int((rows[-1] + 1) * sy)
 
 
-def mutual(a: np.ndarray, b: np.ndarray) -> np.ndarray:  # [m, 2] indices
+def mutual_matches(a: np.ndarray, b: np.ndarray) -> np.ndarray:  # [m, 2] indices
     """Matches that are each other's best and pass the ratio test."""
     if len(a) < 2 or len(b) < 2:
         return np.empty((0, 2), int)
@@ -124,8 +124,8 @@ class PhotoMatches:
     """Matches between photographs, made when first asked for; cameras are given anew with every question."""
 
     def __init__(self, photos: Sequence[np.ndarray], mattes: Sequence[np.ndarray], cameras: Sequence[Camera],
-                 ball: Ball) -> None:  # fmt: skip
-        self._photos, self._mattes, self._ball = list(photos), list(mattes), ball
+                 sphere: BoundingSphere) -> None:  # fmt: skip
+        self._photos, self._mattes, self._sphere = list(photos), list(mattes), sphere
         self._cameras = list(cameras)
         self._features: dict[tuple[int, bool], Features] = {}
         self._matches: dict[tuple[int, bool, int, bool], tuple[np.ndarray, np.ndarray]] = {}
@@ -139,7 +139,7 @@ class PhotoMatches:
             pixels, matte = self._photos[photo], self._mattes[photo]
             if flipped:
                 pixels, matte = pixels[:, ::-1], matte[:, ::-1]
-            self._features[key] = features(pixels, self._cameras[photo], matte, self._ball)
+            self._features[key] = features(pixels, self._cameras[photo], matte, self._sphere)
         return self._features[key]
 
     def _pair(self, a: int, fa: bool, b: int, fb: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -147,7 +147,7 @@ class PhotoMatches:
         key = a, fa, b, fb
         if key not in self._matches:
             first, second = self._of(a, fa), self._of(b, fb)
-            found = mutual(first.descriptors, second.descriptors)
+            found = mutual_matches(first.descriptors, second.descriptors)
             x, y = first.points[found[:, 0]], second.points[found[:, 1]]
             if len(found) >= ENOUGH:
                 cv2.setRNGSeed(0)
@@ -161,7 +161,7 @@ class PhotoMatches:
 
     def head_pixels(self, *cameras: Camera) -> float:
         """The head's radius in the images of these cameras."""
-        sizes = [c.K[0, 0] * self._ball.radius / np.linalg.norm(self._ball.center - c.center) for c in cameras]
+        sizes = [c.K[0, 0] * self._sphere.radius / np.linalg.norm(self._sphere.center - c.center) for c in cameras]
         return float(np.mean(sizes))
 
     def compare(self, a: int, b: int, cameras: Sequence[Camera], photos: Sequence[int] | None = None,
@@ -186,9 +186,9 @@ class PhotoMatches:
         return sampson(fundamental(first, second), x, y) / self.head_pixels(first, second)
 
 
-def near_pairs(cameras: Sequence[Camera], ball: Ball) -> list[tuple[int, int]]:
+def near_pairs(cameras: Sequence[Camera], sphere: BoundingSphere) -> list[tuple[int, int]]:
     """Each view with its nearest others, by the angle between them at the head."""
-    towards = np.stack([camera.center - ball.center for camera in cameras])
+    towards = np.stack([camera.center - sphere.center for camera in cameras])
     towards /= np.linalg.norm(towards, axis=1, keepdims=True)
     angle = np.arccos(np.clip(towards @ towards.T, -1, 1))
     pairs = set()

@@ -27,7 +27,7 @@ def check(
     hull: Hull,
 ) -> list[Finding]:
     return [
-        *_twins(names_, photos),
+        *_duplicates(names_, photos),
         *_exposure(names_, photos, silhouettes, hull),
         *_sharpness(names_, [blur(photo, matte) for photo, matte in zip(photos, mattes, strict=True)]),
     ]
@@ -118,7 +118,7 @@ def _exposure(
     return found
 
 
-def _twins(view_names: Sequence[str], photos: Sequence[np.ndarray]) -> list[Finding]:
+def _duplicates(view_names: Sequence[str], photos: Sequence[np.ndarray]) -> list[Finding]:
     small = [cv2.resize(photo, (48, 48), interpolation=cv2.INTER_AREA) for photo in photos]
     found = []
     for a, b in combinations(range(len(photos)), 2):

@@ -82,7 +82,7 @@ def _plan(
     """Cameras and the head in one plane; the head's surface by how many views see it, red: none."""
     image = Image.new("RGB", (MAP, MAP), (32, 33, 37))
     draw = ImageDraw.Draw(image)
-    middle, radius = scene.ball.center, scene.ball.radius
+    middle, radius = scene.sphere.center, scene.sphere.radius
     axes = np.stack([right, -vertical])
     eyes = np.stack([camera.center - middle for camera in scene.cameras])
     reach = 1.12 * max(float(np.quantile(np.abs(eyes @ axes.T).max(1), 0.9)), 1.6 * radius)

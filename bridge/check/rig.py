@@ -11,7 +11,7 @@ from ..capture.cameras import Camera
 from ..capture.framing import rig_up
 from ..head.canonical import Canonical
 from ..mattes.hull import Hull
-from ..mattes.silhouettes import Ball
+from ..mattes.silhouettes import BoundingSphere
 from .findings import INFO, WARNING, Finding, names
 from .scene import Scene
 
@@ -31,18 +31,18 @@ NEAR_FACTOR = 0.15  # of the logarithm: as far as heads and the network differ
 
 
 def check(
-    cameras: Sequence[Camera], ball: Ball, hull: Hull, unit_mm: float | None, canonical: Canonical | None
+    cameras: Sequence[Camera], sphere: BoundingSphere, hull: Hull, unit_mm: float | None, canonical: Canonical | None
 ) -> list[Finding]:
     """canonical: where the network sees the head, if it can be trusted."""
-    findings = [*_twins(cameras, ball), *_gap(cameras, ball, hull)]
+    findings = [*_coincident_cameras(cameras, sphere), *_gap(cameras, sphere, hull)]
     if canonical is not None:
         findings += _face(cameras, canonical)
-    return findings + _size(ball, unit_mm, canonical)
+    return findings + _size(sphere, unit_mm, canonical)
 
 
 def loose(scene: Scene, wrong: Sequence[int]) -> list[Finding]:
     """Errors of all cameras that are too small to be anybody's fault. wrong: views that are named already."""
-    off = scene.looseness(wrong)
+    off = scene.epipolar_error(wrong)
     if off is None or off < LOOSE:
         return []
     pixels = off * scene.matches.head_pixels(*scene.cameras)
@@ -51,11 +51,11 @@ def loose(scene: Scene, wrong: Sequence[int]) -> list[Finding]:
     return [Finding("cameras-loose", WARNING, (), sentence, cure)]
 
 
-def _twins(cameras: Sequence[Camera], ball: Ball) -> list[Finding]:
+def _coincident_cameras(cameras: Sequence[Camera], sphere: BoundingSphere) -> list[Finding]:
     found = []
     for a, b in combinations(cameras, 2):
         apart = np.linalg.norm(a.center - b.center)
-        if apart < SAME_PLACE * np.linalg.norm(a.center - ball.center):
+        if apart < SAME_PLACE * np.linalg.norm(a.center - sphere.center):
             views = (a.name, b.name)
             sentence = f"Cameras {names(views)} stand at the same place."
             cure = "Move one to where its photograph was taken, or leave it out: it adds nothing."
@@ -63,10 +63,10 @@ def _twins(cameras: Sequence[Camera], ball: Ball) -> list[Finding]:
     return found
 
 
-def _gap(cameras: Sequence[Camera], ball: Ball, hull: Hull) -> list[Finding]:
+def _gap(cameras: Sequence[Camera], sphere: BoundingSphere, hull: Hull) -> list[Finding]:
     """The largest side of the head that no camera sees, named by the cameras beside it."""
     up = rig_up(cameras)
-    counted = (hull.normals @ up > -UNDERSIDE) & ((hull.points - ball.center) @ up > -SHOULDERS * ball.radius)
+    counted = (hull.normals @ up > -UNDERSIDE) & ((hull.points - sphere.center) @ up > -SHOULDERS * sphere.radius)
     unseen = counted & (hull.counts == 0)
     share = unseen.sum() / max(counted.sum(), 1)
     if share < UNSEEN:
@@ -100,7 +100,7 @@ def _face(cameras: Sequence[Camera], canonical: Canonical) -> list[Finding]:
     return [Finding("coverage-face", INFO, (), sentence, "Add a photograph of the face: most detail is seen there.")]
 
 
-def _size(ball: Ball, unit_mm: float | None, canonical: Canonical | None) -> list[Finding]:
+def _size(sphere: BoundingSphere, unit_mm: float | None, canonical: Canonical | None) -> list[Finding]:
     """By the head itself where the network sees it, else by the outlines, whatever they show beside a head."""
     if unit_mm is None:
         return []
@@ -108,13 +108,14 @@ def _size(ball: Ball, unit_mm: float | None, canonical: Canonical | None) -> lis
         height, usual, (least, most) = HEAD_HEIGHT_MM * unit_mm / canonical.unit_mm, HEAD_HEIGHT_MM, HEIGHT_MM
         told = f"The head would be {height / 10:.3g} cm high in these units"
     else:
-        height, usual, (least, most) = 2 * ball.radius * unit_mm, 300.0, HEAD_MM
+        height, usual, (least, most) = 2 * sphere.radius * unit_mm, 300.0, HEAD_MM
         told = f"The head would be {height / 10:.3g} cm across in these units"
     if least <= height <= most:
         return []
     factor = _known_factor(height / usual, exact=canonical is not None)
     by = f"{factor:g} times too large" if factor > 1 else f"{1 / factor:.4g} times too small"
-    cure = f"Set unit_mm to {unit_mm / factor:g} (the scene's unit scale), unless the subject is a statue."
+    right = unit_mm / factor
+    cure = f"Set unit_mm to {right:g} (in Blender a unit scale of {right / 1000:g}), unless the subject is a statue."
     return [Finding("scale", WARNING, (), told + (f": {by}." if factor != 1 else "."), cure)]
 
 

@@ -10,12 +10,12 @@ from itertools import combinations
 import numpy as np
 
 from ..capture.cameras import Camera
-from ..mattes.silhouettes import Agreement, Ball, Silhouette
+from ..mattes.silhouettes import Agreement, BoundingSphere, Silhouette
 from .matches import ENOUGH, KEPT, Pair, PhotoMatches, near_pairs
 
 LIMIT = 8e-4  # mean misfit of the silhouettes that good masks of a good rig stay below (measured: 0 to 5e-4)
 CONTRADICTION = 3.0  # cost of a pair of views whose matches the cameras do not explain at all, in units of LIMIT
-SILENCE = 0.35  # cost of a pair without matches
+NO_MATCH_COST = 0.35  # cost of a pair without matches
 # Head radii that most matches are off where all cameras are: up to 0.0017 where none is, 0.0015 to 0.02 at a tenth of a
 # degree and of a percent; without the two views that make the most of it, for they may be wrong
 ALL_OFF, LEFT_OUT = 2e-3, 2
@@ -47,20 +47,20 @@ class Scene:
         cls,
         cameras: Sequence[Camera],
         silhouettes: Sequence[Silhouette],
-        ball: Ball,
+        sphere: BoundingSphere,
         matches: PhotoMatches | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> Scene:
         count = range(len(cameras))
-        pairs = near_pairs(cameras, ball) if matches else []
-        agreement = Agreement(silhouettes, ball)
+        pairs = near_pairs(cameras, sphere) if matches else []
+        agreement = Agreement(silhouettes, sphere)
         return cls(
             tuple(cameras), tuple(silhouettes), tuple(count), frozenset(), agreement, matches, tuple(pairs), check
         )
 
     @property
-    def ball(self) -> Ball:
-        return self.agreement.ball
+    def sphere(self) -> BoundingSphere:
+        return self.agreement.sphere
 
     def changed(self, changes: dict[int, Change]) -> Scene:
         """With other cameras, or photographs mirrored."""
@@ -99,7 +99,7 @@ class Scene:
             if a not in without and b not in without and (touching is None or touching in (a, b))
         ]
 
-    def looseness(self, without: Sequence[int] = ()) -> float | None:
+    def epipolar_error(self, without: Sequence[int] = ()) -> float | None:
         """Median distance, in head radii, of matches from where the cameras say; None where nothing matches."""
         off = [off for a, b, off in self._distances() if a not in without and b not in without]
         return float(np.median(np.concatenate(off))) if off else None
@@ -127,13 +127,13 @@ class Scene:
     def cost(self, without: Sequence[int] = ()) -> float:
         """How badly all fits, in units of what a good rig stays below; about 0 to 1 for one without fault."""
         self.check()
-        total = self.misfit(without) / LIMIT + self.silence(without)
+        total = self.misfit(without) / LIMIT + self.no_match_cost(without)
         for pair in self.compared(without):
             if pair.fitted >= ENOUGH:
                 wrong = 1 - pair.given / pair.fitted
                 total += CONTRADICTION * max(0.0, wrong - (1 - KEPT)) / KEPT
         return total
 
-    def silence(self, without: Sequence[int] = ()) -> float:
+    def no_match_cost(self, without: Sequence[int] = ()) -> float:
         """The part of the cost that pairs without matches have: bald or smooth heads have many."""
-        return SILENCE * sum(pair.fitted < ENOUGH for pair in self.compared(without))
+        return NO_MATCH_COST * sum(pair.fitted < ENOUGH for pair in self.compared(without))

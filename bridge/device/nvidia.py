@@ -17,7 +17,7 @@ NO_DEVICE, DRIVER_TOO_OLD, OUT_OF_MEMORY = 100, 35, 2  # CUDA's error numbers
 OLDEST = 60  # compute capability
 
 
-def driver_complaint() -> str:
+def driver_problem() -> str:
     """Why the NVIDIA driver offers no device; "" if it does. Asks the driver itself: no package, no context."""
     name = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
     try:
@@ -34,13 +34,13 @@ def driver_complaint() -> str:
 
 
 @lru_cache(maxsize=1)
-def _standing_complaint() -> str:
+def _permanent_problem() -> str:
     """What does not change while the program runs."""
     if find_spec("cupy") is None:
         return "CuPy is not installed; run pip install '.[cuda]' in the bridge's environment, or use the CPU"
-    complaint = driver_complaint()
-    if complaint:
-        return complaint
+    problem = driver_problem()
+    if problem:
+        return problem
     try:
         import cupy
         from cupy.cuda import nvrtc
@@ -63,9 +63,9 @@ def _standing_complaint() -> str:
 
 def unavailable() -> str:
     """One sentence with a cure; "" if a step can be run. Cheap where there is no GPU."""
-    complaint = _standing_complaint()
-    if complaint:
-        return complaint
+    problem = _permanent_problem()
+    if problem:
+        return problem
     import cupy
 
     try:
@@ -96,9 +96,9 @@ class CupyDevice:
     """
 
     def __init__(self, source: str) -> None:
-        complaint = unavailable()
-        if complaint:
-            raise RuntimeError(complaint)
+        problem = unavailable()
+        if problem:
+            raise RuntimeError(problem)
         import cupy
 
         self._cupy = cupy

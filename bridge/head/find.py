@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..capture.images import read_photo, shrunk
+from ..capture.images import downscaled, read_photo
 from ..capture.masks import head_mask
 from ..capture.normal_map import NormalMap, NormalPredictor
 from ..capture.record import View
 from ..errors import BridgeError
 from ..mattes.hull import carve
-from ..mattes.silhouettes import Ball, Silhouette
+from ..mattes.silhouettes import BoundingSphere, Silhouette
 from .canonical import Canonical, locate
 
 MOST_VIEWS = 12  # more tell no more, and cost time
@@ -30,7 +30,7 @@ def find_head(
     views that show no head leave it unknown: who needs them says so. Raises Cancelled."""
     chosen = [views[i] for i in np.linspace(0, len(views) - 1, min(len(views), MOST_VIEWS)).round().astype(int)]
     try:
-        photos = [shrunk(read_photo(view), PIXELS) for view in chosen]
+        photos = [downscaled(read_photo(view), PIXELS) for view in chosen]
         masks = [head_mask(view, photo) for view, photo in zip(chosen, photos)]
         maps = make_predictor().predict(
             [photo.pixels for photo in photos], [photo.camera for photo in photos], masks,
@@ -48,7 +48,7 @@ def head_in(maps: Sequence[NormalMap]) -> Canonical | None:
     if len(seen) < 2:
         return None
     maps, outlines = [maps[i] for i in seen], [outlines[i] for i in seen]
-    ball = Ball.around(outlines)
-    hull = carve(outlines, ball, [True] * len(outlines))
+    sphere = BoundingSphere.around(outlines)
+    hull = carve(outlines, sphere, [True] * len(outlines))
     found = locate(maps, hull.points, hull.normals, hull.seen)
     return found if found is not None and found.trusted else None

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ..capture.record import View
 from ..errors import BridgeError
 from ..files import atomic, cache_folder
 
+LEFT_SECONDS = 3600.0
 LIMIT_BYTES = 2 << 30  # the oldest entries go when the folder grows beyond this
 
 
@@ -77,6 +79,9 @@ class Cache:
             self._trim()
 
     def _trim(self) -> None:
+        for left in self.folder.glob("*.tmp"):  # by a process that was killed
+            if time.time() - left.stat().st_mtime > LEFT_SECONDS:
+                left.unlink(missing_ok=True)
         entries = sorted(self.folder.glob("*.npz"), key=lambda path: path.stat().st_mtime, reverse=True)
         total = 0
         for path in entries:

@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from ..capture import record as captures
-from ..capture.inputs import Inputs, judge_masks, read_view
+from ..capture.inputs import Inputs, judge_masks, read_view, stand_apart
 from ..check.findings import ERROR, Finding
 from ..check.inspection import Inspection, inspect
 from ..errors import BridgeError
+from ..files import claim_file
 from ..report import picture, results
 from ..service.protocol import NORMAL_SOURCES, VERSION, JobSettings, Run
 from ..service.reporter import Reporter
 from ..service.terminal import Terminal, clear_errors, stoppable
 from .cache import Cache
+from .leave_out import headless
 from .predictors import Predictors
 from .preview import Previews
 from .read import remarks
@@ -39,11 +41,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(argv)
     with clear_errors() as failed:
+        for target in (options.json, options.picture):
+            if target:
+                claim_file(target)
         capture = captures.load(options.capture)
         with Terminal() as terminal, stoppable() as control:
             report = Reporter("check", terminal.show, control, SHARES)
             inputs, unreadable = read(capture, report)
-            mattes = find_heads(inputs, JobSettings(normals=options.normals, device=options.device), report)
+            stand_apart(capture.cameras)
+            unreadable += find_heads(inputs, JobSettings(normals=options.normals, device=options.device), report)
+        mattes = [m if m is not None else inputs.maps[i].matte for i, m in enumerate(inputs.given_masks)]
         cameras = [photo.camera for photo in inputs.photos]
         pixels = [photo.pixels for photo in inputs.photos]
         given = [mask is not None for mask in inputs.given_masks]
@@ -65,7 +72,7 @@ def main(argv: list[str]) -> int:
 
 
 def read(capture: captures.Capture, report: Reporter) -> tuple[Inputs, list[Finding]]:
-    """Photographs and masks of the views that can be read, and a finding for each that cannot."""
+    """Photographs and masks of the views that can be read, and a finding for each that cannot or is odd."""
     report.begin(READ.name)
     findings, views, photos, given = [], [], [], []
     for i, view in enumerate(capture.views):
@@ -83,14 +90,14 @@ def read(capture: captures.Capture, report: Reporter) -> tuple[Inputs, list[Find
     return inputs, [*findings, *remarks(inputs)]
 
 
-def find_heads(inputs: Inputs, settings: JobSettings, report: Reporter) -> list[np.ndarray]:
-    """The given masks, or the predictor's mattes where one is missing: kept for the run that follows."""
+def find_heads(inputs: Inputs, settings: JobSettings, report: Reporter) -> list[Finding]:
+    """Predict where a mask is missing, kept for the run that follows; views without a head are taken out and named."""
     if all(mask is not None for mask in inputs.given_masks):
-        return list(inputs.given_masks)
+        return []
     job = Job(Run(report.id, "", "", settings))
     job.inputs = inputs
     run_stage(PREDICT, job, Tools(report, Cache(), Predictors(), Previews(report, job.output)))
-    return [given if given is not None else found.matte for given, found in zip(inputs.given_masks, inputs.maps)]
+    return headless(inputs)
 
 
 def as_json(capture: captures.Capture, inspection: Inspection) -> dict:

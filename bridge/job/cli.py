@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import filecmp
 import json
 import shutil
 import tempfile
 from pathlib import Path
 
-from ..files import atomic
+from ..errors import BridgeError
+from ..files import atomic, cache_folder, claim_file, claim_folder
 from ..service import protocol
 from ..service.terminal import Terminal, clear_errors, stoppable
 
@@ -27,6 +29,8 @@ def job_settings(options: argparse.Namespace) -> protocol.JobSettings:
         seed=options.seed,
         match=options.match,
         refine_cameras=options.refine_cameras,
+        texture=options.texture,
+        wrap=options.wrap or "",
     )
 
 
@@ -55,6 +59,10 @@ def reconstruct(argv: list[str]) -> int:
     )
     parser.add_argument("--refine-cameras", action="store_true", help="correct small errors of the cameras first")
     parser.add_argument("--refined", type=Path, metavar="CAPTURE", help="also write the refined capture to this folder")
+    parser.add_argument("--texture", type=int, metavar="SIZE", help="also bake an albedo map of so many texels a side")
+    parser.add_argument(
+        "--wrap", metavar="TEMPLATE", help="also lay a template on it (hm08, hm08-body, ict, a file): folder NAME-wrap"
+    )
     parser.add_argument("--report", type=Path, help="also write the report as JSON here")
     parser.add_argument("--picture", type=Path, help="also write the report picture as PNG here")
     parser.add_argument("--no-cache", action="store_true", help="predict the normals again even if they are known")
@@ -65,6 +73,11 @@ def reconstruct(argv: list[str]) -> int:
         parser.error("--refined needs --refine-cameras")
     with clear_errors() as failed, tempfile.TemporaryDirectory(prefix="skullptor-") as folder:
         settings = job_settings(options)
+        for target in (options.output, options.report, options.picture):
+            if target:
+                claim_file(target)
+        if options.refined:
+            claim_folder(options.refined)
         from .cache import Cache
         from .runner import JobRunner
 
@@ -76,11 +89,25 @@ def reconstruct(argv: list[str]) -> int:
         if terminal.result is None or not terminal.ok:
             return 1
         made = work / "job"
-        _deliver(made / f"head{options.output.suffix.lower()}", options.output)
-        for source, target in (("report.json", options.report), ("report.png", options.picture)):
-            if target:
-                _deliver(made / source, target)
+        head = made / f"head{options.output.suffix.lower()}"
+        try:
+            _deliver(head, options.output)
+            for source, target in (("report.json", options.report), ("report.png", options.picture)):
+                if target:
+                    _deliver(made / source, target)
+        except BridgeError as error:
+            raise BridgeError(error.code, f"{error.sentence} {_kept(head, options.output)}", error.cure) from None
         print(f"Wrote {options.output}")
+        if options.texture:
+            maps = options.output.with_name(f"{options.output.stem}_texture")
+            for source in sorted((made / "texture").iterdir()):
+                _deliver(source, maps / source.name)
+            print(f"Wrote {maps}")
+        if (made / "wrap").is_dir():
+            beside = options.output.with_name(f"{options.output.stem}-wrap")
+            for source in sorted((made / "wrap").iterdir()):
+                _deliver(source, beside / source.name)
+            print(f"Wrote {beside}")
         if options.refined and (made / "refined").is_dir():
             from ..capture.record import load
             from ..refine import write_capture
@@ -121,6 +148,20 @@ def warm(argv: list[str]) -> int:
     print("Compiling the solver (once per machine, about a minute on a cold cache) ...", flush=True)
     print(f"Ready after {solve.warm_up() + stereo.warm_up():.1f} s.")
     return 0
+
+
+def _kept(head: Path, target: Path) -> str:
+    """Where the finished head is after something could not be written: at its target, else in a folder of its own."""
+    if target.is_file() and filecmp.cmp(head, target, shallow=False):
+        return f"The head is in '{target}'."
+    for root in (None, cache_folder()):
+        with contextlib.suppress(OSError):
+            if root:
+                root.mkdir(parents=True, exist_ok=True)
+            place = Path(tempfile.mkdtemp(prefix="skullptor-head-", dir=root)) / target.name
+            shutil.copyfile(head, place)
+            return f"The head is kept as '{place}'."
+    return "The head is lost: there is no other place to write it to."
 
 
 def _deliver(source: Path, target: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from ..capture.cameras import Camera
 from ..capture.inputs import measured_map
 from ..capture.normal_map import NormalMap
+from ..service.protocol import Status
 from .cache import key_of, parts_of
 from .record import Cached, Job, Tools
 
@@ -38,6 +39,8 @@ def predict(job: Job, tools: Tools) -> None:
 def _key(job: Job, tools: Tools) -> str:
     predictor = tools.predictors.of(job.settings)
     job.inputs.provider = predictor.provider
+    if job.settings.device == "auto":
+        tools.report.send(Status(job.run.id, f"Normals are predicted on: {predictor.provider}."))
     views = [part for view in job.inputs.capture.views for part in parts_of(view)]
     return key_of([predictor.name, str(job.map_size), *views, *(camera.K for camera in job.inputs.cameras)])
 

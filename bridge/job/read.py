@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ..capture.inputs import Inputs, read_inputs
 from ..check.findings import WARNING, Finding
-from ..raster import choose
-from ..service.protocol import JobSettings
+from ..errors import BridgeError
+from ..raster import Backend, available, choose
+from ..service.protocol import JobSettings, Status
 from ..service.reporter import Reporter
 from ..solve import SolveSettings
 from .record import Job, Tools
@@ -25,10 +26,22 @@ DIFFUSION_PREDICTED = 12  # rounds; docs/lab/solver.md, "Seams and pimples"
 
 def read(job: Job, tools: Tools) -> None:
     """Raises BridgeError for whatever cannot be used, before any work is done."""
+    raster = rasteriser(job.settings)
     job.inputs = read_inputs(Path(job.run.capture), tools.report.step)
     job.findings = [*remarks(job.inputs), *missing_masks(job.inputs)]
     if job.settings.stage == "mesh":
-        job.solve = solve_settings(job.settings, job.inputs, tools.report)
+        job.solve = solve_settings(job.settings, job.inputs, tools.report, raster)
+        if "auto" in (job.settings.device, job.settings.raster):
+            tools.report.send(Status(job.run.id, f"The mesh is carved on: {raster}."))
+
+
+def rasteriser(settings: JobSettings) -> Backend:
+    """The one to use, at the user's word or the best there is. Raises BridgeError "device" where the user asks for one
+    that cannot be used here."""
+    name = settings.device if settings.raster == "auto" else settings.raster
+    if name not in ("auto", "cpu") and (reason := available()[name]):
+        raise BridgeError("device", f"'{name}' was asked for and cannot be used here: {reason}.", "Choose auto or cpu.")
+    return choose(name)
 
 
 def remarks(inputs: Inputs) -> list[Finding]:
@@ -45,11 +58,10 @@ def missing_masks(inputs: Inputs) -> list[Finding]:
     return [Finding("mask-missing", WARNING, lacking, f"No mask for {', '.join(lacking)}: it is predicted there.", "")]
 
 
-def solve_settings(settings: JobSettings, inputs: Inputs, report: Reporter) -> SolveSettings:
+def solve_settings(settings: JobSettings, inputs: Inputs, report: Reporter, raster: Backend) -> SolveSettings:
     """The preset's, changed by what kind of normals there are and by what the artist chose."""
     capture = inputs.capture
-    raster = settings.device if settings.raster == "auto" and settings.device != "auto" else settings.raster
-    changes: dict = {"seed": settings.seed, "raster": choose(raster)}
+    changes: dict = {"seed": settings.seed, "raster": raster}
     if settings.normals != "measured":
         given = all(mask is not None for mask in inputs.given_masks)
         changes["mask_weight"] = MASK_WEIGHT_GIVEN if given else MASK_WEIGHT_PREDICTED

@@ -16,4 +16,4 @@ def main(argv: list[str]) -> int:
     from .cache import Cache
     from .runner import JobRunner
 
-    return wire.serve(JobRunner(Cache(options.cache)).run, wire_out)
+    return wire.leave(wire.serve(JobRunner(Cache(options.cache)).run, wire_out))

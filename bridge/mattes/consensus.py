@@ -39,7 +39,7 @@ class Expected:
     outvoted: bool  # the view's own matte contradicts that, and was not counted
 
 
-def expect(cameras: Sequence[Camera], mattes: Sequence[np.ndarray]) -> list[Expected] | None:
+def expected_from_others(cameras: Sequence[Camera], mattes: Sequence[np.ndarray]) -> list[Expected] | None:
     """For mattes [h, w] 0..1 of any size of the cameras' fields of view; None where the views are too few or too
     much at odds to agree on a solid."""
     if len(cameras) < LEAST_VIEWS:
@@ -53,7 +53,7 @@ def expect(cameras: Sequence[Camera], mattes: Sequence[np.ndarray]) -> list[Expe
     needed = max(LEAST_VIEWS, int(np.ceil(LEAST_SHARE * len(cameras))))
     outvoted = {i for i, head in enumerate(heads) if not head.any()}
     while len(voters := [i for i in range(len(cameras)) if i not in outvoted]) >= needed:
-        expected = _heard(grid, cameras, votes, voters)
+        expected = _leave_one_out(grid, cameras, votes, voters)
         # a matte that lacks something carves it from all others' solid: the worst goes first, then they are asked again
         lacking = {i: _share(expected[i][1], ~heads[i]) for i in voters}
         worst = max(voters, key=lacking.__getitem__)
@@ -116,7 +116,7 @@ class _Grid:
         return shown > 0.5
 
 
-def _heard(
+def _leave_one_out(
     grid: _Grid, cameras: Sequence[Camera], votes: np.ndarray, voters: Iterable[int]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Possible and deep [h, w] of each view, by the voters without itself."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..capture.cameras import Camera
 from ..errors import Check, unchecked
-from .consensus import LEAST_VIEWS, Expected, expect
+from .consensus import LEAST_VIEWS, Expected, expected_from_others
 from .silhouettes import Agreement, Silhouette
 
 # cut_out (IoU of the mattes with the given masks, least of the views: the network's -> colours alone -> here):
@@ -47,7 +47,7 @@ def cut_out(
         return list(mattes)
     shapes = [_fitted(matte.shape, SHARED_SIZE) for matte in mattes]
     rough = [cv2.resize(matte, shape[::-1], interpolation=cv2.INTER_AREA) for matte, shape in zip(mattes, shapes)]
-    expected = expect(cameras, rough) or [None] * len(rough)
+    expected = expected_from_others(cameras, rough) or [None] * len(rough)
     check()
     outvoted = [said is not None and said.outvoted for said in expected]
     labels = [_labels(matte, said, mine) for matte, said, mine in zip(rough, expected, given)]
@@ -56,7 +56,7 @@ def cut_out(
         return list(mattes)
     shapes = [_fitted(matte.shape, OWN_SIZE) for matte in mattes]
     rough = [cv2.resize(cut.astype(np.float32), shape[::-1]) for cut, shape in zip(cuts, shapes)]
-    expected = expect(cameras, rough) or [None] * len(rough)
+    expected = expected_from_others(cameras, rough) or [None] * len(rough)
     own, fuller = [], []
     for photo, matte, cut, said, mine, wrong in zip(photos, mattes, rough, expected, given, outvoted):
         own.append(cut > 0.5)

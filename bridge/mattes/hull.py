@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-from .silhouettes import Ball, Silhouette
+from .silhouettes import BoundingSphere, Silhouette
 
 GRID = 64  # voxels along an edge
 REACH = 1.25  # half edge of the grid in head radii
@@ -30,11 +30,11 @@ class Hull:
         return self.seen.sum(0)
 
 
-def carve(silhouettes: Sequence[Silhouette], ball: Ball, trusted: Sequence[bool]) -> Hull:
+def carve(silhouettes: Sequence[Silhouette], sphere: BoundingSphere, trusted: Sequence[bool]) -> Hull:
     """What lies inside all trusted silhouettes (in all but one, if that leaves next to nothing)."""
     side = (np.arange(GRID) + 0.5) / GRID * 2 - 1
     grid = np.stack(np.meshgrid(side, side, side, indexing="ij"), -1).reshape(-1, 3)
-    world = ball.center + REACH * ball.radius * grid
+    world = sphere.center + REACH * sphere.radius * grid
     inside, framed = np.zeros(len(world), np.int32), np.zeros(len(world), np.int32)
     for silhouette, counts in zip(silhouettes, trusted, strict=True):
         if counts:
@@ -52,7 +52,7 @@ def carve(silhouettes: Sequence[Silhouette], ball: Ball, trusted: Sequence[bool]
     slope = -np.stack(np.gradient(smooth), -1)[rim]
     normals = slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-9)
     points = world.reshape(GRID, GRID, GRID, 3)[rim]
-    voxel = 2 * REACH * ball.radius / GRID
+    voxel = 2 * REACH * sphere.radius / GRID
     seen = [_visible(silhouette, points, normals, voxel) for silhouette in silhouettes]
     return Hull(points, normals, np.stack(seen), voxel)
 

@@ -74,14 +74,14 @@ class Silhouette:
 
 
 @dataclass(frozen=True, eq=False)
-class Ball:
+class BoundingSphere:
     """Where the head is, found so that a minority of wrong cameras does not move it."""
 
     center: np.ndarray  # [3]
     radius: float
 
     @classmethod
-    def around(cls, silhouettes: Sequence[Silhouette]) -> Ball:
+    def around(cls, silhouettes: Sequence[Silhouette]) -> BoundingSphere:
         cameras = [s.camera for s in silhouettes]
         origins = np.stack([camera.center for camera in cameras])
         middles = [((s.box[:2] + s.box[2:]) / 2)[None] for s in silhouettes]
@@ -107,16 +107,18 @@ def _median_point(origins: np.ndarray, rays: np.ndarray) -> np.ndarray:  # [3]
     return point
 
 
-def places(camera: Camera, pixels: np.ndarray, ball: Ball, steps: int = STEPS) -> np.ndarray:  # [3, n, steps] float32
+def points_on_rays(
+    camera: Camera, pixels: np.ndarray, sphere: BoundingSphere, steps: int = STEPS
+) -> np.ndarray:  # [3, n, steps] float32
     """Places along the rays of pixels [n, 2], in head radii from the head's centre."""
     rays = camera.rays(pixels)
-    eye = (camera.center - ball.center) / ball.radius
+    eye = (camera.center - sphere.center) / sphere.radius
     middle = -(rays @ eye)  # where the ray is nearest to the centre
     along = np.maximum(middle[:, None] + np.linspace(-RANGE, RANGE, steps), 0)
     return np.ascontiguousarray((eye[:, None, None] + rays.T[:, :, None] * along), np.float32)
 
 
-def depth_in(silhouette: Silhouette, places: np.ndarray, ball: Ball) -> np.ndarray:  # [n, steps] float32
+def depth_in(silhouette: Silhouette, places: np.ndarray, sphere: BoundingSphere) -> np.ndarray:  # [n, steps] float32
     """How deep places lie inside a silhouette, in head radii; where its image does not reach, it says nothing."""
     sx, sy, sz = places
     if not sx.size:
@@ -125,7 +127,7 @@ def depth_in(silhouette: Silhouette, places: np.ndarray, ball: Ball) -> np.ndarr
     P = np.empty((3, 4), np.float32)  # of the head's frame, with cv2's first pixel centre at 0
     K = camera.K - [[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]]
     P[:, :3] = K @ camera.R
-    P[:, 3] = K @ (camera.t + camera.R @ ball.center) / ball.radius
+    P[:, 3] = K @ (camera.t + camera.R @ sphere.center) / sphere.radius
     # sums by hand: a matrix product of three columns is slower and wakes every core
     x, y, z = (row[0] * sx + row[1] * sy + row[2] * sz + row[3] for row in P)
     before = z > 1e-6
@@ -146,9 +148,9 @@ def depth_in(silhouette: Silhouette, places: np.ndarray, ball: Ball) -> np.ndarr
 class Agreement:
     """Depths of all outline rays in all silhouettes, from which any subset of views can be judged at once."""
 
-    def __init__(self, silhouettes: Sequence[Silhouette], ball: Ball | None = None) -> None:
+    def __init__(self, silhouettes: Sequence[Silhouette], sphere: BoundingSphere | None = None) -> None:
         self.silhouettes = list(silhouettes)
-        self.ball = ball or Ball.around(self.silhouettes)
+        self.sphere = sphere or BoundingSphere.around(self.silhouettes)
         views = len(self.silhouettes)
         self.points = int(np.clip(BUDGET / (views * max(views - 1, 1) * STEPS), 48, 128))
         self.depths = np.empty((views, views, self.points, STEPS), np.int16)  # [of, in, point, step], shares / UNIT
@@ -159,10 +161,10 @@ class Agreement:
 
     def _samples(self, silhouette: Silhouette) -> np.ndarray:  # [3, points, steps] float32
         chosen = np.linspace(0, len(silhouette.outline), self.points, endpoint=False).astype(int)
-        return places(silhouette.camera, silhouette.outline[chosen], self.ball)
+        return points_on_rays(silhouette.camera, silhouette.outline[chosen], self.sphere)
 
     def _depth(self, of: int, at: int) -> np.ndarray:  # [points, steps] int16
-        found = depth_in(self.silhouettes[at], self.samples[of], self.ball)
+        found = depth_in(self.silhouettes[at], self.samples[of], self.sphere)
         found /= UNIT
         return np.rint(found).astype(np.int16)
 

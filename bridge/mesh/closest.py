@@ -39,10 +39,11 @@ class Target:
 
     def closest(
         self, points: np.ndarray, normals: np.ndarray | None = None, face_normals: np.ndarray | None = None,
-        least: float = 0.0,
+        least: float = 0.0, reach: float = np.inf,
     ) -> Closest:  # fmt: skip
         """The closest points [n, 3]; with unit normals [n, 3] of the points only faces whose unit normals [F, 3]
-        make a cosine of at least `least` with them count. Where none does the distance is infinite."""
+        make a cosine of at least `least` with them count. Beyond `reach` the
+        distance is infinite."""
         points = np.ascontiguousarray(points, np.float64)
         face = np.zeros(len(points), np.int32)
         weights = np.zeros((len(points), 3))
@@ -53,7 +54,7 @@ class Target:
             normals = face_normals = np.empty((0, 3))
         _closest(points, self.vertices, self.faces, tree.order, tree.leaves, tree.boxes, directed,
                  np.ascontiguousarray(normals, np.float64), np.ascontiguousarray(face_normals, np.float64),
-                 least, face, weights, distance)  # fmt: skip
+                 least, float(reach) ** 2, face, weights, distance)  # fmt: skip
         return Closest(face, weights, distance)
 
 
@@ -101,10 +102,13 @@ def _on_face(p, a, b, c):
 
 
 @njit(parallel=True, cache=True)
-def _closest(points, vertices, faces, order, leaves, boxes, directed, normals, theirs, least, face, weights, distance):
+def _closest(
+    points, vertices, faces, order, leaves, boxes, directed, normals, theirs, least, most, face, weights, distance
+):
     for i in prange(points.shape[0]):
         p = points[i]
-        best = np.inf
+        best = most
+        found = False
         stack = np.empty(STACK, np.int64)
         stack[0] = 1
         size = 1
@@ -129,8 +133,9 @@ def _closest(points, vertices, faces, order, leaves, boxes, directed, normals, t
             v, w, squared = _on_face(p, vertices[faces[f, 0]], vertices[faces[f, 1]], vertices[faces[f, 2]])
             if squared < best:
                 best = squared
+                found = True
                 face[i] = f
                 weights[i, 0] = 1 - v - w
                 weights[i, 1] = v
                 weights[i, 2] = w
-        distance[i] = np.sqrt(best)
+        distance[i] = np.sqrt(best) if found else np.inf

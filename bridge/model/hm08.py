@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import Check, unchecked
 from ..files import atomic, cache_folder
+from ..mesh.relax import relaxed
 from . import arkit, measured
 from .loops import beyond, edge_loop
 from .package import HM08, need
@@ -32,7 +33,7 @@ GROUPS = {
     **{f"helper-{side}-eyelashes-{row}": "lashes" for side in "lr" for row in (1, 2)},
 }
 NECK = (1462, 1463)  # an edge of the loop that goes around the neck's foot: 42 edges
-VERSION = 4  # of what is cached
+VERSION = 5  # of what is cached
 
 
 def load(body: bool = False, check: Check = unchecked) -> Template:
@@ -93,6 +94,9 @@ def _make(root: Path | zipfile.Path, check: Check) -> dict[str, np.ndarray]:
     head = head_of(template)
     targets = Targets.read(root / DATA / "targets", place, len(template.vertices))
     mean, identity = model_of_people(template.vertices, targets, head, check)
+    skin = np.flatnonzero(template.of_part("skin"))  # the first vertices: their numbers are those of the skin alone
+    triangles = template.triangles_of("skin")
+    mean[skin] = relaxed(mean[skin], template.vertices[skin], triangles, head[triangles].all(1))
     expressions = np.zeros((len(arkit.NAMES), len(template.vertices), 3), np.float32)
     for shape, name in enumerate(arkit.NAMES):
         expressions[shape] = _dense(root / UNITS / f"{name}.target", place, len(template.vertices))

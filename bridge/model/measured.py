@@ -1,4 +1,4 @@
-"""Where landmarks lie on templates: small files of ours, measured on rendered people (training/landmark_maps)."""
+"""Where landmarks lie on templates: small files of ours, measured on rendered people (wrap/landmark_maps)."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ FIRST_PASS = 128  # pixels: finding the head needs no detail
 # A head that stands otherwise than its rig is seen again, upright: an up that is 20 degrees off costs 2 degrees, half a
 # turn 15 to 19. What the network sees leans to what it is told, so it is asked until it agrees.
 TILTED = np.radians(7.0)
-LOOKS = 4
+MOST_TURNS = 4
 LEAST_VIEWS = 3  # that show where a head is
 CHUNK = 4  # views whose convolutions run at once: bounds memory with many views
 
@@ -70,17 +70,17 @@ class MultiViewPredictor:
             raise ValueError(f"{counts} do not belong together; give one of each for every view.")
         if not images:
             return []
-        steps = _Steps(progress, cancelled)
-        taken, cameras = cameras, standing(cameras, rig_up(cameras))
+        steps = _ProgressCounter(progress, cancelled)
+        taken, cameras = cameras, upright_cameras(cameras, rig_up(cameras))
         known = [m is not None and bool((m > 0.5).any()) for m in masks]
         coarse = self.record.get("coarse", 0)
         steps.total = len(images) * ((2 if sum(known) >= 2 else 4) + (2 if coarse else 0))
         steps.total += sum(mask is None for mask in masks) if self.foreground else 0
         frame = self._frame(images, cameras, masks, known, steps)
-        look = _Look.at(cameras, frame)
+        rig = _HeadRig.at(cameras, frame)
         if coarse:
-            look, broad = self._upright(images, look, masks, coarse, steps)
-        views = look.views
+            rig, broad = self._run_upright(images, rig, masks, coarse, steps)
+        views = rig.views
         outputs = self.run(images, views, self.record["input"], steps)
         if coarse:
             outputs = [blended(o, b) for o, b in zip(outputs, broad, strict=True)]
@@ -94,31 +94,33 @@ class MultiViewPredictor:
         mattes = cut_out(photos, mattes, [m.target for m in maps], given, steps.check)
         return [m.masked(matte, camera) for m, matte, camera in zip(maps, mattes, taken, strict=True)]
 
-    def _upright(self, images, look: _Look, masks, size: int, steps: _Steps) -> tuple[_Look, list[dict]]:
-        """The look at a head that stands upright in it, and its run: the given one, unless the canonical head stands
-        otherwise, or none is found and one is in a look from another side (a rig that hangs, a head that lies)."""
-        outputs = self.run(images, look.views, size, steps)
+    def _run_upright(
+        self, images, rig: _HeadRig, masks, size: int, steps: _ProgressCounter
+    ) -> tuple[_HeadRig, list[dict]]:
+        """The rig for a head that stands upright in it, and its run: the given one, unless the canonical head stands
+        otherwise, or none is found and one is in one from another side (a rig that hangs, a head that lies)."""
+        outputs = self.run(images, rig.views, size, steps)
         if len(images) < LEAST_VIEWS:
-            return look, outputs
-        head = look.head(outputs, masks, size)
+            return rig, outputs
+        head = rig.head(outputs, masks, size)
         if head is None:
             for up in (-UP, *(sign * axis for axis in np.eye(3)[[0, 2]] for sign in (1, -1))):
-                other, found = self._again(images, look.turned(up), size, steps)
+                other, found = self._run_turned(images, rig.turned(up), size, steps)
                 if (head := other.head(found, masks, size)) is not None:
-                    look, outputs = other, found
+                    rig, outputs = other, found
                     break
-        for _ in range(LOOKS):
+        for _ in range(MOST_TURNS):
             if head is None or head.up @ UP > np.cos(TILTED):
                 break
-            look, outputs = self._again(images, look.turned(head.up), size, steps)
-            head = look.head(outputs, masks, size)
-        return look, outputs
+            rig, outputs = self._run_turned(images, rig.turned(head.up), size, steps)
+            head = rig.head(outputs, masks, size)
+        return rig, outputs
 
-    def _again(self, images, look: _Look, size: int, steps: _Steps) -> tuple[_Look, list[dict]]:
+    def _run_turned(self, images, rig: _HeadRig, size: int, steps: _ProgressCounter) -> tuple[_HeadRig, list[dict]]:
         steps.total += len(images)
-        return look, self.run(images, look.views, size, steps)
+        return rig, self.run(images, rig.views, size, steps)
 
-    def _matte(self, image: np.ndarray, found: _Sampled, steps: _Steps) -> np.ndarray:  # [h, w]
+    def _matte(self, image: np.ndarray, found: _Sampled, steps: _ProgressCounter) -> np.ndarray:  # [h, w]
         """Undecided where the head camera did not look: a head may be larger than the frame it was given."""
         matte = found.matte
         if self.foreground is not None:
@@ -146,7 +148,7 @@ class MultiViewPredictor:
         sane = np.isfinite(found).all(1).sum() >= 2 and 0.15 < better.radius / wide.radius < 1.6 and shift < 1.2
         return replace(better, up=wide.up) if sane else replace(wide, radius=wide.radius * 0.6)
 
-    def run(self, images, views: Sequence[HeadView], size: int, steps: _Steps) -> list[dict[str, np.ndarray]]:
+    def run(self, images, views: Sequence[HeadView], size: int, steps: _ProgressCounter) -> list[dict[str, np.ndarray]]:
         """The network on head cameras of a size (a multiple of 16): per view normal [s, s, 3], matte, confidence [s,
         s], canonical [s, s, 3]."""
         m = len(views)
@@ -218,7 +220,7 @@ class _Sampled:
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
+class _HeadRig:
     """Head cameras in a world whose +Y is taken for up."""
 
     cameras: list[Camera]
@@ -226,13 +228,14 @@ class _Look:
     views: list[HeadView]
 
     @classmethod
-    def at(cls, cameras: Sequence[Camera], frame: HeadFrame) -> _Look:
+    def at(cls, cameras: Sequence[Camera], frame: HeadFrame) -> _HeadRig:
         return cls(list(cameras), frame, [head_view(camera, frame) for camera in cameras])
 
-    def turned(self, up: np.ndarray) -> _Look:
+    def turned(self, up: np.ndarray) -> _HeadRig:
         """Another direction of this world is up."""
-        return _Look.at(
-            standing(self.cameras, up), replace(self.frame, center=_standing(up) @ self.frame.center, up=UP)
+        return _HeadRig.at(
+            upright_cameras(self.cameras, up),
+            replace(self.frame, center=_upright_rotation(up) @ self.frame.center, up=UP),
         )
 
     def head(self, outputs: Sequence[dict[str, np.ndarray]], masks, size: int) -> Canonical | None:
@@ -245,13 +248,13 @@ class _Look:
         return head_in(maps)
 
 
-def standing(cameras: Sequence[Camera], up: np.ndarray) -> list[Camera]:
+def upright_cameras(cameras: Sequence[Camera], up: np.ndarray) -> list[Camera]:
     """The same cameras in a world whose +Y is up: the network was trained in such worlds, at any yaw, and is told the
     poses. Blender's worlds have +Z up, others nothing at all."""
-    return [camera.transformed(1.0, _standing(up), np.zeros(3)) for camera in cameras]
+    return [camera.transformed(1.0, _upright_rotation(up), np.zeros(3)) for camera in cameras]
 
 
-def _standing(up: np.ndarray) -> np.ndarray:  # [3, 3]
+def _upright_rotation(up: np.ndarray) -> np.ndarray:  # [3, 3]
     return Rotation.align_vectors(UP[None], up[None])[0].as_matrix()
 
 
@@ -268,7 +271,7 @@ def blended(fine: dict[str, np.ndarray], coarse: dict[str, np.ndarray]) -> dict[
     return fine | {"normal": normal / np.maximum(length, 1e-6)}
 
 
-class _Steps:
+class _ProgressCounter:
     """Counts views done in both passes, and leaves through Cancelled."""
 
     def __init__(self, progress: Callable[[int, int], None], cancelled: Callable[[], bool]) -> None:

@@ -44,7 +44,13 @@ def session(path: Path, device: str):
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=asked)
+        made = onnxruntime.InferenceSession(str(path), options, providers=asked)
+        if device != "auto" and made.get_providers()[0] != asked[0]:  # it falls back to the CPU without a word
+            raise ValueError(
+                f"ONNX Runtime cannot use the device '{device}' that was asked for: its libraries are here, but find "
+                "no card or driver that they fit. Choose auto or cpu, or update the driver."
+            )
+        return made
     except ValueError:
         raise
     except Exception as error:

@@ -27,7 +27,7 @@ def _pixel(pixels, start, height, width, x, y):
 
 
 @njit(cache=True, fastmath=True, parallel=True)
-def likeness(points, normals, views, counts, spacing, offsets, half, pixels, starts, sizes, P, out):
+def mean_ncc(points, normals, views, counts, spacing, offsets, half, pixels, starts, sizes, P, out):
     """Mean normalised cross-correlation of the patches that all pairs of a point's views see, at every offset.
 
     points, normals [V, 3]; views [V, m] indices of the views that see a point, the first counts [V] of them valid;
@@ -106,11 +106,11 @@ def likeness(points, normals, views, counts, spacing, offsets, half, pixels, sta
                 for q in range(samples):
                     patch[k, q] *= norm
             pairs = 0
-            alike = 0.0
+            correlation = 0.0
             for i in range(m):
                 for k in range(i + 1, m):
                     if whole[i] and whole[k]:
                         for q in range(samples):
-                            alike += patch[i, q] * patch[k, q]
+                            correlation += patch[i, q] * patch[k, q]
                         pairs += 1
-            out[v, d] = alike / pairs if pairs else 0.0
+            out[v, d] = correlation / pairs if pairs else 0.0

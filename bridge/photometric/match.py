@@ -24,17 +24,17 @@ from ..mesh import Mesh
 from ..mesh.normals import vertex_normals
 from ..mesh.topology import icosphere
 from ..raster import make_rasteriser
-from .consistency import likeness
+from .consistency import mean_ncc
 
 HEAD_PIXELS = 1000  # across the head's sphere: finer photographs are shrunk
 MOST_VIEWS = 4  # that look at one vertex, the most frontal first
-FRONTAL = 0.45  # cosine between normal and line of sight below which a view is left out
-BEHIND = 0.03  # of the head's radius: how far behind the rendered surface a vertex still counts as seen
+LEAST_COSINE = 0.45  # cosine between normal and line of sight below which a view is left out
+DEPTH_TOLERANCE = 0.03  # of the head's radius: how far behind the rendered surface a vertex still counts as seen
 SEARCHED = 30_000  # vertices that are matched; with more, the others follow them
-LIKE = 0.2  # mean correlation that a match needs
+LEAST_NCC = 0.2  # mean correlation that a match needs
 SPREAD = 1  # smoothing steps of the matching costs over SEARCHED vertices: photographs have more grain than renders
 AROUND = 2  # rounds of averaging of the normals along which the surface is searched
-CRUMPLED = 0.3  # cosine between a vertex's normal and the mean around it below which it is smoothed
+FOLDED = 0.3  # cosine between a vertex's normal and the mean around it below which it is smoothed
 SMOOTHINGS = 20  # rounds
 SOLVES = 4  # re-weighted solves: matches that disagree with all around lose their say
 SUPPORT = 24  # searched vertices around a match that should agree with it
@@ -67,7 +67,7 @@ class Matched:
 
 
 @dataclass(frozen=True, eq=False)
-class _Pictures:
+class _PackedPhotos:
     """Grey photographs in one buffer, for the kernel."""
 
     cameras: list[Camera]  # in the head's frame, at the pictures' sizes
@@ -77,7 +77,7 @@ class _Pictures:
     P: np.ndarray  # [N, 3, 4]
 
     @classmethod
-    def of(cls, photos: Sequence[np.ndarray], cameras: Sequence[Camera], frame: HeadFrame) -> _Pictures:
+    def of(cls, photos: Sequence[np.ndarray], cameras: Sequence[Camera], frame: HeadFrame) -> _PackedPhotos:
         small, grey = [], []
         for photo, camera in zip(photos, cameras, strict=True):
             camera = frame.normalise(camera)
@@ -103,11 +103,11 @@ def match_photographs(
 ) -> Matched:
     """Move the vertices of a closed mesh along their normals to where the photographs [H, W, 3] (sRGB 0..1, without
     distortion) of its cameras agree. Connectivity is kept; crossing faces are left to solve.untangled."""
-    pictures = _Pictures.of(photos, cameras, frame)
+    pictures = _PackedPhotos.of(photos, cameras, frame)
     vertices = (mesh.vertices - frame.center) / frame.radius
-    links = _links(mesh.faces, len(vertices))
-    mean = _averaging(links)
-    vertices = _uncrumpled(vertices, mesh.faces, links, mean)
+    adjacency = _adjacency(mesh.faces, len(vertices))
+    mean = _averaging_matrix(adjacency)
+    vertices = _unfolded(vertices, mesh.faces, adjacency, mean)
     # a random choice, the same every time, spreads evenly over the surface
     count = len(vertices)
     chosen = np.arange(count)
@@ -115,11 +115,11 @@ def match_photographs(
         chosen = np.sort(np.random.default_rng(0).choice(count, SEARCHED, replace=False))
     confidence = np.zeros(count, np.float32)
     for i, sweep in enumerate(SWEEPS):
-        way, certainty = _sweep(vertices, mesh.faces, links, mean, chosen, pictures, sweep, check)
-        vertices = vertices + way
+        displacement, certainty = _sweep(vertices, mesh.faces, adjacency, mean, chosen, pictures, sweep, check)
+        vertices = vertices + displacement
         confidence = np.maximum(confidence, certainty)  # the wider the search, the more a match stands out
         step(i + 1, len(SWEEPS))
-    vertices = _uncrumpled(vertices, mesh.faces, links, mean)
+    vertices = _unfolded(vertices, mesh.faces, adjacency, mean)
     moved = Mesh(vertices * frame.radius + frame.center, mesh.faces)
     return Matched(moved, confidence, float(np.linalg.norm(moved.vertices - mesh.vertices, axis=1).mean()))
 
@@ -127,16 +127,16 @@ def match_photographs(
 def _sweep(
     vertices: np.ndarray,
     faces: np.ndarray,
-    links: sparse.csr_matrix,
+    adjacency: sparse.csr_matrix,
     mean: sparse.csr_matrix,
     chosen: np.ndarray,
-    pictures: _Pictures,
+    pictures: _PackedPhotos,
     sweep: Sweep,
     check: Check,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where one search moves every vertex along its normal [V, 3], and its confidence [V]."""
     count = len(vertices)
-    normals = _directions(vertices, faces, mean, AROUND)
+    normals = _smoothed_normals(vertices, faces, mean, AROUND)
     points, towards = vertices[chosen], normals[chosen]
     views, seen_by, pixel = _visible(points, towards, vertices, faces, pictures)
     offsets = np.linspace(-sweep.reach, sweep.reach, sweep.steps)
@@ -145,29 +145,29 @@ def _sweep(
     for start in range(0, len(chosen), block):
         check()
         part = slice(start, start + block)
-        likeness(points[part], towards[part], views[part], seen_by[part], sweep.pixels * pixel[part], offsets,
+        mean_ncc(points[part], towards[part], views[part], seen_by[part], sweep.pixels * pixel[part], offsets,
                  sweep.half, pictures.pixels, pictures.starts, pictures.sizes, pictures.P, found[part])  # fmt: skip
     matched = np.zeros(count, np.float32)
     matched[chosen] = seen_by >= 2
     costs = np.zeros((count, sweep.steps), np.float32)
     costs[chosen] = found
-    costs = _spread(costs, matched, mean, count / len(chosen), check)
-    offset, certainty = _best(costs, offsets)
+    costs = _aggregated(costs, matched, mean, count / len(chosen), check)
+    offset, certainty = _peak(costs, offsets)
     certainty *= matched
     unit = offsets[1] - offsets[0]
-    certainty[chosen] *= _supported(points, towards, offset[chosen] / unit, certainty[chosen])
+    certainty[chosen] *= _neighbour_support(points, towards, offset[chosen] / unit, certainty[chosen])
     # the data's weight grows with the vertices that are searched, the Laplacian's energy of a field does not
     stiffness = sweep.stiffness * len(chosen) / SEARCHED
-    offset = _settled(offset, certainty, links, stiffness, unit, check)
+    offset = _regularised(offset, certainty, adjacency, stiffness, unit, check)
     return offset[:, None] * normals, certainty
 
 
-def _averaging(links: sparse.csr_matrix) -> sparse.csr_matrix:
+def _averaging_matrix(adjacency: sparse.csr_matrix) -> sparse.csr_matrix:
     """[V, V] that takes every vertex's value to its neighbours' mean."""
-    return (sparse.diags(1 / np.maximum(np.asarray(links.sum(1)).ravel(), 1)) @ links).tocsr()
+    return (sparse.diags(1 / np.maximum(np.asarray(adjacency.sum(1)).ravel(), 1)) @ adjacency).tocsr()
 
 
-def _directions(vertices: np.ndarray, faces: np.ndarray, mean: sparse.csr_matrix, rounds: int) -> np.ndarray:
+def _smoothed_normals(vertices: np.ndarray, faces: np.ndarray, mean: sparse.csr_matrix, rounds: int) -> np.ndarray:
     """Unit normals [V, 3] averaged over some rings: neighbours move side by side."""
     normals = vertex_normals(vertices.astype(np.float32), faces).astype(np.float64)
     for _ in range(rounds):
@@ -175,14 +175,14 @@ def _directions(vertices: np.ndarray, faces: np.ndarray, mean: sparse.csr_matrix
     return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
 
 
-def _uncrumpled(
-    vertices: np.ndarray, faces: np.ndarray, links: sparse.csr_matrix, mean: sparse.csr_matrix
+def _unfolded(
+    vertices: np.ndarray, faces: np.ndarray, adjacency: sparse.csr_matrix, mean: sparse.csr_matrix
 ) -> np.ndarray:
     """Vertices [V, 3] with folds smoothed whose normals have nothing to do with those around: where predicted normals
     contradict each other the carved surface crumples, and moving it along such normals makes spikes of it."""
     own = vertex_normals(vertices.astype(np.float32), faces)
-    crumpled = (own * _directions(vertices, faces, mean, 8)).sum(1) < CRUMPLED
-    chosen = (links @ crumpled.astype(np.float32) > 0) | crumpled
+    folded = (own * _smoothed_normals(vertices, faces, mean, 8)).sum(1) < FOLDED
+    chosen = (adjacency @ folded.astype(np.float32) > 0) | folded
     if not chosen.any():
         return vertices
     vertices, mean = vertices.copy(), mean[chosen]
@@ -191,7 +191,7 @@ def _uncrumpled(
     return vertices
 
 
-def _links(faces: np.ndarray, count: int) -> sparse.csr_matrix:
+def _adjacency(faces: np.ndarray, count: int) -> sparse.csr_matrix:
     """[V, V] 1 where an edge joins two vertices."""
     a, b = faces.reshape(-1), np.roll(faces, -1, axis=1).reshape(-1)
     graph = sparse.coo_matrix((np.ones(len(a), np.float32), (a, b)), shape=(count, count)).tocsr()
@@ -199,22 +199,22 @@ def _links(faces: np.ndarray, count: int) -> sparse.csr_matrix:
 
 
 def _visible(
-    points: np.ndarray, normals: np.ndarray, vertices: np.ndarray, faces: np.ndarray, pictures: _Pictures
+    points: np.ndarray, normals: np.ndarray, vertices: np.ndarray, faces: np.ndarray, pictures: _PackedPhotos
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The most frontal views that see every point [V, m], how many they are [V], and the size of a pixel there [V]."""
     cameras = pictures.cameras
-    shot = make_rasteriser("cpu", cameras).render(vertices.astype(np.float32), faces)
+    render = make_rasteriser("cpu", cameras).render(vertices.astype(np.float32), faces)
     facing = np.full((len(points), len(cameras)), -1.0)
     for i, camera in enumerate(cameras):
         pixels, depth = camera.project(points)
         x, y = np.floor(pixels).astype(np.int64).T
         inside = (x >= 0) & (y >= 0) & (x < camera.width) & (y < camera.height) & (depth > 0)
         surface = np.zeros(len(points))
-        surface[inside] = shot.depth[i][y[inside], x[inside]]
-        sees = (surface > 0) & (np.abs(surface - depth) < BEHIND)
+        surface[inside] = render.depth[i][y[inside], x[inside]]
+        sees = (surface > 0) & (np.abs(surface - depth) < DEPTH_TOLERANCE)
         sight = camera.center - points
         cosine = (sight * normals).sum(1) / np.linalg.norm(sight, axis=1)
-        facing[:, i] = np.where(sees & (cosine > FRONTAL), cosine, -1)
+        facing[:, i] = np.where(sees & (cosine > LEAST_COSINE), cosine, -1)
     order = np.argsort(-facing, axis=1, kind="stable")[:, :MOST_VIEWS]
     counts = (np.take_along_axis(facing, order, 1) > 0).sum(1)
     centers = np.stack([camera.center for camera in cameras])
@@ -223,7 +223,9 @@ def _visible(
     return order.astype(np.int64), counts.astype(np.int64), pixel
 
 
-def _spread(costs: np.ndarray, known: np.ndarray, mean: sparse.csr_matrix, thinning: float, check: Check) -> np.ndarray:
+def _aggregated(
+    costs: np.ndarray, known: np.ndarray, mean: sparse.csr_matrix, thinning: float, check: Check
+) -> np.ndarray:
     """Costs [V, D] averaged over the surface where they are known; as far for dense meshes as for SEARCHED vertices."""
     mean = mean.astype(np.float32)
     weight = known[:, None]
@@ -233,7 +235,7 @@ def _spread(costs: np.ndarray, known: np.ndarray, mean: sparse.csr_matrix, thinn
     return costs / np.maximum(weight, 1e-3)
 
 
-def _best(costs: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _peak(costs: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The offset [V] of the highest cost, between the steps by a parabola, and how far it stands out [V] 0..1."""
     rows, last = np.arange(len(costs)), costs.shape[1] - 1
     best = costs.argmax(1)
@@ -243,11 +245,11 @@ def _best(costs: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarra
     part = np.clip(0.5 * (before - after) / bend, -0.5, 0.5)
     height = costs[rows, best]
     stands_out = np.clip(height - np.median(costs, axis=1), 0, 1)
-    sure = (best > 0) & (best < last) & (height > LIKE)
+    sure = (best > 0) & (best < last) & (height > LEAST_NCC)
     return offsets[middle] + part * (offsets[1] - offsets[0]), np.where(sure, stands_out, 0).astype(np.float32)
 
 
-def _supported(points: np.ndarray, normals: np.ndarray, steps: np.ndarray, certainty: np.ndarray) -> np.ndarray:
+def _neighbour_support(points: np.ndarray, normals: np.ndarray, steps: np.ndarray, certainty: np.ndarray) -> np.ndarray:
     """[V] 0..1: which share of the nearest vertices that face the same way were matched within one or two search steps
     of a vertex's own. Where little can be matched, false matches are as sure as true ones, but each for itself: they
     would stand on the surface as pimples."""
@@ -258,12 +260,12 @@ def _supported(points: np.ndarray, normals: np.ndarray, steps: np.ndarray, certa
     return (agree * alike).sum(1) / np.maximum(alike.sum(1), SUPPORT / 4)
 
 
-def _settled(
-    offset: np.ndarray, certainty: np.ndarray, links: sparse.csr_matrix, stiffness: float, unit: float, check: Check
+def _regularised(
+    offset: np.ndarray, certainty: np.ndarray, adjacency: sparse.csr_matrix, stiffness: float, unit: float, check: Check
 ) -> np.ndarray:
     """The smooth field [V] that follows sure offsets [V]: argmin of sum w (x - offset)^2 + stiffness sum (x_i - x_j)^2,
     with weights that fall for offsets that stay apart by more than a search step or so."""
-    laplacian = sparse.diags(np.asarray(links.sum(1)).ravel()) - links
+    laplacian = sparse.diags(np.asarray(adjacency.sum(1)).ravel()) - adjacency
     stiff = stiffness * laplacian
     x, weight = np.zeros(len(offset)), certainty.astype(np.float64)
     for _ in range(SOLVES):

@@ -45,9 +45,9 @@ class NvdiffrastRasteriser:
     def __init__(self, cameras: Sequence[Camera], device: str | None = None) -> None:
         """device: for the tests, which bring a stand-in for the library that runs anywhere."""
         if device is None:
-            complaint = unavailable()
-            if complaint:
-                raise RuntimeError(complaint)
+            problem = unavailable()
+            if problem:
+                raise RuntimeError(problem)
             device = "cuda"
         if not cameras:
             raise ValueError("a rasteriser needs at least one camera")

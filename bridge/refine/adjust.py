@@ -33,7 +33,7 @@ class Prior:
 
     @property
     def scales(self) -> np.ndarray:  # [6 views]
-        """By turn and shift of every camera, as ``moved`` takes them."""
+        """By turn and shift of every camera, as ``perturbed`` takes them."""
         turns = np.full((len(self.position), 3), self.rotation)
         return np.concatenate([turns, np.repeat(self.position[:, None], 3, 1)], 1).ravel()
 
@@ -45,7 +45,7 @@ class Evidence(Protocol):
         """J^T J [6 views, 6 views] and J^T residuals [6 views] of the errors there are."""
         ...
 
-    def hold(self, cameras: Sequence[Camera]) -> np.ndarray:
+    def information(self, cameras: Sequence[Camera]) -> np.ndarray:
         """J^T J of the errors there would soon be if the cameras moved."""
         ...
 
@@ -60,18 +60,18 @@ class Adjusted:
     loose: np.ndarray  # [views]
 
 
-def moved(camera: Camera, turn: np.ndarray, shift: np.ndarray) -> Camera:
+def perturbed(camera: Camera, turn: np.ndarray, shift: np.ndarray) -> Camera:
     """The camera turned about its own centre (rotation vector [3] in its axes) and shifted [3] in the world."""
     R = Rotation.from_rotvec(turn).as_matrix() @ camera.R
     return replace(camera, R=R, t=-R @ (camera.center + shift))
 
 
-def way(start: Camera, end: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """The turn and shift that take one camera to the other: ``moved(start, *way(start, end))`` is end."""
+def pose_difference(start: Camera, end: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation and translation between two cameras: ``perturbed(start, *pose_difference(start, end))`` is end."""
     return Rotation.from_matrix(end.R @ start.R.T).as_rotvec(), end.center - start.center
 
 
-def adjust(
+def bundle_adjust(
     given: Sequence[Camera],
     tracks: Tracks,
     prior: Prior,
@@ -91,28 +91,31 @@ def adjust(
         if evidence is not None:
             more_S, more_b = evidence.equations(cameras)
             S, b = S + more_S, b + more_b
-        S, b = _blind(S, b, cameras)
+        S, b = _without_gauge(S, b, cameras)
         # in units of the prior's deviations, where the prior's own part is the identity
         S, b = S * scales[:, None] * scales, b * scales
-        away = np.concatenate([np.concatenate(way(g, c)) for g, c in zip(given, cameras, strict=True)]) / scales
+        away = (
+            np.concatenate([np.concatenate(pose_difference(g, c)) for g, c in zip(given, cameras, strict=True)])
+            / scales
+        )
         step = np.zeros(len(scales))
         step[unknown] = -np.linalg.solve((S + np.eye(len(S)))[np.ix_(unknown, unknown)], (b + away)[unknown])
         steps = (step * scales).reshape(-1, 6)
-        cameras = [moved(c, s[:3], s[3:]) if f else c for c, s, f in zip(cameras, steps, free, strict=True)]
+        cameras = [perturbed(c, s[:3], s[3:]) if f else c for c, s, f in zip(cameras, steps, free, strict=True)]
         points = points + points_step(step * scales)
         if np.abs(step).max() < SETTLED:
             break
     system = _System.of(cameras, points, tracks)
     S = system.reduced(len(cameras), finest)[0]
     if evidence is not None:
-        S = S + evidence.hold(cameras)
+        S = S + evidence.information(cameras)
     S = S * scales[:, None] * scales
     blocks = [S[6 * i : 6 * i + 6, 6 * i : 6 * i + 6] for i in range(len(cameras))]
     known = np.array([max(np.linalg.eigvalsh(block)[0], 0.0) for block in blocks])
     return Adjusted(cameras, system.distance, 1 / np.sqrt(1 + known))
 
 
-def _blind(S: np.ndarray, b: np.ndarray, cameras: Sequence[Camera]) -> tuple[np.ndarray, np.ndarray]:
+def _without_gauge(S: np.ndarray, b: np.ndarray, cameras: Sequence[Camera]) -> tuple[np.ndarray, np.ndarray]:
     """Normal equations that say nothing about place, turn and scale of the whole: photographs cannot, and what
     rounding and slopes taken over finite steps leave there would be stronger than a weak prior."""
     eyes = np.stack([camera.center for camera in cameras])

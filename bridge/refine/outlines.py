@@ -13,8 +13,8 @@ import numpy as np
 
 from ..capture.cameras import Camera
 from ..errors import Check, unchecked
-from ..mattes.silhouettes import Ball, Silhouette, depth_in, places
-from .adjust import moved
+from ..mattes.silhouettes import BoundingSphere, Silhouette, depth_in, points_on_rays
+from .adjust import perturbed
 
 SIZE = 640  # pixels of the longer side of a silhouette
 POINTS = 96  # of every outline
@@ -27,11 +27,11 @@ STEP = 1e-3  # radians, and shares of the distance, over which slopes are taken
 
 
 class Outlines:
-    """Evidence for adjust.adjust."""
+    """Evidence for adjust.bundle_adjust."""
 
-    def __init__(self, silhouettes: Sequence[Silhouette], ball: Ball, check: Check = unchecked) -> None:
+    def __init__(self, silhouettes: Sequence[Silhouette], sphere: BoundingSphere, check: Check = unchecked) -> None:
         self._silhouettes = [_sampled(silhouette) for silhouette in silhouettes]
-        self._ball = ball
+        self._sphere = sphere
         self._check = check
 
     def misfit(self, cameras: Sequence[Camera]) -> float:
@@ -46,7 +46,7 @@ class Outlines:
         weight = 1 / (1 + (residual / (CAUCHY * sigma)) ** 2) / sigma**2
         return (J * weight[:, None]).T @ J, J.T @ (weight * residual)
 
-    def hold(self, cameras: Sequence[Camera]) -> np.ndarray:
+    def information(self, cameras: Sequence[Camera]) -> np.ndarray:
         _, J = self._slopes(cameras, NEAR)
         return J.T @ J / SIGMA**2
 
@@ -69,11 +69,11 @@ class Outlines:
             for j in others:  # another camera moves: its silhouette changes
                 rest = depths[[k for k in others if k != j]].min(0)
                 for column, (silhouette, size) in enumerate(turned[j]):
-                    after = np.minimum(rest, depth_in(silhouette, along, self._ball)).max(-1)
+                    after = np.minimum(rest, depth_in(silhouette, along, self._sphere)).max(-1)
                     slopes[-1][:, 6 * j + column] = (before - after) / size
             for column, (silhouette, size) in enumerate(turned[i]):  # its own camera moves: the rays do
-                rays = places(silhouette.camera, silhouette.outline[active], self._ball, STEPS)
-                after = np.min([depth_in(silhouettes[j], rays, self._ball) for j in others], 0).max(-1)
+                rays = points_on_rays(silhouette.camera, silhouette.outline[active], self._sphere, STEPS)
+                after = np.min([depth_in(silhouettes[j], rays, self._sphere) for j in others], 0).max(-1)
                 slopes[-1][:, 6 * i + column] = (before - after) / size
         return np.concatenate(misfits), np.concatenate(slopes)
 
@@ -82,17 +82,17 @@ class Outlines:
 
     def _depths(self, silhouettes: Sequence[Silhouette], of: int) -> tuple[np.ndarray, np.ndarray]:
         """Depth [views, points, steps] of one view's rays in every silhouette (its own: anything), and the rays."""
-        along = places(silhouettes[of].camera, silhouettes[of].outline, self._ball, STEPS)
-        depths = np.stack([depth_in(silhouette, along, self._ball) for silhouette in silhouettes])
+        along = points_on_rays(silhouettes[of].camera, silhouettes[of].outline, self._sphere, STEPS)
+        depths = np.stack([depth_in(silhouette, along, self._sphere) for silhouette in silhouettes])
         depths[of] = np.inf
         return depths, along
 
     def _perturbed(self, silhouette: Silhouette) -> list[tuple[Silhouette, float]]:
         """The silhouette after each of its camera's six small moves, and the size of the move."""
         camera = silhouette.camera
-        sizes = np.array([STEP] * 3 + [STEP * np.linalg.norm(camera.center - self._ball.center)] * 3)
+        sizes = np.array([STEP] * 3 + [STEP * np.linalg.norm(camera.center - self._sphere.center)] * 3)
         steps = np.diag(sizes)
-        return [(replace(silhouette, camera=moved(camera, s[:3], s[3:])), size) for s, size in zip(steps, sizes)]
+        return [(replace(silhouette, camera=perturbed(camera, s[:3], s[3:])), size) for s, size in zip(steps, sizes)]
 
 
 def _sampled(silhouette: Silhouette) -> Silhouette:

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..capture.cameras import Camera
 from ..errors import Check, unchecked
-from ..mattes.silhouettes import Ball, Silhouette
-from .adjust import Adjusted, Prior, adjust, way
+from ..mattes.silhouettes import BoundingSphere, Silhouette
+from .adjust import Adjusted, Prior, bundle_adjust, pose_difference
 from .outlines import SIZE, Outlines
 from .tracks import Tracks, find_tracks
 
@@ -99,11 +99,11 @@ def refine(
     """
     silhouettes = [Silhouette.of(camera, matte, SIZE) for camera, matte in zip(given, mattes, strict=True)]
     used = [i for i, silhouette in enumerate(silhouettes) if silhouette.mask.any()]
-    ball = Ball.around([silhouettes[i] for i in used])
-    tracks = find_tracks(photos, given, mattes, ball, check)
+    sphere = BoundingSphere.around([silhouettes[i] for i in used])
+    tracks = find_tracks(photos, given, mattes, sphere, check)
     step(1, 3)
     while len(used) >= LEAST_VIEWS:
-        rig = _Rig.of([given[i] for i in used], tracks.of_views(used), [silhouettes[i] for i in used], ball, check)
+        rig = _Rig.of([given[i] for i in used], tracks.of_views(used), [silhouettes[i] for i in used], sphere, check)
         found = rig.adjusted()
         loose = [i for i, value in zip(used, found.loose, strict=True) if value > LOOSEST]
         if not loose:
@@ -111,7 +111,7 @@ def refine(
         used = [i for i in used if i not in loose]
     step(2, 3)
     if len(used) < LEAST_VIEWS:
-        moves = _moves(given, given, ball, [])
+        moves = _moves(given, given, sphere, [])
         return Refined(list(given), moves, tracks.count, None, None, *TOO_LITTLE)
     cameras = list(given)
     for i, camera in zip(used, found.cameras, strict=True):
@@ -119,7 +119,7 @@ def refine(
     before = rig.as_given()
     errors = (_median(before), _median(found)) if rig.tracks.count else None
     misfit = rig.outlines.misfit(rig.given), rig.outlines.misfit(found.cameras)
-    moves = _moves(given, cameras, ball, used)
+    moves = _moves(given, cameras, sphere, used)
     why, cure = _doubt(moves, errors, misfit, SMALL * rig.head_pixels)
     step(3, 3)
     return Refined(list(given) if why else cameras, moves, rig.tracks.count, errors, misfit, why, cure)
@@ -137,10 +137,12 @@ class _Rig:
     check: Check
 
     @classmethod
-    def of(cls, given: list[Camera], tracks: Tracks, silhouettes: list[Silhouette], ball: Ball, check: Check) -> _Rig:
-        far = np.array([np.linalg.norm(camera.center - ball.center) for camera in given])
-        pixels = float(np.median(np.array([camera.K[0, 0] for camera in given]) * ball.radius / far))
-        return cls(given, tracks, Outlines(silhouettes, ball, check), Prior(ROTATION, POSITION * far), pixels, check)
+    def of(
+        cls, given: list[Camera], tracks: Tracks, silhouettes: list[Silhouette], sphere: BoundingSphere, check: Check
+    ) -> _Rig:
+        far = np.array([np.linalg.norm(camera.center - sphere.center) for camera in given])
+        pixels = float(np.median(np.array([camera.K[0, 0] for camera in given]) * sphere.radius / far))
+        return cls(given, tracks, Outlines(silhouettes, sphere, check), Prior(ROTATION, POSITION * far), pixels, check)
 
     @property
     def finest(self) -> float:
@@ -148,23 +150,27 @@ class _Rig:
 
     def adjusted(self) -> Adjusted:
         free = [True] * len(self.given)
-        return adjust(self.given, self.tracks, self.prior, free, self.finest, self.outlines, self.check)
+        return bundle_adjust(self.given, self.tracks, self.prior, free, self.finest, self.outlines, self.check)
 
     def as_given(self) -> Adjusted:
         """Only the points are fitted."""
-        return adjust(self.given, self.tracks, self.prior, [False] * len(self.given), self.finest, check=self.check)
+        return bundle_adjust(
+            self.given, self.tracks, self.prior, [False] * len(self.given), self.finest, check=self.check
+        )
 
 
 def _median(adjusted: Adjusted) -> float:
     return float(np.median(adjusted.errors))
 
 
-def _moves(given: Sequence[Camera], cameras: Sequence[Camera], ball: Ball, used: Sequence[int]) -> list[Move]:
-    head = ball.center + ball.radius * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
+def _moves(
+    given: Sequence[Camera], cameras: Sequence[Camera], sphere: BoundingSphere, used: Sequence[int]
+) -> list[Move]:
+    head = sphere.center + sphere.radius * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
     found = []
     for i, (start, end) in enumerate(zip(given, cameras, strict=True)):
-        turn, shift = way(start, end)
-        far = np.linalg.norm(start.center - ball.center)
+        turn, shift = pose_difference(start, end)
+        far = np.linalg.norm(start.center - sphere.center)
         pixels = np.linalg.norm(end.project(head)[0] - start.project(head)[0], axis=1).mean()
         sizes = np.degrees(np.linalg.norm(turn)), 100 * np.linalg.norm(shift) / far, pixels
         found.append(Move(start.name, *map(float, sizes), held=i not in used))

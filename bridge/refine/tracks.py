@@ -11,9 +11,9 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from ..capture.cameras import Camera
-from ..check.matches import ENOUGH, Features, features, mutual
+from ..check.matches import ENOUGH, Features, features, mutual_matches
 from ..errors import Check, unchecked
-from ..mattes.silhouettes import Ball
+from ..mattes.silhouettes import BoundingSphere
 
 NEAR = np.radians(80.0)  # views further apart than this share too few features
 NEIGHBOURS = 9  # each view is compared with so many: the nearest
@@ -50,7 +50,7 @@ def find_tracks(
     photos: Sequence[np.ndarray],
     cameras: Sequence[Camera],
     mattes: Sequence[np.ndarray],
-    ball: Ball,
+    sphere: BoundingSphere,
     check: Check = unchecked,
 ) -> Tracks:
     """photos [H, W, 3] sRGB 0..1, mattes [h, w] 0..1. The cameras only tell which views are near each other: a match
@@ -58,17 +58,17 @@ def find_tracks(
     found = []
     for photo, camera, matte in zip(photos, cameras, mattes, strict=True):
         check()
-        found.append(features(photo, camera, matte, ball))
+        found.append(features(photo, camera, matte, sphere))
     first = np.cumsum([0, *(len(f.points) for f in found)])
     links = [np.empty((0, 2), int)]
-    for a, b in _pairs(cameras, ball):
+    for a, b in _pairs(cameras, sphere):
         check()
-        links.append(_matches(found[a], found[b], ball) + [first[a], first[b]])
+        links.append(_matches(found[a], found[b], sphere) + [first[a], first[b]])
     return _joined(found, np.concatenate(links))
 
 
-def _pairs(cameras: Sequence[Camera], ball: Ball) -> list[tuple[int, int]]:
-    towards = np.stack([camera.center - ball.center for camera in cameras])
+def _pairs(cameras: Sequence[Camera], sphere: BoundingSphere) -> list[tuple[int, int]]:
+    towards = np.stack([camera.center - sphere.center for camera in cameras])
     towards /= np.linalg.norm(towards, axis=1, keepdims=True)
     angle = np.arccos(np.clip(towards @ towards.T, -1, 1))
     near = np.argsort(angle, axis=1, kind="stable")[:, : NEIGHBOURS + 1]
@@ -76,11 +76,11 @@ def _pairs(cameras: Sequence[Camera], ball: Ball) -> list[tuple[int, int]]:
                    if i != j and angle[i, j] < NEAR})  # fmt: skip
 
 
-def _matches(a: Features, b: Features, ball: Ball) -> np.ndarray:  # [m, 2] indices
-    found = mutual(a.descriptors, b.descriptors)
+def _matches(a: Features, b: Features, sphere: BoundingSphere) -> np.ndarray:  # [m, 2] indices
+    found = mutual_matches(a.descriptors, b.descriptors)
     if len(found) < ENOUGH:
         return np.empty((0, 2), int)
-    sizes = [f.camera.K[0, 0] * ball.radius / np.linalg.norm(ball.center - f.camera.center) for f in (a, b)]
+    sizes = [f.camera.K[0, 0] * sphere.radius / np.linalg.norm(sphere.center - f.camera.center) for f in (a, b)]
     cv2.setRNGSeed(0)
     x, y = a.points[found[:, 0]], b.points[found[:, 1]]
     _, inside = cv2.findFundamentalMat(x, y, cv2.USAC_MAGSAC, TOLERANCE * float(np.mean(sizes)), 0.999, 3000)

@@ -91,20 +91,20 @@ def evaluate(
         )
     truths = [read_truth(capture.evaluation, i) for i in range(len(capture.evaluation.views))]
     if align is not None:
-        vertices = align_similarity(vertices, *align, judged(truths, align[0]))
+        vertices = align_similarity(vertices, *align, inside_evaluation_masks(truths, align[0]))
     # numbers stay small, and float32 exact enough, about the mesh's own centre
     center = vertices.mean(0)
     cameras = [truth.camera.transformed(1.0, np.eye(3), -center) for truth in truths]
-    shots = make_rasteriser("cpu", cameras).render((vertices - center).astype(np.float32), faces)
+    renders = make_rasteriser("cpu", cameras).render((vertices - center).astype(np.float32), faces)
     unit = capture.unit_mm or 1.0
     depth, angle, gradient, covered, face_pixels = [], [], [], 0, 0
     for i, truth in enumerate(truths):
-        hit = shots.triangle[i] >= 0
-        ours = truth.camera.normals_from_world(shots.normals[i]) * hit[..., None]
+        hit = renders.triangle[i] >= 0
+        ours = truth.camera.normals_from_world(renders.normals[i]) * hit[..., None]
         both = hit & truth.face
         face_pixels += int(truth.face.sum())
         covered += int(both.sum())
-        depth.append(np.abs(shots.depth[i] - truth.depth)[both] * unit)
+        depth.append(np.abs(renders.depth[i] - truth.depth)[both] * unit)
         cosine = np.clip((ours * truth.normals).sum(-1)[both], -1, 1)
         angle.append(np.degrees(np.arccos(cosine)))
         gradient.append(np.abs(_sobel(ours) - _sobel(truth.normals)).sum(-1)[both])
@@ -160,7 +160,7 @@ def read_truth(evaluation: captures.Evaluation, index: int) -> Truth:
     return Truth(view.camera.resize(width, height), depth, normals * whole[..., None], face)
 
 
-def judged(truths: Sequence[Truth], vertices: np.ndarray) -> np.ndarray:  # [N] bool
+def inside_evaluation_masks(truths: Sequence[Truth], vertices: np.ndarray) -> np.ndarray:  # [N] bool
     """Which true vertices [N, 3] a view shows inside its face mask."""
     found = np.zeros(len(vertices), bool)
     for truth in truths:

@@ -55,7 +55,7 @@ print(json.dumps({"name": predictor.name, "provider": predictor.provider}))
 
 
 def _child(code: str, *arguments: str) -> tuple[bool, str]:
-    """Run Python code in a child; (worked, its last line of output or of complaint)."""
+    """Run Python code in a child; (worked, its last line of output or of its error)."""
     root = Path(__file__).resolve().parents[2]
     environment = os.environ | {"PYTHONPATH": str(root)}
     try:

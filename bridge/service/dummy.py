@@ -109,7 +109,7 @@ def write_normals(run: protocol.Run, output: Path) -> protocol.Result:
     return protocol.Result(run.id, str(path), str(path), str(output / "contact.png"))
 
 
-def play(run: protocol.Run, send: wire.Send, control: wire.Control, options: argparse.Namespace) -> None:
+def run_job(run: protocol.Run, send: wire.Send, control: wire.Control, options: argparse.Namespace) -> None:
     """One pretended job: a sphere that grows at the point the cameras look at (or the origin)."""
     if options.fail:
         send(protocol.Error(run.id, "dummy", "The dummy was told to fail.", "Do not tell it to."))
@@ -194,4 +194,8 @@ def main(argv: list[str]) -> int:
             pass
         return 0
     hello = protocol.Hello(protocol=options.protocol)
-    return wire.serve(lambda run, send, control: play(run, send, control, options), options.wire, hello=hello)
+
+    def perform(run: protocol.Run, send: wire.Send, control: wire.Control) -> None:
+        run_job(run, send, control, options)
+
+    return wire.leave(wire.serve(perform, options.wire, hello=hello))

@@ -59,6 +59,8 @@ class JobSettings:
     seed: int = 0
     match: bool | None = None  # move the mesh to where the photographs agree; None: if the normals are predicted
     refine_cameras: bool = False  # correct small errors of the cameras first
+    texture: int | None = None  # texels of the albedo map's side; None: no map is made
+    wrap: str = ""  # a template to lay on the head: hm08, hm08-body, ict or a file's path; none if empty
     stage: str = "mesh"  # how far to go; "normals" ends after the prediction, with maps and masks for a look
 
     def __post_init__(self) -> None:
@@ -76,6 +78,7 @@ class JobSettings:
             ("max_vertices", 500, 5_000_000),
             ("smoothness", 0.0, 10.0),
             ("min_edge_mm", 0.0, 1000.0),
+            ("texture", 64, 16384),
         ):
             value = getattr(self, name)
             if value is not None and not low <= value <= high:

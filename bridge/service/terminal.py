@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 
 from ..errors import BridgeError, Cancelled
+from ..files import cache_folder
 from . import protocol
 from .wire import Control
 
@@ -85,6 +87,22 @@ def clear_errors() -> Iterator[_Failure]:
     except (ValueError, RuntimeError) as error:
         print(f"Error: {error}", file=sys.stderr)
         failure.code = 1
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001  a fault of our own, which is one sentence too
+        reason = " ".join(str(error).split())[:200]
+        print(f"Error: The bridge met a fault of its own: {type(error).__name__}: {reason}. {_kept()}", file=sys.stderr)
+        failure.code = 1
+
+
+def _kept() -> str:
+    """The trace of the exception that is handled goes into a file; where to send it."""
+    file = cache_folder() / "fault.log"
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(traceback.format_exc(), encoding="utf-8")
+        return f"Please report it with '{file}'."
+    return "Please report it."
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import queue
@@ -26,9 +27,10 @@ class Control:
 
 
 LEAVE_SECONDS = 10.0
+PEER_GONE = 1
 
 Send = Callable[[protocol.Message], None]
-Play = Callable[[protocol.Run, Send, Control], None]
+RunJob = Callable[[protocol.Run, Send, Control], None]
 
 
 def claim_stdout() -> BinaryIO:
@@ -43,10 +45,13 @@ def claim_stdout() -> BinaryIO:
     return wire
 
 
-def serve(play: Play, wire_out: BinaryIO, wire_in: BinaryIO | None = None, hello: protocol.Hello | None = None) -> int:
-    """Answer messages until stdin closes or a shutdown comes. play runs one job and sends all but its Done.
+def serve(
+    run_job: RunJob, wire_out: BinaryIO, wire_in: BinaryIO | None = None, hello: protocol.Hello | None = None
+) -> int:
+    """Answer messages until stdin closes or a shutdown comes. run_job runs one job and sends all but its Done.
 
-    Returns the exit code: 0, or 1 when the peer is no add-on of this protocol.
+    Returns the exit code: 0, or 1 when the peer is no add-on of this protocol; PEER_GONE when nobody reads the messages
+    any more. Then leave(code): the thread that waits for stdin would bring the interpreter down at its end.
     """
     lock = threading.Lock()
 
@@ -58,19 +63,23 @@ def serve(play: Play, wire_out: BinaryIO, wire_in: BinaryIO | None = None, hello
     jobs: queue.Queue[tuple[protocol.Run, Control] | None] = queue.Queue()
     controls: dict[str, Control] = {}
     reader = io.TextIOWrapper(wire_in or sys.stdin.buffer, encoding="utf-8", errors="replace")
-    send(hello or protocol.Hello())
     try:
+        send(hello or protocol.Hello())
         protocol.check_hello(protocol.decode(reader.readline()), "add-on")
     except protocol.ProtocolError as error:
-        send(protocol.Error("", "protocol", str(error)))
+        with contextlib.suppress(OSError):
+            send(protocol.Error("", "protocol", str(error)))
         return 1
+    except OSError:
+        return PEER_GONE
 
     def listen() -> None:
         for line in reader:
             try:
                 message = protocol.decode(line)
             except protocol.ProtocolError as error:
-                send(protocol.Error("", "protocol", str(error)))
+                with contextlib.suppress(OSError):  # the job's next message meets the same end
+                    send(protocol.Error("", "protocol", str(error)))
                 continue
             match message:
                 case protocol.Run():
@@ -107,11 +116,21 @@ def serve(play: Play, wire_out: BinaryIO, wire_in: BinaryIO | None = None, hello
             if control.cancel.is_set():
                 ok = False
             else:
-                play(run, watch, control)
+                run_job(run, watch, control)
                 ok = ok and not control.cancel.is_set()
             send(protocol.Done(run.id, ok))
-        except BrokenPipeError:
-            return 0
+        except OSError as error:  # play() keeps its own; this one is the pipe's
+            print(f"Nobody reads the bridge's messages any more: {error.strerror}.", file=sys.stderr)
+            return PEER_GONE
         finally:
             controls.pop(run.id, None)
     return 0
+
+
+def leave(code: int) -> int:
+    """End the program at once if the peer is gone; else the code, for the usual way out."""
+    if code == PEER_GONE:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+        os._exit(code)
+    return code

@@ -32,10 +32,10 @@ def coverage(mesh: Mesh, targets: Sequence[Target], raster: str = "cpu", check: 
     cameras = [frame.normalise(target.camera) for target in targets]
     vertices = (mesh.vertices - frame.center) / frame.radius
     normals = vertex_normals(vertices, mesh.faces)
-    shot = make_rasteriser(raster, cameras).render(vertices, mesh.faces)
+    render = make_rasteriser(raster, cameras).render(vertices, mesh.faces)
     count = np.zeros(len(vertices), np.int32)
     evidence = np.zeros(len(vertices))
-    for target, camera, depth in zip(targets, cameras, shot.depth, strict=True):
+    for target, camera, depth in zip(targets, cameras, render.depth, strict=True):
         check()
         pixels, z = camera.project(vertices)
         ray = vertices - camera.center

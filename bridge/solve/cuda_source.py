@@ -12,7 +12,7 @@ from .density import EXPONENT, RANGE, UNSEEN_BEND
 from .optimise import BETA, FIRST, GAIN, GRADIENT_LIMIT, MOST_BEND, SECOND, SEEN, SPEED_REFERENCE
 
 FOLDER = Path(__file__).parent / "kernels"
-FILES = ("density.cu", "move.cu", "fronts.cu")
+FILES = ("density.cu", "move.cu", "contacts.cu")
 SUM_CELLS = 32  # partial sums: fewer threads meet at each
 
 

@@ -1,4 +1,4 @@
-"""The optimiser's step (motion.py) and the drawing apart of fronts (fronts.py) on a mesh in a GPU's memory."""
+"""The optimiser's step (motion.py) and the separation of self-contacts (contacts.py) on a mesh in a GPU's memory."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from ..device import Device
 from ..mesh.device_mesh import DeviceMesh, DeviceSurface
+from .contacts import RINGS, ROUNDS
 from .cuda_source import SUM_CELLS, source
 from .density import SMOOTHING
-from .fronts import RINGS, ROUNDS
 from .motion import Motion
 from .optimise import COLUMNS, moments
 
@@ -79,8 +79,8 @@ class DeviceMotion:
                f32(motion.longest), edges)  # fmt: skip
         return edges
 
-    def part_fronts(self, mesh: DeviceMesh) -> None:
-        """See fronts.part_fronts; what is smoothed is rounded to float32 after each round."""
+    def separate_self_contacts(self, mesh: DeviceMesh) -> None:
+        """See contacts.separate_self_contacts; what is smoothed is rounded to float32 after each round."""
         surface = mesh.surface()
         V, launch, buffer = surface.vertex_count, self.device.launch, self.device.buffer
         ring = (surface.faces, surface.twin, surface.outgoing, i32(V))

@@ -15,7 +15,7 @@ from ..mesh.topology import icosphere
 from ..raster import LossSettings, Rasteriser, make_rasteriser, on_device
 from . import schedule
 from .cleanup import clean_up
-from .fronts import part_fronts
+from .contacts import separate_self_contacts
 from .motion import Motion, move
 from .optimise import EXTRA_COLUMNS, SEEN
 from .settings import SolveSettings
@@ -26,7 +26,7 @@ START_RADIUS = 0.5  # of the head's: inside the head, so that the surface only h
 FILL = 0.9  # share of the vertex limit to aim at: splits must stay possible where they are needed
 MOST_BUDGET = 1.3  # how many times the wanted vertices the density may be asked for
 SORT_EVERY = 20  # steps between two Morton sorts
-PART_EVERY = 10  # steps between two looks for fronts that have met
+SEPARATE_EVERY = 10  # steps between two looks for self-contacts
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,13 @@ class Solver:
         sphere, faces = icosphere(START_LEVEL, START_RADIUS)
         sphere = sphere @ _rotation(settings.seed).T
         self._mesh = HalfEdgeMesh(sphere, faces, schedule.LONGEST, EXTRA_COLUMNS)
-        self._move, self._part = move, part_fronts
+        self._move, self._separate = move, separate_self_contacts
         if on_device(settings.raster):
             from ..mesh.device_mesh import DeviceMesh
             from .device_motion import DeviceMotion
 
             motion = DeviceMotion()
-            self._mesh, self._move, self._part = DeviceMesh(self._mesh), motion.move, motion.part_fronts
+            self._mesh, self._move, self._separate = DeviceMesh(self._mesh), motion.move, motion.separate_self_contacts
 
     def __iter__(self) -> Iterator[Progress]:
         while self._done < schedule.last_step(self.settings, self._still):
@@ -120,8 +120,8 @@ class Solver:
             self._mesh.remesh(self.settings.max_vertices)
             if (self._done + 1) % SORT_EVERY == 0:
                 self._mesh.sort_memory()
-            if (self._done + 1) % PART_EVERY == 0:
-                self._part(self._mesh)
+            if (self._done + 1) % SEPARATE_EVERY == 0:
+                self._separate(self._mesh)
         return float(loss)  # last: on a GPU this waits for it
 
     def _converged(self) -> bool:

@@ -30,9 +30,9 @@ def sphere_targets(size: int = SIZE) -> list[Target]:
         K = np.array([[size * 1.5, 0, size / 2], [0, size * 1.5, size / 2], [0, 0, 1.0]])
         cameras.append(Camera("warm", K, R, R @ (4 * forward), size, size))
     vertices, faces = icosphere(3)
-    shot = make_rasteriser("cpu", cameras).render(vertices, faces)
-    masks = [(triangle >= 0).astype(np.float32) for triangle in shot.triangle]
-    return [Target(*view) for view in zip(cameras, shot.normals, masks, strict=True)]
+    render = make_rasteriser("cpu", cameras).render(vertices, faces)
+    masks = [(triangle >= 0).astype(np.float32) for triangle in render.triangle]
+    return [Target(*view) for view in zip(cameras, render.normals, masks, strict=True)]
 
 
 def warm_up() -> float:

@@ -38,19 +38,19 @@ def blend(
     vertices = (mesh.vertices - frame.center) / frame.radius
     normals = vertex_normals(vertices, mesh.faces)
     small = [_shrink(frame.normalise(camera)) for camera in cameras]
-    shots = make_rasteriser("cpu", small).render(vertices.astype(np.float32), mesh.faces)
+    renders = make_rasteriser("cpu", small).render(vertices.astype(np.float32), mesh.faces)
     total = np.zeros((len(vertices), 3))
     weight_sum = np.zeros(len(vertices))
     for i, camera in enumerate(small):
         check()
         photo = resize_map(photos[i], camera.width, camera.height)
-        inner = _inner(resize_map(masks[i], camera.width, camera.height), shots.depth[i])
+        inner = _inner(resize_map(masks[i], camera.width, camera.height), renders.depth[i])
         pixels, depth = camera.project(vertices)
         ray = camera.center - vertices
         cosine = (ray * normals).sum(1) / np.linalg.norm(ray, axis=1)
         # the coordinate of a pixel's centre is its index plus one half; remap counts from the centres
         x, y = (pixels - 0.5).astype(np.float32).T
-        rendered = remap(shots.depth[i], x, y, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
+        rendered = remap(renders.depth[i], x, y, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
         seen = (depth > 0) & (cosine > 0.05) & (rendered > 0) & (depth < rendered + DEPTH_TOLERANCE)
         inside = remap(inner, x, y, border=cv2.BORDER_CONSTANT)
         weight = np.where(seen, np.clip(cosine, 0, 1) ** SHARPNESS, 0) * inside
@@ -59,7 +59,7 @@ def blend(
     known = weight_sum > 1e-4
     colours = np.zeros((len(vertices), 3), np.float32)
     colours[known] = total[known] / weight_sum[known, None]
-    return np.rint(np.clip(_fill(colours, known, mesh.faces), 0, 1) * 255).astype(np.uint8)
+    return np.rint(np.clip(spread(colours, known, mesh.faces), 0, 1) * 255).astype(np.uint8)
 
 
 def _shrink(camera: Camera) -> Camera:
@@ -77,7 +77,7 @@ def _inner(mask: np.ndarray, depth: np.ndarray) -> np.ndarray:  # [h, w] float32
     return np.clip(distance[1:-1, 1:-1] / RIM_PIXELS - 0.25, 0, 1).astype(np.float32)
 
 
-def _fill(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def spread(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [V, k]
     """Spread the known colours over the unknown vertices, ring by ring; what no ring reaches takes the mean."""
     if known.all() or not known.any():
         return colours

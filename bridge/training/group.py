@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .casting import as_scanned, cast
+from .appearance import draw_subject, scanned_appearance
 from .models import AvatarModel, IctModel, load_avatars, load_ict
 from .raster import rasterise, shade
 from .scans import Scan, load_scans
@@ -54,9 +54,9 @@ def make_group(
     only_scans = world.ict is None and not world.avatars
     shown = bool(world.scans) and (only_scans or rng.random() < 0.5)
     scan = world.scans[rng.integers(len(world.scans))] if shown else None
-    casting = as_scanned(scan.subject) if scan else cast(rng, world.ict, world.avatars)
-    subject = casting.subject
-    lighting = Lighting.none(len(subject.vertices)) if scan else light(rng, subject, casting.statue)
+    appearance = scanned_appearance(scan.subject) if scan else draw_subject(rng, world.ict, world.avatars)
+    subject = appearance.subject
+    lighting = Lighting.none(len(subject.vertices)) if scan else light(rng, subject, appearance.statue)
     subject.bump = subject.bump * np.float32(relief_strength(rng, lighting.lit))
     response, shared = Response.draw(rng), rng.random() < 0.6
     backdrop = background(rng, size)
@@ -72,7 +72,7 @@ def make_group(
     )
     seed_relief = int(rng.integers(1 << 20))
     rig = scan.cameras(rng, m) if scan else cameras(rng, subject, m, kind)
-    views = [render(subject, casting, lighting, camera, fine, seed_relief) for camera in rig]
+    views = [render(subject, appearance, lighting, camera, fine, seed_relief) for camera in rig]
     if lighting.lit:  # one exposure for the rig, by its brightest view: a face is not white because hair was metered
         levels = [float(np.percentile(rgb[matte > 0].mean(-1), 90)) for rgb, _, _, matte in views if matte.any()]
         metering = rng.uniform(0.35, 1.1) / max([1e-3, *levels])
@@ -104,7 +104,7 @@ def relief_strength(rng: np.random.Generator, lit: bool) -> float:
     return strength if lit else 0.2 * strength
 
 
-def render(subject, casting, lighting, camera, size: int, seed: int):
+def render(subject, appearance, lighting, camera, size: int, seed: int):
     """Linear colour, normal, canonical point [s, s, 3] and matte [s, s] of one view, float32, not anti-aliased."""
     R, position = camera.R.astype(np.float32), camera.position.astype(np.float32)
     in_camera = (subject.vertices - position) @ R.T
@@ -142,10 +142,10 @@ def render(subject, casting, lighting, camera, size: int, seed: int):
         lighting.ground,
         lighting.fill,
         lighting.lit,
-        casting.spec_power,
-        casting.grain,
+        appearance.spec_power,
+        appearance.grain,
         seed,
-        casting.frequency.astype(np.float32),
+        appearance.frequency.astype(np.float32),
         rgb,
         normal,
         canonical,

@@ -58,6 +58,7 @@ class CaptureDraft:
     unit_mm: float
     views: Sequence[DraftView]
     normals_encoding: dict = field(default_factory=lambda: {"axes": "opengl", "max": 65535})
+    notes: list[str] | None = None
 
     def write(self, folder: Path) -> Path:
         """The capture folder; it appears under its name only when it is whole. Raises OSError."""
@@ -73,6 +74,8 @@ class CaptureDraft:
                 "views": [_write_view(temporary, view, file_stem(view.record.name, used)) for view in self.views],
                 "normals_encoding": self.normals_encoding,
             }
+            if self.notes:
+                body["notes"] = self.notes
             text = json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False)
             (temporary / "capture.json").write_text(text, encoding="utf-8")
             temporary.replace(folder)

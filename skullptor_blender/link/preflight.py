@@ -6,9 +6,8 @@ leaves that one camera out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ ERROR, WARNING, INFO = "ERROR", "WARNING", "INFO"
 SAME_PLACE = 1e-3  # of the distance to the head
 PARALLEL = np.radians(2.0)  # rays closer than this say nothing about where they meet
 ASPECT_TOLERANCE = 0.01
+MOST_PAIRS = 2000
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,17 @@ class ViewRecord:
         direction = self.R.T @ pixel
         return direction / np.linalg.norm(direction)
 
-    def sees(self, point: np.ndarray) -> bool:
-        x = self.K @ (self.R @ point + self.t)
-        return bool(x[2] > 0 and 0 <= x[0] <= self.width * x[2] and 0 <= x[1] <= self.height * x[2])
+    def sees(self, points: np.ndarray) -> np.ndarray:  # [N, 3] -> [N] bool
+        x, y, z = (points @ (self.K @ self.R).T + self.K @ self.t).T
+        return (z > 0) & (x >= 0) & (x <= self.width * z) & (y >= 0) & (y <= self.height * z)
 
 
 def plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def check_file(name: str, path: str) -> list[Finding]:
-    """The picture of one camera: there, readable, whole."""
+def check_file(name: str, path: str, has_all_rows: Callable[[Path], bool] = lambda file: False) -> list[Finding]:
+    """The picture of one camera: there, readable, whole. has_all_rows: asked about one that lacks its end marker."""
     file = Path(path)
     if not path or not file.is_file():
         cure = "Put the file back, or choose another background image for this camera."
@@ -79,46 +79,80 @@ def check_file(name: str, path: str) -> list[Finding]:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         sentence = f"Camera '{name}': the image '{file.name}' cannot be read: {reason}."
         return [Finding("image-unreadable", ERROR, name, sentence, cure)]
-    if header is not None and not header.complete:
+    if header is None or header.complete:
+        return []
+    if not has_all_rows(file):
         sentence = f"Camera '{name}': the image '{file.name}' is cut off: its end is missing."
         return [Finding("image-unreadable", ERROR, name, sentence, cure)]
+    sentence = f"Camera '{name}': the image '{file.name}' has no end marker, but all of its rows are there."
+    return [Finding("image-cut", WARNING, name, sentence, cure)]
+
+
+def check_folder(
+    kind: str, folder: str, exists: bool, count: int, without: Sequence[str], cameras: int
+) -> list[Finding]:
+    """A folder of pictures named as the cameras: there, and for which of them? without: the cameras it has none for."""
+    cure = f"Choose the folder that holds the {kind}, each named as its camera, or clear the field."
+    if not exists:
+        return [Finding("folder-missing", ERROR, "", f"The folder '{folder}' of {kind} does not exist.", cure)]
+    if cameras and len(without) == cameras:
+        sentence = f"None of the {plural(count, 'picture')} in '{folder}' is named as a camera, so the {kind} fit none."
+        return [Finding("folder-fits-none", ERROR, "", sentence, cure)]
+    if without and kind != "images":
+        names = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")
+        sentence = f"The folder '{folder}' holds no {kind} for {plural(len(without), 'camera')}: {names}."
+        return [Finding("folder-partial", WARNING, "", sentence, f"Add the {kind} that are missing.")]
     return []
 
 
-def check_count(views: Sequence[ViewRecord], elsewhere: int = 0) -> list[Finding]:
-    """Enough cameras? elsewhere: cameras of the scene that have no usable image."""
+def check_count(
+    views: Sequence[ViewRecord], elsewhere: int = 0, instanced: Mapping[str, int] | None = None
+) -> list[Finding]:
+    """Enough cameras? elsewhere: cameras of the scene that have no usable image. instanced: how many cameras each
+    collection holds that is only instanced here."""
     if len(views) >= MINIMUM_VIEWS:
         return []
     found = f"Only {plural(len(views), 'camera')} can be used" if views else "No camera can be used"
     more = f" ({plural(elsewhere, 'other camera')} cannot)" if elsewhere else ""
     sentence = f"{found}{more}; a head needs at least {MINIMUM_VIEWS}."
+    if instanced:
+        name, count = max(instanced.items(), key=lambda item: item[1])
+        sentence += f" The collection '{name}' with {plural(count, 'camera')} is only instanced here."
+        cure = "Make the collection real: Object > Apply > Make Instances Real, or a library override of it."
+        return [Finding("too-few-views", ERROR, "", sentence, cure)]
     cure = "Give each camera its photograph as a background image, or choose a folder of images named as the cameras."
     return [Finding("too-few-views", ERROR, "", sentence, cure)]
 
 
 def common_point(views: Sequence[ViewRecord]) -> tuple[np.ndarray | None, list[bool]]:
-    """The point that most cameras have in their image, and which cameras those are. Every pair of rays is tried, so
-    that half the rig may be wrong. None when no two rays meet in front of their cameras.
+    """The point that most cameras have in their image, and which cameras those are. Every pair of rays is tried (of
+    large rigs MOST_PAIRS), so that half the rig may be wrong. None when no two rays meet in front of their cameras.
     """
-    centers, rays = [view.center for view in views], [view.ray for view in views]
-    best: tuple[int, float, np.ndarray | None, list[bool]] = (0, 0.0, None, [False] * len(views))
-    for i, j in combinations(range(len(views)), 2):
-        cosine = float(rays[i] @ rays[j])
-        sine = 1.0 - cosine * cosine
-        if sine < np.sin(PARALLEL) ** 2:
-            continue
-        between = centers[j] - centers[i]
-        a, b = between @ rays[i], between @ rays[j]
-        along_i, along_j = (a - cosine * b) / sine, (cosine * a - b) / sine
-        if along_i <= 0 or along_j <= 0:
-            continue
-        point = (centers[i] + along_i * rays[i] + centers[j] + along_j * rays[j]) / 2
-        seen = [view.sees(point) for view in views]
-        towards = [(point - c) / max(np.linalg.norm(point - c), 1e-12) @ r for c, r in zip(centers, rays)]
-        centred = sum(t for t, s in zip(towards, seen) if s)
-        if (sum(seen), centred) > best[:2]:
-            best = (sum(seen), float(centred), point, seen)
-    return best[2], best[3]
+    centers, rays = np.stack([view.center for view in views]), np.stack([view.ray for view in views])
+    first, second = np.triu_indices(len(views), 1)
+    if len(first) > MOST_PAIRS:  # enough that good pairs are among them even if half the rig is wrong
+        chosen = np.linspace(0, len(first) - 1, MOST_PAIRS).round().astype(int)
+        first, second = first[chosen], second[chosen]
+    cosine = (rays[first] * rays[second]).sum(1)
+    sine = 1.0 - cosine * cosine
+    between = centers[second] - centers[first]
+    a, b = (between * rays[first]).sum(1), (between * rays[second]).sum(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        along_first, along_second = (a - cosine * b) / sine, (cosine * a - b) / sine
+    met = (sine >= np.sin(PARALLEL) ** 2) & (along_first > 0) & (along_second > 0)
+    if not met.any():
+        return None, [False] * len(views)
+    first, second = first[met], second[met]
+    on_first = centers[first] + along_first[met, None] * rays[first]
+    points = (on_first + centers[second] + along_second[met, None] * rays[second]) / 2  # [P, 3]
+    seen, centred = np.zeros((len(points), len(views)), bool), np.zeros(len(points))
+    for k, view in enumerate(views):
+        seen[:, k] = view.sees(points)
+        towards = points - centers[k]
+        distance = np.maximum(np.linalg.norm(towards, axis=1), 1e-12)
+        centred += np.where(seen[:, k], towards @ rays[k] / distance, 0)
+    best = int(np.lexsort((centred, seen.sum(1)))[-1])
+    return points[best], seen[best].tolist()
 
 
 def check_rig(views: Sequence[ViewRecord]) -> list[Finding]:
@@ -147,16 +181,18 @@ def check_rig(views: Sequence[ViewRecord]) -> list[Finding]:
 
 
 def _same_place(views: Sequence[ViewRecord], point: np.ndarray) -> list[Finding]:
+    centers = np.stack([view.center for view in views])
+    apart = np.linalg.norm(centers[:, None] - centers, axis=2)
+    near = apart <= SAME_PLACE * np.linalg.norm(centers - point, axis=1)[:, None]
     findings = []
-    gone: set[str] = set()
-    for a, b in combinations(views, 2):
-        distance = np.linalg.norm(a.center - point)
-        if b.name in gone or np.linalg.norm(a.center - b.center) > SAME_PLACE * distance:
+    gone: set[int] = set()
+    for i, k in np.argwhere(np.triu(near, 1)).tolist():
+        if k in gone:
             continue
-        gone.add(b.name)
-        sentence = f"Camera '{b.name}' stands where '{a.name}' stands; it is left out."
+        gone.add(k)
+        sentence = f"Camera '{views[k].name}' stands where '{views[i].name}' stands; it is left out."
         cure = "Move it to where its photograph was taken, or hide it from rendering."
-        findings.append(Finding("camera-twin", WARNING, b.name, sentence, cure, drop=True))
+        findings.append(Finding("camera-twin", WARNING, views[k].name, sentence, cure, drop=True))
     return findings
 
 
@@ -170,12 +206,18 @@ def check_pixels(name: str, K: np.ndarray, width: int, height: int, render_ratio
     return [Finding("image-size", ERROR, name, sentence, cure)]
 
 
-def check_calibrated_size(name: str, width: int, height: int, calibrated: Sequence[int] | None) -> list[Finding]:
-    """An image of another shape than the one that this camera was calibrated with (known for imported cameras)."""
+def check_calibrated_size(
+    name: str, width: int, height: int, calibrated: Sequence[int] | None, lies: bool = False
+) -> list[Finding]:
+    """An image of another shape than the one that this camera was calibrated with (known for imported cameras). lies:
+    its EXIF says that the stored pixels lie on their side."""
     if calibrated is None or abs(width * calibrated[1] / (height * calibrated[0]) - 1) <= 0.5 / max(calibrated):
         return []
     sentence = (
         f"Camera '{name}': its image has {width} x {height} pixels, but the camera was calibrated for "
-        f"{calibrated[0]} x {calibrated[1]}."
+        f"{calibrated[0]} x {calibrated[1]}"
     )
-    return [Finding("image-size", ERROR, name, sentence, "Use the photograph that this camera was solved with.")]
+    if lies and width * calibrated[0] == height * calibrated[1]:
+        sentence += ": its pixels are stored on their side, and its EXIF orientation says so"
+        return [Finding("image-size", ERROR, name, f"{sentence}.", "Save it turned upright, without the EXIF tag.")]
+    return [Finding("image-size", ERROR, name, f"{sentence}.", "Use the photograph that this camera was solved with.")]

@@ -6,6 +6,7 @@ The bridge reads, we build. What it writes is kept: beside the saved .blend in "
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import uuid
@@ -17,7 +18,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 from ..link import capture_formats, run_files, session
 from ..link.command import BridgeCommand
 from ..link.preflight import plural
-from ..link.reference_names import SUFFIXES
+from ..link.reference_names import PHOTOGRAPHS
 from ..link.worker import WorkerError
 from ..scene import cameras as scene_cameras
 from ..scene import result as scene_result
@@ -119,6 +120,8 @@ class _MakesCameras(BridgeOperator):
         warnings = [text for text in (self.job.warnings if self.job else ()) if "python -m bridge" not in text]
         if made[0].parent and (note := made[0].parent.get("skullptor_notes")):
             warnings.append(note)
+        if said := scene_cameras.offset_said(made):
+            warnings.append(said)
         return session.Outcome(True, f"{plural(len(made), 'camera')} imported", warnings=warnings)
 
     def clean_up(self) -> None:
@@ -135,6 +138,14 @@ def home(context: bpy.types.Context, chosen: str = "") -> Path:
         if os.access(folder, os.W_OK):
             return folder / "captures"
     return preferences.cache_folder(context) / "captures"
+
+
+def holds_photographs(folder: Path) -> bool:
+    """Here or one folder deeper, as far as the engine looks."""
+    with contextlib.suppress(OSError):
+        files = itertools.chain(folder.glob("*"), folder.glob("*/*"))
+        return any(path.suffix.lower() in PHOTOGRAPHS for path in files)
+    return False
 
 
 def free(folder: Path) -> Path:
@@ -332,10 +343,7 @@ class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
 
     def start(self, context: bpy.types.Context) -> BridgeCommand:
         folder = Path(bpy.path.abspath(self.directory)) if self.directory else Path("no folder")
-        count = 0
-        with contextlib.suppress(OSError):
-            count = sum(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
-        if not count:
+        if not holds_photographs(folder):
             cure = "Choose the folder in which the photographs lie, or the file that holds the cameras."
             raise WorkerError("no-images", f"'{folder}' holds no photographs.", cure)
         arguments = ["calibrate", str(folder)]
@@ -404,7 +412,7 @@ class SKULLPTOR_OT_add_photographs(_MakesCameras, bpy.types.Operator):
     def chosen(self) -> Path:
         """The folder or file: a photograph stands for its folder."""
         path = Path(bpy.path.abspath(self.filepath or self.directory)) if self.filepath or self.directory else Path()
-        return path.parent if path.suffix.lower() in SUFFIXES and not path.is_dir() else path
+        return path.parent if path.suffix.lower() in PHOTOGRAPHS and not path.is_dir() else path
 
     def kind(self) -> str:
         """ "cameras", "photographs" or neither; a calibration beside the photographs is what was meant."""
@@ -414,10 +422,7 @@ class SKULLPTOR_OT_add_photographs(_MakesCameras, bpy.types.Operator):
         with contextlib.suppress(capture_formats.UnknownFormat, OSError):
             capture_formats.guess(path)
             return "cameras"
-        with contextlib.suppress(OSError):
-            if any(file.suffix.lower() in SUFFIXES for file in path.iterdir()):
-                return "photographs"
-        return ""
+        return "photographs" if holds_photographs(path) else ""
 
     def start(self, context: bpy.types.Context) -> BridgeCommand | None:
         path, kind = self.chosen(), self.kind()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from pathlib import Path
@@ -12,10 +13,13 @@ from mathutils import Matrix
 
 from ..link.preflight import ViewRecord
 from . import conventions, rigs, upright
-from .capture import SIZE_KEY
+from .capture import OFFSET_KEY, SIZE_KEY
+from .reference_image import VIEW_KEY
 
 RIG = "Rig"
 SOURCE_KEY = "skullptor_capture"  # custom property of a rig's empty: the capture whose world it turns into the scene's
+FLOAT32 = 2.0**-24  # relative rounding of Blender's matrices
+MOST_BLUR = 0.001  # pixels
 SQUARE = 1e-3  # pixels that differ less than this from squares get square pixels in the scene
 
 
@@ -96,10 +100,19 @@ def build(
     rig, scale = None, 1.0
     if turn_upright:
         chosen = [_in_rig(view, body.get("upright")) for view in chosen]
+    offset = world_offset(chosen)
+    if offset is not None:
+        chosen = [_moved(view, offset) for view in chosen]
+    if turn_upright:
+        if offset is not None:
+            matrix = matrix.copy()
+            matrix[:3, 3] += matrix[:3, :3] @ offset
         rig = _rig(matrix, notes, folder, scene, collection)
         scale = rig.scale.x
     elif body.get("unit_mm"):
         scene.unit_settings.scale_length = body["unit_mm"] / 1000.0
+    if offset is not None:
+        (rig or scene)[OFFSET_KEY] = offset.tolist()
     made = [_camera(view, folder, collection, frame, rig, scale) for view in chosen]
     if scene.camera is None:
         scene.camera = made[0]
@@ -108,9 +121,46 @@ def build(
         _set_folders(settings, chosen, folder, body)
         for view, ob in zip(chosen, made):
             if view.get("mask") and ob.name != view["name"]:  # Blender has renamed it: the folder knows another name
-                ob.data.skullptor.mask = bpy.data.images.load(str((folder / view["mask"]).resolve()))
+                ob.data.skullptor.mask = bpy.data.images.load(stored(folder / view["mask"]))
     context.view_layer.update()
     return made
+
+
+def stored(path: Path) -> str:
+    """A path as the .blend keeps it: relative to it where the preferences want that and it is saved."""
+    whole = str(path.resolve())
+    if bpy.data.filepath and bpy.context.preferences.filepaths.use_relative_paths:
+        with contextlib.suppress(ValueError):  # another drive
+            return bpy.path.relpath(whole)
+    return whole
+
+
+def world_offset(views: list[dict]) -> np.ndarray | None:
+    """What to take out of a rig so far from its origin that Blender's float32 would blur it; None for all others."""
+    records = [record(view) for view in views]
+    centers = np.stack([view.center for view in records])
+    middle = centers.mean(0)
+    spread = max(float(np.median(np.linalg.norm(centers - middle, axis=1))), 1e-12)
+    blur = np.abs(centers).max() * FLOAT32 / spread * max(view.K[0, 0] for view in records)  # pixels
+    return middle if blur > MOST_BLUR else None
+
+
+def offset_said(made: list[bpy.types.Object]) -> str:
+    """A sentence on what was taken out of the cameras' world, empty where nothing was."""
+    holder = made[0].parent or bpy.context.scene
+    offset = holder.get(OFFSET_KEY)
+    if offset is None:
+        return ""
+    where = ", ".join(f"{value:,.1f}" for value in offset)
+    return (
+        f"The rig stands far from its origin, at {where}: that was taken out, or Blender would blur the cameras. "
+        f"It is kept in the custom property '{OFFSET_KEY}' of {'the rig' if made[0].parent else 'the scene'}."
+    )
+
+
+def _moved(view: dict, offset: np.ndarray) -> dict:
+    """The view in a world whose origin is at the offset."""
+    return view | {"t": (np.array(view["t"]) + np.array(view["R"]) @ offset).tolist()}
 
 
 def name_of(body: dict, folder: Path) -> str:
@@ -187,6 +237,7 @@ def _camera(
     data.sensor_width, data.sensor_height = numbers.sensor_width, numbers.sensor_height
     data.lens, data.shift_x, data.shift_y = numbers.lens, numbers.shift_x, numbers.shift_y
     data[SIZE_KEY] = [width, height]
+    data[VIEW_KEY] = view["name"]
     ob = bpy.data.objects.new(view["name"], data)
     ob.parent = rig
     ob.matrix_basis = Matrix(conventions.matrix_from_pose(R, t).tolist())
@@ -195,7 +246,7 @@ def _camera(
     data.clip_start, data.clip_end = max(1e-3 * distance * scale, 1e-6), max(100.0 * distance * scale, 1.0)
     data.show_background_images = True
     background = data.background_images.new()
-    background.image = bpy.data.images.load(str((folder / view["image"]).resolve()), check_existing=True)
+    background.image = bpy.data.images.load(stored(folder / view["image"]), check_existing=True)
     if not same and own_ratio != 1.0:
         background.image.display_aspect = (1.0 / own_ratio, 1.0)  # the shape of its pixels
     background.frame_method = "STRETCH" if same else "FIT"
@@ -211,7 +262,7 @@ def _set_folders(settings: bpy.types.PropertyGroup, views: list[dict], folder: P
         folders = {file.parent for file in files}
         named = all(Path(view[key]).stem == view["name"] for view in views if view.get(key))
         if len(folders) == 1 and named:
-            setattr(settings, name, str((folder / folders.pop()).resolve()))
+            setattr(settings, name, stored(folder / folders.pop()))
     encoding = body.get("normals_encoding") or {}
     settings.normals_axes = encoding.get("axes", "opengl")
     settings.normals_max = encoding.get("max", 65535)

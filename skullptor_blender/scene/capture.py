@@ -6,6 +6,7 @@ them at the current frame: constraints, parents, scale, shift, any sensor fit, a
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from ..link.preflight import ERROR, INFO, WARNING, Finding, ViewRecord
 from . import conventions, reference_image, rigs
 from .reference_image import Reference
 
+OFFSET_KEY = "skullptor_offset"  # of a rig's empty or a scene: where its origin is in the world of the calibration
 SIZE_KEY = "skullptor_size"  # custom property of imported cameras: the size they were calibrated with
 
 
@@ -119,19 +121,81 @@ def read_cameras(
     images, masks, normals = (
         reference_image.FolderOfImages(folder) for folder in (image_folder, mask_folder, normals_folder)
     )
-    for ob in cameras(view_layer):
-        view = SceneView(ob.name)
-        found.views.append(view)
-        read_view(view, ob, scene, depsgraph, images)
-        view.normals = normals.file_of(ob.name)
-        read_mask(view, ob, scene.frame_current, masks)
+    obs = list(cameras(view_layer))
+    with _evaluated(obs, scene, view_layer):
+        for ob in obs:
+            view = SceneView(ob.name)
+            found.views.append(view)
+            read_view(view, ob, scene, depsgraph, images)
+            view.normals = normals.file_of(ob)
+            read_mask(view, ob, scene.frame_current, masks)
+    found.rig += _folder_findings(obs, found, (("images", images), ("masks", masks), ("normal maps", normals)))
     records = [view.record for view in found.usable]
+    of_rig = []
     for finding in preflight.check_rig(records):
         owner = next((view for view in found.views if view.camera == finding.view), None)
-        (owner.findings if owner else found.rig).append(finding)
-    if not found.rig:
-        found.rig += preflight.check_count(records, len(found.views) - len(records))
+        (owner.findings if owner else of_rig).append(finding)
+    found.rig += of_rig or preflight.check_count(records, len(found.views) - len(records), _instanced(view_layer))
     return found
+
+
+def _folder_findings(
+    obs: Sequence[bpy.types.Object],
+    found: CameraSet,
+    folders: Sequence[tuple[str, reference_image.FolderOfImages]],
+) -> list[Finding]:
+    """Folders that are not there or fit no camera; and the cameras that a folder of masks or maps leaves out."""
+    findings = []
+    shown = {view.camera for view in found.views if view.reference is not None}
+    for kind, folder in folders:
+        if folder.folder is None:
+            continue
+        asked = [ob for ob in obs if kind == "images" or ob.name in shown]
+        own = [ob for ob in asked if kind == "masks" and ob.data.skullptor.mask]
+        without = [ob.name for ob in asked if ob not in own and folder.file_of(ob) is None]
+        findings += preflight.check_folder(kind, str(folder.folder), folder.exists, folder.count, without, len(asked))
+    return findings
+
+
+def _instanced(view_layer: bpy.types.ViewLayer) -> dict[str, int]:
+    """Collections that stand in the scene as instances only, with how many cameras they hold."""
+    found = {}
+    for ob in view_layer.objects:
+        if ob.instance_type == "COLLECTION" and ob.instance_collection is not None:
+            count = sum(inside.type == "CAMERA" for inside in ob.instance_collection.all_objects)
+            if count:
+                found[ob.instance_collection.name] = count
+    return found
+
+
+@contextlib.contextmanager
+def _evaluated(
+    obs: Sequence[bpy.types.Object], scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer
+) -> Iterator[None]:
+    """Blender works out where an object is only while it shows; a file that is opened knows nothing of the others. So
+    hidden cameras show for the block, in a collection of their own."""
+    hidden = [ob for ob in obs if not ob.visible_get(view_layer=view_layer)]
+    if not hidden:
+        yield
+        return
+    shelf = bpy.data.collections.new("Skullptor reading")
+    scene.collection.children.link(shelf)
+    were = [(ob, ob.hide_viewport, ob.hide_get(view_layer=view_layer)) for ob in hidden]
+    try:
+        for ob in hidden:
+            shelf.objects.link(ob)
+            ob.hide_viewport = False
+        view_layer.update()
+        for ob in hidden:
+            ob.hide_set(False, view_layer=view_layer)
+        view_layer.update()
+        yield
+    finally:
+        for ob, in_viewports, by_eye in were:
+            ob.hide_set(by_eye, view_layer=view_layer)
+            ob.hide_viewport = in_viewports
+        bpy.data.collections.remove(shelf)
+        view_layer.update()
 
 
 def read_view(
@@ -154,8 +218,8 @@ def read_view(
     if view.reference.problem:
         return find("image-kind", ERROR, view.reference.problem, "Use a still image or an image sequence.")
     if view.reference.path is not None:
-        view.findings += preflight.check_file(name, str(view.reference.path))
-        if view.findings:
+        view.findings += preflight.check_file(name, str(view.reference.path), reference_image.has_all_rows)
+        if any(finding.severity == ERROR for finding in view.findings):
             return None
     evaluated = ob.evaluated_get(depsgraph)
     data = evaluated.data
@@ -189,7 +253,9 @@ def read_view(
     render_ratio = frame.aspect_y / frame.aspect_x
     view.findings += preflight.check_pixels(name, K, width, height, render_ratio)
     calibrated = ob.data.get(SIZE_KEY)
-    view.findings += preflight.check_calibrated_size(name, width, height, list(calibrated) if calibrated else None)
+    view.findings += preflight.check_calibrated_size(
+        name, width, height, list(calibrated) if calibrated else None, reference_image.lies(view.reference)
+    )
     view.record = ViewRecord(name, str(view.reference.path or ""), width, height, K, roll @ R, roll @ t)
     return None
 
@@ -202,7 +268,7 @@ def read_mask(view: SceneView, ob: bpy.types.Object, frame: int, masks: referenc
         if trouble := view.mask.problem or ("has a mask whose file is missing" if missing else ""):
             cure = "Choose another mask for this camera, or clear it to have the head found automatically."
             view.findings.append(Finding("mask-missing", ERROR, ob.name, f"Camera '{ob.name}' {trouble}.", cure))
-    elif path := masks.file_of(ob.name):
+    elif path := masks.file_of(ob):
         view.mask = Reference(path.name, path)
 
 
@@ -224,7 +290,9 @@ def draft(
         for view in views
     ]
     unit_mm = 1000.0 * scene.unit_settings.scale_length
-    return CaptureDraft(scene.name, unit_mm, found, {"axes": normals_axes, "max": normals_max})
+    offset = scene.get(OFFSET_KEY)
+    notes = None if offset is None else [f"The world's origin is at {list(offset)} of the calibration's world."]
+    return CaptureDraft(scene.name, unit_mm, found, {"axes": normals_axes, "max": normals_max}, notes)
 
 
 def write(

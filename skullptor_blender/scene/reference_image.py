@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +15,10 @@ import numpy as np
 
 from ..link import image_header
 from ..link.capture_draft import Picture
-from ..link.reference_names import SUFFIXES, sequence_file
+from ..link.reference_names import SUFFIXES, NamedFiles, sequence_file
 from .conventions import Placement
+
+BLENDER_ONLY = frozenset({".tga", ".psd", ".dds", ".dpx", ".cin", ".rgb", ".rgba", ".sgi", ".bw"})
 
 
 @dataclass
@@ -28,20 +33,29 @@ class Reference:
     problem: str = ""
 
 
+VIEW_KEY = "skullptor_view"  # custom property of imported cameras: their view's name, which Blender may have cut short
+
+
 class FolderOfImages:
     """Files by the name of their camera, read once."""
 
     def __init__(self, folder: str) -> None:
-        self.files: dict[str, Path] = {}
-        if folder:
-            with contextlib.suppress(OSError):
-                for path in sorted(Path(bpy.path.abspath(folder)).iterdir()):
-                    if path.suffix.lower() in SUFFIXES:
-                        self.files.setdefault(path.stem, path)
-                        self.files.setdefault(path.name, path)  # a camera may be called IMG_0001.JPG
+        self.folder = Path(bpy.path.abspath(folder)) if folder else None
+        self.exists = True
+        paths: list[Path] = []
+        if self.folder is not None:
+            try:
+                paths = list(self.folder.iterdir())
+            except OSError:
+                self.exists = False
+        self._files = NamedFiles(paths)
 
-    def file_of(self, camera: str) -> Path | None:
-        return self.files.get(camera)
+    @property
+    def count(self) -> int:
+        return self._files.count
+
+    def file_of(self, camera: bpy.types.Object) -> Path | None:
+        return self._files.of(str(camera.data.get(VIEW_KEY, "")), camera.name)
 
 
 def of_camera(ob: bpy.types.Object, scene: bpy.types.Scene, folder: FolderOfImages) -> Reference | None:
@@ -54,7 +68,7 @@ def of_camera(ob: bpy.types.Object, scene: bpy.types.Scene, folder: FolderOfImag
                 if reference is not None:
                     reference.placement = _placement(background, reference.image)
                     return reference
-    if path := folder.file_of(ob.name):
+    if path := folder.file_of(ob):
         return Reference(path.name, path, placement=Placement("FIT"))
     return None
 
@@ -129,23 +143,64 @@ def size_of(reference: Reference) -> tuple[int, int]:
 
 
 def _size_by_loading(path: Path) -> tuple[int, int]:
-    known = {image.as_pointer() for image in bpy.data.images}
     try:
-        image = bpy.data.images.load(str(path), check_existing=True)
+        with loaded(path) as image:
+            return tuple(image.size)
     except RuntimeError:
         return 0, 0
-    width, height = image.size
-    if image.as_pointer() not in known:
-        bpy.data.images.remove(image)
-    return width, height
+
+
+def lies(reference: Reference) -> bool:
+    """Does the file's EXIF say that its pixels lie on their side?"""
+    if reference.path is not None:
+        with contextlib.suppress(OSError, image_header.Unreadable):
+            header = image_header.read(reference.path)
+            return header is not None and header.lies
+    return False
+
+
+def has_all_rows(path: Path) -> bool:
+    """Does a JPEG lack nothing but its end marker? Noise behind the last row is ignored by a decoder; where rows are
+    missing it becomes a part of the picture, and other noise makes another picture."""
+    try:
+        data = path.read_bytes()
+        pictures = set()
+        with tempfile.TemporaryDirectory(prefix="skullptor-") as folder:
+            for seed in range(4):
+                noise = np.random.default_rng(seed).integers(0, 255, 4096, np.uint8).tobytes()
+                file = Path(folder, f"{seed}.jpg")
+                file.write_bytes(data + noise + b"\xff\xd9")
+                with loaded(file) as image:
+                    pictures.add(hashlib.sha256(pixels_of(image).tobytes()).digest())
+    except (OSError, RuntimeError, ValueError):
+        return False
+    return len(pictures) == 1
+
+
+@contextlib.contextmanager
+def loaded(path: Path) -> Iterator[bpy.types.Image]:
+    """The file as an image of Blender's, which goes again unless it was there before. Raises RuntimeError."""
+    known = {image.as_pointer() for image in bpy.data.images}
+    image = bpy.data.images.load(str(path), check_existing=True)
+    try:
+        yield image
+    finally:
+        if image.as_pointer() not in known:
+            bpy.data.images.remove(image)
 
 
 def picture_of(reference: Reference) -> Picture:
-    """What the capture needs of it, without Blender."""
+    """What the capture needs of it, without Blender. A format that only Blender reads is written out as PNG."""
     if reference.path is not None:
-        return Picture(reference.path.suffix.lower(), source=reference.path)
+        suffix = reference.path.suffix.lower()
+        if suffix not in BLENDER_ONLY:
+            return Picture(suffix, source=reference.path)
+        with loaded(reference.path) as image:
+            return Picture(".png", pixels=pixels_of(image))
     if reference.packed is not None:
         suffix = Path(reference.image.filepath or reference.image.name).suffix.lower()
+        if suffix in BLENDER_ONLY:
+            return Picture(".png", pixels=pixels_of(reference.image))
         if suffix not in SUFFIXES:
             suffix = ".png" if reference.packed.startswith(b"\x89PNG") else ".jpg"
         return Picture(suffix, data=reference.packed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import bpy
@@ -35,7 +35,7 @@ def create(
     properties: Mapping[str, str],
 ) -> bpy.types.Object:
     """The head as an object in the scene's world frame and scale. The rig's previous one is hidden, not deleted."""
-    collection = _collection(scene)
+    collection = _collection(scene, view_layer)
     mesh = make_mesh(f"{name}.mesh", arrays)
     ob = bpy.data.objects.new(name, mesh)
     for key, value in properties.items():
@@ -144,15 +144,27 @@ def material(layer: str) -> bpy.types.Material:
     return material
 
 
-def _collection(scene: bpy.types.Scene) -> bpy.types.Collection:
-    """The scene's collection of results, found by its mark."""
+def _collection(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> bpy.types.Collection:
+    """The scene's collection of results, found by its mark; a new one where that cannot hold a head that shows: it is
+    linked from a library, or excluded from the view layer."""
+    shown = {layer.collection for layer in _shown(view_layer.layer_collection)}
     for collection in scene.collection.children_recursive:
-        if collection.get(MARK):
+        local = collection.library is None and collection.override_library is None
+        if collection.get(MARK) and local and collection in shown:
             return collection
     collection = bpy.data.collections.new(COLLECTION)
     collection[MARK] = True
     scene.collection.children.link(collection)
     return collection
+
+
+def _shown(layer: bpy.types.LayerCollection) -> Iterator[bpy.types.LayerCollection]:
+    """The layer's collections that neither are excluded nor hidden, nor lie in one that is."""
+    if layer.exclude or layer.hide_viewport or layer.collection.hide_viewport:
+        return
+    yield layer
+    for child in layer.children:
+        yield from _shown(child)
 
 
 def chosen(context: bpy.types.Context) -> bpy.types.Object | None:

@@ -250,8 +250,9 @@ class SKULLPTOR_PT_reconstruct(_Sidebar, bpy.types.Panel):
         layer = rigs.layer_collection(context.view_layer, rig.collection) if rig.collection else None
         if layer is not None and ready:
             row = column.row(align=True)
-            row.prop(layer, "hide_viewport", text="Cameras", toggle=True, invert_checkbox=True)
-            row.prop(settings, "show_photographs", toggle=True)
+            icon = "HIDE_ON" if layer.hide_viewport else "HIDE_OFF"
+            row.prop(layer, "hide_viewport", text="Cameras", icon=icon, toggle=True, invert_checkbox=True)
+            row.prop(settings, "show_photographs", toggle=True, icon="IMAGE_DATA")
             if settings.show_photographs:
                 column.prop(settings, "photograph_blend", slider=True)
 

@@ -43,9 +43,9 @@ def bumpy(level: int = 4, seed: int = 0, amount: float = 0.1) -> tuple[np.ndarra
 
 def targets_of(vertices: np.ndarray, faces: np.ndarray, cameras: list[Camera]) -> list[Target]:
     """Exact target maps of a mesh."""
-    shot = make_rasteriser("cpu", cameras).render(vertices, faces)
-    masks = [(triangle >= 0).astype(np.float32) for triangle in shot.triangle]
-    return [Target(*view) for view in zip(cameras, shot.normals, masks, strict=True)]
+    render = make_rasteriser("cpu", cameras).render(vertices, faces)
+    masks = [(triangle >= 0).astype(np.float32) for triangle in render.triangle]
+    return [Target(*view) for view in zip(cameras, render.normals, masks, strict=True)]
 
 
 def met_fronts(passed: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

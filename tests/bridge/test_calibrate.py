@@ -157,7 +157,7 @@ def test_a_camera_that_hangs_loose_is_named():
 
     def joined(camera, loose):
         photograph = Photograph(Path(f"{camera.name}.png"), SIZE, SIZE)
-        return motion.Joined(photograph, camera, 0, 1000, 200, 0.2, loose)
+        return motion.Registered(photograph, camera, 0, 1000, 200, 0.2, loose)
 
     loose = [0.0, 0.01, 0.012, 0.03, 0.011, 0.25, 0.01, 0.009]
     found = motion.Motion(tuple(map(joined, RIG, loose)), (), np.zeros((0, 3)), np.zeros((0, 3), np.uint8), 0.2)

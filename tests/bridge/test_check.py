@@ -20,7 +20,7 @@ from bridge.check.matches import fundamental, sampson
 from bridge.check.photographs import blur
 from bridge.head.canonical import Canonical
 from bridge.mattes.hull import carve
-from bridge.mattes.silhouettes import Ball, Silhouette
+from bridge.mattes.silhouettes import BoundingSphere, Silhouette
 from bridge.mesh.topology import icosphere
 from bridge.raster import make_rasteriser
 from tests.support.synthetic import look_at
@@ -50,11 +50,11 @@ def views() -> tuple[list[Camera], list[np.ndarray], list[np.ndarray]]:
         cameras.append(look_at(f"cam{i}", aim, 6 * away, SIZE, 1.9, roll=0.05 * i))
     vertices, faces = body()
     pattern = 0.5 + 0.2 * np.sin(9 * vertices).sum(1, keepdims=True) / 3
-    shot = make_rasteriser("cpu", cameras).render(vertices, faces, pattern)
-    masks = [(triangle >= 0).astype(np.float32) for triangle in shot.triangle]
+    render = make_rasteriser("cpu", cameras).render(vertices, faces, pattern)
+    masks = [(triangle >= 0).astype(np.float32) for triangle in render.triangle]
     photos = [
         np.repeat(np.where(mask[..., None] > 0, found, 0.2), 3, 2).astype(np.float32)
-        for mask, found in zip(masks, shot.attributes)
+        for mask, found in zip(masks, render.attributes)
     ]
     return cameras, photos, masks
 
@@ -144,6 +144,27 @@ def test_two_faults_at_once(views):
     assert told(wrong, photos, masks) == {"camera-focal": {"cam0"}, "camera-rolled": {"cam6"}}
 
 
+def test_the_cause_comes_first_and_side_effects_are_withheld(views):
+    """Size, light and sharpness of the others are judged through the wrong camera."""
+    cameras, photos, masks = views
+    rng = np.random.default_rng(0)
+    noisy = [photo + rng.normal(0, 0.02, photo.shape).astype(np.float32) for photo in photos]
+    noisy[4] = noisy[4] * 0.5 ** (1.5 / 2.2)
+    noisy[1] = cv2.GaussianBlur(noisy[1], (0, 0), 4)
+    assert set(told(cameras, noisy, masks, unit_mm=10_000.0)) == {"photo-exposure", "photo-blurred", "scale"}
+    wrong = swapped(cameras, 6, CAMERA_FAULTS["camera-rolled"](cameras[6]))
+    result = inspect(wrong, noisy, masks, [True] * 8, unit_mm=10_000.0)
+    assert [(f.code, f.views) for f in result.findings] == [("camera-rolled", ("cam6",)), ("withheld", ())]
+    assert result.findings[1].sentence.startswith("3 more findings")
+
+
+def test_advice_on_the_unit_is_right_for_the_capture_and_for_the_scene(views):
+    """A scene's unit scale is metres, a capture's unit millimetres."""
+    (finding,) = [f for f in inspect(*views, [True] * 8, unit_mm=10_000.0).findings if f.code == "scale"]
+    words = finding.cure.split()
+    assert float(words[3]) == pytest.approx(1000 * float(words[10].rstrip("),")))
+
+
 def test_a_mask_that_shows_half_the_head(views):
     cameras, photos, masks = views
     half = masks[2].copy()
@@ -205,11 +226,11 @@ def test_a_unit_ten_times_too_large(views):
 def test_a_unit_that_the_head_contradicts_is_named_with_its_factor(views, wrong, says):
     cameras, _, masks = views
     silhouettes = [Silhouette.of(camera, mask) for camera, mask in zip(cameras, masks)]
-    ball = Ball.around(silhouettes)
-    hull = carve(silhouettes, ball, [True] * len(cameras))
+    sphere = BoundingSphere.around(silhouettes)
+    hull = carve(silhouettes, sphere, [True] * len(cameras))
     true = 120.0
     head = Canonical(1.04 * true / 140, np.eye(3), np.zeros(3), 0.7)
-    found = [f for f in rig.check(cameras, ball, hull, true * wrong, head) if f.code == "scale"]
+    found = [f for f in rig.check(cameras, sphere, hull, true * wrong, head) if f.code == "scale"]
     assert [says in finding.sentence for finding in found] == ([True] if says else [])
     for finding in found:
         assert float(finding.cure.split()[3]) == pytest.approx(true, rel=0.05)

@@ -11,9 +11,9 @@ from bridge.mesh.device_mesh import DeviceMesh
 from bridge.mesh.intersections import intersecting_faces
 from bridge.mesh.remesh import HalfEdgeMesh
 from bridge.solve import cuda_source
+from bridge.solve.contacts import separate_self_contacts
 from bridge.solve.density import shortest_edges
 from bridge.solve.device_motion import DeviceMotion
-from bridge.solve.fronts import part_fronts
 from bridge.solve.motion import Motion, move
 from bridge.solve.optimise import COLUMNS, EXTRA_COLUMNS, SEEN
 from tests.bridge.scenes import bumpy, met_fronts
@@ -86,15 +86,15 @@ def test_fronts_are_drawn_apart_as_on_the_cpu(passed):
     cpu = HalfEdgeMesh(vertices, faces, 0.05, EXTRA_COLUMNS)
     gpu, motion = DeviceMesh(cpu, HostDevice(mesh_source.source())), DeviceMotion(HostDevice(cuda_source.source(), 3))
     before = cpu.data.copy()
-    part_fronts(cpu)
-    motion.part_fronts(gpu)
+    separate_self_contacts(cpu)
+    motion.separate_self_contacts(gpu)
     np.testing.assert_array_equal((gpu.data != before).any(1), (cpu.data != before).any(1))
     np.testing.assert_allclose(gpu.data, cpu.data, atol=5e-7)
     for _ in range(4):
-        motion.part_fronts(gpu)
+        motion.separate_self_contacts(gpu)
     assert not motion.crossing(gpu.surface()).any()
     settled = gpu.data
-    motion.part_fronts(gpu)
+    motion.separate_self_contacts(gpu)
     np.testing.assert_array_equal(gpu.data, settled)  # what does not cross stays, to the bit
 
 
@@ -104,5 +104,5 @@ def test_a_step_waits_for_nothing_and_copies_nothing():
     surface, gradient = mesh.surface(), np.ones(3 * mesh.vertex_count, np.float32)
     mesh.device.log.clear()
     motion.move(mesh, surface, gradient, Motion(1, 0.4, 0.05, 2, 2, 0.5, 3000, 0.01, 0.1))
-    motion.part_fronts(mesh)
+    motion.separate_self_contacts(mesh)
     assert not any(line.startswith(("upload", "download")) for line in mesh.device.log + motion.device.log)

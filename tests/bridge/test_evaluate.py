@@ -101,7 +101,7 @@ def test_alignment_goes_by_what_is_judged(capture, body):
 
 def test_judged_are_the_vertices_that_a_view_shows_in_its_face(capture, body):
     truths = [evaluate.read_truth(capture.evaluation, i) for i in range(len(capture.evaluation.views))]
-    counts = evaluate.judged(truths, body[0])
+    counts = evaluate.inside_evaluation_masks(truths, body[0])
     assert 0 < counts.sum() < len(counts)
     eyes = np.stack([truth.camera.center for truth in truths])
     sight = eyes[:, None] - body[0]

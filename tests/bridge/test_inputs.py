@@ -77,8 +77,8 @@ def test_a_measured_map_of_a_bent_photograph_is_as_bent_as_it(folder):
     found = inputs.measured_map(read(folder), 0)
     bent = np.array([[80.5, 105.5]])
     small = camera.resize(300, 210)
-    ray = np.linalg.inv(small.K) @ [*images.straight_pixels(bent, small)[0], 1.0]
-    straight = (images.straight(small).K @ ray)[:2]
+    ray = np.linalg.inv(small.K) @ [*images.undistort_points(bent, small)[0], 1.0]
+    straight = (images.undistorted_camera(small).K @ ray)[:2]
     assert abs(straight[0] - bent[0, 0]) > 1.5
     x, y = (straight - 0.5).round().astype(int)
     expected = np.sin((bent[0, 0] - 150) / 300)

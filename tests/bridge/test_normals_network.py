@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from bridge.capture import framing
 from bridge.capture import record as captures
 from bridge.capture.cameras import Camera
-from bridge.capture.images import read_photo, shrunk
+from bridge.capture.images import downscaled, read_photo
 from bridge.errors import Cancelled
 from bridge.normals import WEIGHTS, make_predictor, multiview
 
@@ -121,7 +121,7 @@ def test_any_number_of_views(predictor, count):
 def demo(predictor):
     """Photographs of a head, cameras and masks."""
     views = captures.load(DEMO).views[::2][:5]
-    photos = [shrunk(read_photo(view), 512) for view in views]
+    photos = [downscaled(read_photo(view), 512) for view in views]
     images, cameras = [photo.pixels for photo in photos], [photo.camera for photo in photos]
     return images, cameras, [found.matte for found in predictor.predict(images, cameras, [None] * len(images))]
 
@@ -215,10 +215,10 @@ def test_onnx_agrees_with_pytorch(tmp_path):
     cameras = rig(5)
     images = [ball(c)[0] for c in cameras]
     from bridge.capture.framing import head_frame
-    from bridge.normals.multiview import _Steps
+    from bridge.normals.multiview import _ProgressCounter
 
     views = [head_view(c, head_frame(cameras)) for c in cameras]
-    outputs = predictor.run(images, views, 96, _Steps(lambda a, b: None, lambda: False))
+    outputs = predictor.run(images, views, 96, _ProgressCounter(lambda a, b: None, lambda: False))
     x = torch.from_numpy(np.stack([to_head(i, v, 96) for i, v in zip(images, views, strict=True)])).permute(0, 3, 1, 2)
     x = x - torch.tensor([0.5, 0.5, 0.5, 0]).view(1, 4, 1, 1)
     q = torch.from_numpy(np.stack([quaternion(v.head.R) for v in views]))

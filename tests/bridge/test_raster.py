@@ -27,34 +27,34 @@ def test_visibility_equals_the_twin():
 
     vertices, faces = bumpy(2)
     cameras = odd_cameras()
-    shot = make_rasteriser("cpu", cameras).render(vertices, faces)
+    render = make_rasteriser("cpu", cameras).render(vertices, faces)
     for i, camera in enumerate(cameras):
         ids, depth = reference.visibility(torch.as_tensor(vertices), torch.as_tensor(faces.astype(np.int64)), camera)
-        assert (shot.triangle[i] >= 0).sum() > 90
-        assert (shot.triangle[i] == ids.numpy()).mean() > 0.999
-        same = shot.triangle[i] == ids.numpy()
-        np.testing.assert_allclose(shot.depth[i][same], depth.numpy()[same], rtol=1e-5)
+        assert (render.triangle[i] >= 0).sum() > 90
+        assert (render.triangle[i] == ids.numpy()).mean() > 0.999
+        same = render.triangle[i] == ids.numpy()
+        np.testing.assert_allclose(render.depth[i][same], depth.numpy()[same], rtol=1e-5)
         v, f = torch.as_tensor(vertices), torch.as_tensor(faces).long()
         color = reference.shade(v, reference.vertex_normals(v, f), f, ids, camera)[:, :3].numpy()
         color /= np.maximum(np.linalg.norm(color, axis=1, keepdims=True), 1e-9)
-        np.testing.assert_allclose(shot.normals[i][same], color.reshape(*ids.shape, 3)[same], atol=2e-4)
+        np.testing.assert_allclose(render.normals[i][same], color.reshape(*ids.shape, 3)[same], atol=2e-4)
 
 
 def test_a_sphere_has_its_analytic_depth_and_normals():
     vertices, faces = icosphere(5)
     camera = odd_cameras()[0]
-    shot = make_rasteriser("cpu", [camera]).render(vertices, faces)
-    y, x = np.nonzero(shot.triangle[0] >= 0)
+    render = make_rasteriser("cpu", [camera]).render(vertices, faces)
+    y, x = np.nonzero(render.triangle[0] >= 0)
     ray = camera.rays(np.stack([x + 0.5, y + 0.5], 1))
     b = ray @ camera.center
     inside = b**2 - (camera.center @ camera.center - 1) > 0.02  # away from the rim, where the polygon differs
     distance = -b[inside] - np.sqrt(b[inside] ** 2 - (camera.center @ camera.center - 1))
     point = camera.center + distance[:, None] * ray[inside]
     assert inside.sum() > 300
-    np.testing.assert_allclose(shot.depth[0][y, x][inside], camera.project(point)[1], atol=2e-3)
+    np.testing.assert_allclose(render.depth[0][y, x][inside], camera.project(point)[1], atol=2e-3)
     # half a pixel is 0.02 here and would fail
-    np.testing.assert_allclose(shot.normals[0][y, x][inside], point, atol=6e-3)
-    assert (shot.normals[0][y, x] * ray).sum(1).max() < 0.05  # towards the camera: outward
+    np.testing.assert_allclose(render.normals[0][y, x][inside], point, atol=6e-3)
+    assert (render.normals[0][y, x] * ray).sum(1).max() < 0.05  # towards the camera: outward
 
 
 def test_open_meshes_both_sides_and_what_lies_behind():
@@ -63,12 +63,12 @@ def test_open_meshes_both_sides_and_what_lies_behind():
     quad = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], float)
     vertices = np.concatenate([quad, quad + [0, 0, -1], quad + [0, 0, 9]])
     faces = np.array([[0, 1, 2], [0, 2, 3], [6, 5, 4], [7, 6, 4], [8, 9, 10], [8, 10, 11]])
-    shot = make_rasteriser("cpu", [camera]).render(vertices, faces, attributes=vertices)
-    assert set(np.unique(shot.triangle[0])) == {-1, 0, 1}
-    hit = shot.triangle[0] >= 0
-    np.testing.assert_allclose(shot.depth[0][hit], 4, rtol=1e-6)
+    render = make_rasteriser("cpu", [camera]).render(vertices, faces, attributes=vertices)
+    assert set(np.unique(render.triangle[0])) == {-1, 0, 1}
+    hit = render.triangle[0] >= 0
+    np.testing.assert_allclose(render.depth[0][hit], 4, rtol=1e-6)
     y, x = np.nonzero(hit)
-    pixels, _ = camera.project(shot.attributes[0][hit])
+    pixels, _ = camera.project(render.attributes[0][hit])
     np.testing.assert_allclose(pixels, np.stack([x + 0.5, y + 0.5], 1), atol=1e-3)
     back = make_rasteriser("cpu", [camera]).render(vertices, faces[2:4])
     assert (back.triangle[0] >= 0).sum() > 100 and (back.normals[0][back.triangle[0] >= 0][:, 2] < -0.99).all()
@@ -82,8 +82,8 @@ def test_every_pixel_is_covered_exactly_once():
     rim = 5 * np.stack([np.cos(angle), np.sin(angle), 0 * angle], 1)
     vertices = np.concatenate([[[0.0, 0, 0]], rim])
     faces = np.stack([np.zeros(200, int), np.arange(200) + 1, np.roll(np.arange(200) + 1, -1)], 1)
-    shot = make_rasteriser("cpu", [camera]).render(vertices, faces)
-    assert (shot.triangle[0] >= 0).all()
+    render = make_rasteriser("cpu", [camera]).render(vertices, faces)
+    assert (render.triangle[0] >= 0).all()
 
 
 def test_far_from_the_origin_and_any_scale():
@@ -103,11 +103,11 @@ def perturbed_problem(level: int, size: int, seed: int = 0):
     """A surface, cameras and target images that differ everywhere."""
     vertices, faces = bumpy(level, seed)
     cameras = [camera.resize(size, size + 8) for camera in odd_cameras()]
-    shot = make_rasteriser("cpu", cameras).render(vertices * 1.05 + [0.02, -0.03, 0.01], faces)
-    masks = [(triangle >= 0).astype(np.float32) for triangle in shot.triangle]
+    render = make_rasteriser("cpu", cameras).render(vertices * 1.05 + [0.02, -0.03, 0.01], faces)
+    masks = [(triangle >= 0).astype(np.float32) for triangle in render.triangle]
     rng = np.random.default_rng(seed)
     weights = [rng.uniform(0.2, 1, mask.shape).astype(np.float32) for mask in masks]
-    targets = ImageTargets.of(shot.normals, masks, weights, [np.ones_like(mask) for mask in masks])
+    targets = ImageTargets.of(render.normals, masks, weights, [np.ones_like(mask) for mask in masks])
     return Surface.of(vertices, faces), cameras, targets
 
 
@@ -145,9 +145,9 @@ def test_gradient_equals_finite_differences(level, kind, tolerance):
     vertices = vertices * [0.9, 1.0, 0.8]
     part = np.random.default_rng(0).uniform(0, 1, (16, 2))
     cameras = [look_at(20 + 37 * i, 10 - (13 * i) % 40, width=96, height=96).crop(*part[i], 96, 96) for i in range(16)]
-    shot = make_rasteriser("cpu", [c.resize(768, 768) for c in cameras]).render(vertices * 1.08 + [0.05, 0, 0], faces)
-    masks = [(t >= 0).astype(np.float32).reshape(96, 8, 96, 8).mean((1, 3)) for t in shot.triangle]
-    normals = [n.reshape(96, 8, 96, 8, 3).mean((1, 3)) for n in shot.normals]
+    render = make_rasteriser("cpu", [c.resize(768, 768) for c in cameras]).render(vertices * 1.08 + [0.05, 0, 0], faces)
+    masks = [(t >= 0).astype(np.float32).reshape(96, 8, 96, 8).mean((1, 3)) for t in render.triangle]
+    normals = [n.reshape(96, 8, 96, 8, 3).mean((1, 3)) for n in render.normals]
     normals = [n / np.maximum(np.linalg.norm(n, axis=-1, keepdims=True), 1e-6) for n in normals]
     weight = np.full((96, 96), 0.0 if kind == "silhouettes" else 1.0)
     targets = ImageTargets.of(normals, masks, [weight] * 16, [np.ones((96, 96))] * 16)
@@ -176,8 +176,8 @@ def test_ripples_smaller_than_a_pixel_do_not_move_the_outline():
     ripples = sum(np.sin(60 * vertices @ axis) for axis in np.random.default_rng(0).normal(size=(6, 3)))
     vertices = vertices * (1 + 0.002 * ripples[:, None])
     cameras = [look_at(35 * i, 20 - 9 * i, width=96, height=96) for i in range(6)]
-    shot = make_rasteriser("cpu", [c.resize(768, 768) for c in cameras]).render(vertices, faces)
-    masks = [(t >= 0).astype(np.float32).reshape(96, 8, 96, 8).mean((1, 3)) for t in shot.triangle]
+    render = make_rasteriser("cpu", [c.resize(768, 768) for c in cameras]).render(vertices, faces)
+    masks = [(t >= 0).astype(np.float32).reshape(96, 8, 96, 8).mean((1, 3)) for t in render.triangle]
     ones = [np.ones((96, 96), np.float32)] * 6
     targets = ImageTargets.of([np.zeros((96, 96, 3), np.float32)] * 6, masks, [0 * one for one in ones], ones)
     raster = make_rasteriser("cpu", cameras)
@@ -196,10 +196,10 @@ def test_a_wrong_normal_or_mirror_raises_the_loss():
     vertices, faces = bumpy(4)
     cameras = ring(4)
     raster = make_rasteriser("cpu", cameras)
-    shot = raster.render(vertices, faces)
-    masks = [(t >= 0).astype(np.float32) for t in shot.triangle]
+    render = raster.render(vertices, faces)
+    masks = [(t >= 0).astype(np.float32) for t in render.triangle]
     ones = [np.ones_like(mask) for mask in masks]
-    targets = ImageTargets.of(shot.normals, masks, ones, ones)
+    targets = ImageTargets.of(render.normals, masks, ones, ones)
 
     def loss(v, f, rig=cameras):
         return make_rasteriser("cpu", rig).loss_and_gradient(Surface.of(v, f), targets, LossSettings())[0]

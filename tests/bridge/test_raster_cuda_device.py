@@ -27,14 +27,14 @@ def card(monkeypatch):
     cupy = cupy_standin.module()
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.setitem(sys.modules, "cupy.cuda", cupy.cuda)
-    monkeypatch.setattr(nvidia, "driver_complaint", lambda: "")
+    monkeypatch.setattr(nvidia, "driver_problem", lambda: "")
     for name, value in vars(cupy_standin.Card).items():
         if not name.startswith("_"):
             monkeypatch.setattr(cupy_standin.Card, name, value)
-    nvidia._standing_complaint.cache_clear()
+    nvidia._permanent_problem.cache_clear()
     nvidia._module.cache_clear()
     yield cupy_standin.Card
-    nvidia._standing_complaint.cache_clear()
+    nvidia._permanent_problem.cache_clear()
     nvidia._module.cache_clear()
 
 
@@ -108,7 +108,7 @@ def test_every_reason_is_one_sentence_with_a_cure(card, monkeypatch, broken):
         raise cupy_standin.CUDARuntimeError(status) if status else RuntimeError("no libnvrtc.so.12\nsearched in ...")
 
     if broken == "driver":
-        monkeypatch.setattr(nvidia, "driver_complaint", lambda: "the NVIDIA driver sees no GPU; use the CPU")
+        monkeypatch.setattr(nvidia, "driver_problem", lambda: "the NVIDIA driver sees no GPU; use the CPU")
     elif broken == "old":
         card.capability = "52"
     elif broken == "memory":
@@ -128,14 +128,14 @@ def test_every_reason_is_one_sentence_with_a_cure(card, monkeypatch, broken):
 
 
 def test_no_driver_and_no_cupy_are_told_apart(monkeypatch):
-    nvidia._standing_complaint.cache_clear()
+    nvidia._permanent_problem.cache_clear()
     monkeypatch.setattr(nvidia, "find_spec", lambda name: None)
     assert "CuPy is not installed" in cuda.unavailable()
-    nvidia._standing_complaint.cache_clear()
+    nvidia._permanent_problem.cache_clear()
     monkeypatch.undo()
 
     def missing(name):
         raise OSError(name)
 
     monkeypatch.setattr(nvidia.ctypes, "CDLL", missing)
-    assert "no NVIDIA driver" in nvidia.driver_complaint()
+    assert "no NVIDIA driver" in nvidia.driver_problem()

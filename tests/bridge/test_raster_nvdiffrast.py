@@ -43,11 +43,11 @@ def rig() -> list:
 
 def problem(level: int, cameras: list):
     vertices, faces = bumpy(level)
-    shot = make_rasteriser("cpu", cameras).render(vertices * 1.06 + [0.03, -0.02, 0.01], faces)
-    masks = [(triangle >= 0).astype(np.float32) for triangle in shot.triangle]
+    render = make_rasteriser("cpu", cameras).render(vertices * 1.06 + [0.03, -0.02, 0.01], faces)
+    masks = [(triangle >= 0).astype(np.float32) for triangle in render.triangle]
     rng = np.random.default_rng(0)
     weights = [rng.uniform(0.2, 1, mask.shape).astype(np.float32) for mask in masks]
-    targets = ImageTargets.of(shot.normals, masks, weights, [np.ones_like(mask) for mask in masks])
+    targets = ImageTargets.of(render.normals, masks, weights, [np.ones_like(mask) for mask in masks])
     return Surface.of(vertices, faces), targets
 
 

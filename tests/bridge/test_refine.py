@@ -15,7 +15,7 @@ from bridge.capture import record as captures  # noqa: E402
 from bridge.capture.cameras import Camera  # noqa: E402
 from bridge.check import INFO, inspect  # noqa: E402
 from bridge.refine import refine  # noqa: E402
-from bridge.refine.adjust import Prior, adjust, moved, triangulated, way  # noqa: E402
+from bridge.refine.adjust import Prior, bundle_adjust, perturbed, pose_difference, triangulated  # noqa: E402
 from bridge.refine.tracks import Tracks  # noqa: E402
 from bridge.service import protocol as p  # noqa: E402
 from tests.support import photographs, synthetic  # noqa: E402
@@ -27,7 +27,7 @@ def noisy(cameras: list[Camera], degrees: float, percent: float, seed: int = 1) 
     """Turned and shifted at random about every axis; the distance is that of the support's rigs."""
     rng = np.random.default_rng(seed)
     turns, shifts = rng.normal(size=(2, len(cameras), 3)) * [[[np.radians(degrees)]], [[5 * percent / 100]]]
-    return [moved(c, turn, shift) for c, turn, shift in zip(cameras, turns, shifts, strict=True)]
+    return [perturbed(c, turn, shift) for c, turn, shift in zip(cameras, turns, shifts, strict=True)]
 
 
 def surface(cameras: list[Camera]) -> tuple[np.ndarray, Tracks]:
@@ -70,7 +70,7 @@ def album():
 
 def test_a_way_leads_there():
     a, b = synthetic.ring(2, np.array([3.0, 1, -2]), 2.0, 64)
-    end = moved(a, *way(a, b))
+    end = perturbed(a, *pose_difference(a, b))
     np.testing.assert_allclose(end.R, b.R, atol=1e-12)
     np.testing.assert_allclose(end.t, b.t, atol=1e-12)
 
@@ -80,10 +80,10 @@ def test_exact_matches_bring_the_cameras_back_and_the_rig_stays():
     _, tracks = surface(truth)
     given = noisy(truth, 0.5, 0.5)
     prior = Prior(np.radians(1.0), np.full(7, 0.05))
-    found = adjust(given, tracks, prior, [True] * 7, 0.1)
+    found = bundle_adjust(given, tracks, prior, [True] * 7, 0.1)
     assert shape_error(given, truth) > 0.01 and shape_error(found.cameras, truth) < 1e-4
     assert found.errors.max() < 0.02 and found.loose.max() < 0.1
-    steps = [way(g, c) for g, c in zip(given, found.cameras, strict=True)]
+    steps = [pose_difference(g, c) for g, c in zip(given, found.cameras, strict=True)]
     shifts = np.stack([shift for _, shift in steps])
     assert np.abs(shifts.mean(0)).max() < 1e-6  # the whole did not wander off ...
     middle = np.stack([c.center for c in given]).mean(0)
@@ -96,7 +96,7 @@ def test_exact_matches_bring_the_cameras_back_and_the_rig_stays():
 def test_held_cameras_stay():
     truth = synthetic.ring(5, np.zeros(3), 1.0, SIZE)
     given = noisy(truth, 0.5, 0.5)
-    found = adjust(given, surface(truth)[1], Prior(np.radians(1.0), np.full(5, 0.05)), [False] + [True] * 4, 0.1)
+    found = bundle_adjust(given, surface(truth)[1], Prior(np.radians(1.0), np.full(5, 0.05)), [False] + [True] * 4, 0.1)
     assert found.cameras[0] is given[0] and found.cameras[1] is not given[1]
 
 
@@ -129,14 +129,14 @@ def test_where_all_cameras_are_a_little_off_the_check_recommends_it_and_names_no
 def test_a_gross_fault_is_named_in_a_loose_rig_too(album):
     cameras, photos, _, mattes = album
     given = noisy(cameras, 0.1, 0.1)
-    given[0] = moved(given[0], np.radians([0, 12.0, 4.0]), np.zeros(3))
+    given[0] = perturbed(given[0], np.radians([0, 12.0, 4.0]), np.zeros(3))
     told = {f.code: f.views for f in inspect(given, photos, mattes, [True] * len(mattes)).findings}
     assert told["camera-turned"] == ("cam00",) and "cameras-loose" in told
 
 
 def test_a_single_wrong_camera_does_not_make_the_rig_loose(album):
     cameras, photos, _, mattes = album
-    wrong = [moved(cameras[0], np.radians([0, 9.0, 3.0]), np.zeros(3)), *cameras[1:]]
+    wrong = [perturbed(cameras[0], np.radians([0, 9.0, 3.0]), np.zeros(3)), *cameras[1:]]
     told = {finding.code: finding.views for finding in inspect(wrong, photos, mattes, [True] * len(mattes)).findings}
     assert "cameras-loose" not in told and (cameras[0].name,) in told.values()
 
@@ -195,7 +195,7 @@ def test_a_job_uses_and_keeps_the_refined_cameras(tmp_path):
     again = captures.load(tmp_path / "out" / "refined")
     assert [v.image.read_bytes() for v in again.views] == [v.image.read_bytes() for v in views]
     for move, old, new in zip(report["refined"]["views"], views, again.views, strict=True):
-        turn, _ = way(old.camera, new.camera)
+        turn, _ = pose_difference(old.camera, new.camera)
         assert np.degrees(np.linalg.norm(turn)) == pytest.approx(move["degrees"], abs=1e-3)
     # the outlines of the finished head fit the refined cameras better than the given ones
     assert report["mask_iou"] > 0.97

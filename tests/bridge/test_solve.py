@@ -19,7 +19,7 @@ from bridge.mesh.remesh import HalfEdgeMesh
 from bridge.mesh.topology import build_twins, icosphere
 from bridge.solve import Solver, SolveSettings, Target, coverage, schedule, solver, warm_up
 from bridge.solve.cleanup import clean_up, untangle
-from bridge.solve.fronts import part_fronts, parted_places
+from bridge.solve.contacts import separate_self_contacts, separated_positions
 from bridge.solve.motion import Motion, move
 from bridge.solve.necks import cut_necks
 from bridge.solve.optimise import EXTRA_COLUMNS, SEEN
@@ -302,10 +302,10 @@ def test_fronts_that_have_met_are_drawn_apart(passed, turns):
     before = surface.vertices.copy()
     assert intersecting_faces(before, faces).sum() > 40
     for _ in range(turns):
-        if parted := parted_places(surface):
-            chosen, places = parted
+        if separated := separated_positions(surface):
+            chosen, places = separated
             surface.vertices[chosen] = places
-    assert parted_places(surface) is None
+    assert separated_positions(surface) is None
     moved = (surface.vertices != before).any(1)
     assert cKDTree(before[spot]).query(before[moved])[0].max() < 0.2
 
@@ -316,10 +316,10 @@ def test_what_is_drawn_apart_keeps_all_but_its_place(passes):
     mesh = HalfEdgeMesh(vertices, faces, 0.03, EXTRA_COLUMNS)
     for _ in range(passes):
         mesh.remesh(12_000)
-    chosen, places = parted_places(mesh.surface())
+    chosen, places = separated_positions(mesh.surface())
     rows, faces = mesh.data.copy(), mesh.faces.copy()
     rows[chosen, :3] = places
-    part_fronts(mesh)
+    separate_self_contacts(mesh)
     np.testing.assert_array_equal(mesh.data, rows)
     np.testing.assert_array_equal(mesh.faces, faces)
     mesh.remesh(12_000)
@@ -328,16 +328,16 @@ def test_what_is_drawn_apart_keeps_all_but_its_place(passes):
 
 @pytest.mark.slow
 def test_lips_and_lids_do_not_grow_through_each_other(monkeypatch):
-    """A real subject with slits: without looks for fronts that have met, its raw meshes hold 60 to 600 such faces."""
+    """A real subject with slits: without looks for self-contacts, its raw meshes hold 60 to 600 such faces."""
     subject = load(shared("data", "captures", "valid_wf2"))
     found = {}
-    for every in (solver.PART_EVERY, 10**6):
-        monkeypatch.setattr(solver, "PART_EVERY", every)
+    for every in (solver.SEPARATE_EVERY, 10**6):
+        monkeypatch.setattr(solver, "SEPARATE_EVERY", every)
         run = Solver(subject.targets, SolveSettings.preset("draft"), subject.frame)
         meshes = (run.mesh() for progress in run if progress.done % 30 == 0)
         found[every] = sum(int(intersecting_faces(mesh.vertices, mesh.faces).sum()) for mesh in meshes)
-    parted, left = found.values()
-    assert left > 60 and parted < 0.3 * left
+    separated, left = found.values()
+    assert left > 60 and separated < 0.3 * left
 
 
 def threaded(rings, seed):

@@ -13,7 +13,7 @@ from bridge.mesh.boxtree import BoxTree
 from bridge.mesh.intersections import crossing_faces
 from bridge.mesh.topology import icosphere
 from bridge.photometric import match_photographs
-from bridge.photometric.match import _supported
+from bridge.photometric.match import _neighbour_support
 from bridge.solve import untangled
 
 CENTER, RADIUS = np.array([3.0, -1.0, 2.0]), 0.25  # a frame of its own: nothing may depend on the world's
@@ -71,15 +71,15 @@ def error(mesh: Mesh) -> np.ndarray:  # [V] of the radius
 
 
 @pytest.fixture(scope="module")
-def shots():
+def photographs():
     cameras = rig()
     return [photograph(c) for c in cameras], cameras
 
 
-def test_the_surface_goes_to_where_the_photographs_agree(shots):
+def test_the_surface_goes_to_where_the_photographs_agree(photographs):
     """Within a tenth of a pixel on average (a pixel is 0.0105 of the radius here): half a pixel would be seen."""
     mesh = wrong_ball()
-    found = match_photographs(mesh, *shots, FRAME)
+    found = match_photographs(mesh, *photographs, FRAME)
     belt = np.abs((mesh.vertices - CENTER)[:, 1]) < 0.6 * RADIUS
     assert np.abs(error(mesh))[belt].mean() > 0.016
     after = error(found.mesh)[belt]
@@ -89,15 +89,15 @@ def test_the_surface_goes_to_where_the_photographs_agree(shots):
     assert found.moved == pytest.approx(np.linalg.norm(found.mesh.vertices - mesh.vertices, axis=1).mean())
 
 
-def test_what_more_vertices_than_are_searched_follow(shots, monkeypatch):
+def test_what_more_vertices_than_are_searched_follow(photographs, monkeypatch):
     monkeypatch.setattr("bridge.photometric.match.SEARCHED", 4000)
     mesh = wrong_ball()
     belt = np.abs((mesh.vertices - CENTER)[:, 1]) < 0.6 * RADIUS
-    assert np.abs(error(match_photographs(mesh, *shots, FRAME).mesh))[belt].mean() < 0.002
+    assert np.abs(error(match_photographs(mesh, *photographs, FRAME).mesh))[belt].mean() < 0.002
 
 
-def test_flat_colour_moves_nothing(shots):
-    cameras, mesh = shots[1], wrong_ball(4)
+def test_flat_colour_moves_nothing(photographs):
+    cameras, mesh = photographs[1], wrong_ball(4)
     rng = np.random.default_rng(0)
     grainy = [photograph(c, flat=True) + rng.normal(0, 0.5 / 255, (320, 320, 1)).astype(np.float32) for c in cameras]
     found = match_photographs(mesh, grainy, cameras, FRAME)
@@ -116,25 +116,25 @@ def test_matches_that_stand_alone_are_not_believed():
     certainty[spot], steps[spot] = 1, 9.0
     among = int(np.argmax(points[:, 0]))
     steps[among] += 8
-    support = _supported(points, points, steps, certainty)
+    support = _neighbour_support(points, points, steps, certainty)
     assert support[(points[:, 0] > 0.2) & (np.arange(len(points)) != among)].min() > 0.9
     assert support[spot].max() < 0.3 and support[among] == 0
-    assert _supported(points[:5], points[:5], np.zeros(5), np.ones(5)).max() <= 1  # fewer than it asks for
+    assert _neighbour_support(points[:5], points[:5], np.zeros(5), np.ones(5)).max() <= 1  # fewer than it asks for
 
 
-def test_one_camera_alone_moves_nothing(shots):
-    photos, cameras = shots
+def test_one_camera_alone_moves_nothing(photographs):
+    photos, cameras = photographs
     mesh = wrong_ball(3)
     found = match_photographs(mesh, photos[:1], cameras[:1], FRAME)
     assert np.allclose(found.mesh.vertices, mesh.vertices) and not found.confidence.any()
 
 
-def test_cancel_ends_it(shots):
+def test_cancel_ends_it(photographs):
     def check() -> None:
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        match_photographs(wrong_ball(3), *shots, FRAME, check)
+        match_photographs(wrong_ball(3), *photographs, FRAME, check)
 
 
 def test_untangled_keeps_what_is_sound():

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge.training.casting import Casting
+from bridge.training.appearance import Appearance
 from bridge.training.group import CANONICAL_RANGE, World, make_group, render
 from bridge.training.models import AvatarModel, load_avatars, load_ict
 from bridge.training.noise import noise3
@@ -73,9 +73,9 @@ def views():
     """Renders of the plain subject: list of camera and maps at 128 px."""
     rng = np.random.default_rng(4)
     subject = plain_subject()
-    casting = Casting(subject, 0.0, np.full(4, 8.0), 20.0, False)
+    appearance = Appearance(subject, 0.0, np.full(4, 8.0), 20.0, False)
     lighting = light(rng, subject, True)
-    return [(c, render(subject, casting, lighting, c, 128, 3)) for c in cameras(rng, subject, 5)]
+    return [(c, render(subject, appearance, lighting, c, 128, 3)) for c in cameras(rng, subject, 5)]
 
 
 def test_normals_are_unit_and_face_the_camera(views):

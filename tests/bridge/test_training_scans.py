@@ -10,8 +10,8 @@ trimesh = pytest.importorskip("trimesh")
 
 from PIL import Image  # noqa: E402
 
+from bridge.training.appearance import scanned_appearance  # noqa: E402
 from bridge.training.batches import make_batch  # noqa: E402
-from bridge.training.casting import as_scanned  # noqa: E402
 from bridge.training.group import World, make_group, render  # noqa: E402
 from bridge.training.losses import losses  # noqa: E402
 from bridge.training.scans import load_scan, load_scans  # noqa: E402
@@ -52,9 +52,9 @@ def test_every_kind_brings_its_colours_and_its_size(folder):
     assert [s.name for s in scans] == ["a", "b", "c"]
     for scan in scans:
         assert np.ptp(scan.subject.vertices[:, 1]) == pytest.approx(2, abs=1e-4)
-        casting, count = as_scanned(scan.subject), len(scan.subject.vertices)
+        appearance, count = scanned_appearance(scan.subject), len(scan.subject.vertices)
         camera = scan.cameras(np.random.default_rng(0), 1)[0]
-        rgb, normal, canonical, matte = render(scan.subject, casting, Lighting.none(count), camera, 96, 0)
+        rgb, normal, canonical, matte = render(scan.subject, appearance, Lighting.none(count), camera, 96, 0)
         upper = (matte > 0) & (canonical[..., 1] > 0.1)
         lower = (matte > 0) & (canonical[..., 1] < -0.1)
         assert upper.sum() > 50 and lower.sum() > 50

@@ -107,7 +107,7 @@ def test_undistortion_puts_points_where_the_pinhole_sees_them():
         picture = np.exp(-((u - px) ** 2 + (v - py) ** 2) / 8).astype(np.float32)
         moved = images.undistort(picture, camera)
         found = np.array([(moved * u).sum(), (moved * v).sum()]) / moved.sum()
-        expected, _ = images.straight(camera).project(np.array([[x, y, 1.0]]))
+        expected, _ = images.undistorted_camera(camera).project(np.array([[x, y, 1.0]]))
         np.testing.assert_allclose(found, expected[0], atol=0.06)
 
 
@@ -122,14 +122,14 @@ def test_undistortion_puts_points_where_the_pinhole_sees_them():
 def test_a_straight_frame_shows_the_middles_of_a_barrels_edges_and_nothing_unseen(lens, grows):
     K = np.array([[300.0, 2, 190.5], [0, 310.0, 150.25], [0, 0, 1]])
     camera = Camera("c", K, np.eye(3), np.zeros(3), 400, 300, lens)
-    found = images.straight(camera)
+    found = images.undistorted_camera(camera)
     assert (found.width, found.height) == (400, 300) and found.distortion is None
     assert (found.K[0, 0] < 300) == grows
     assert found.K[0, 0] / found.K[1, 1] == pytest.approx(300 / 310)
     if grows:
         white = images.undistort(np.ones((300, 400), np.float32), camera)
         assert white[1:-1, 1:-1].min() > 0.99
-        ends = images.straight_pixels(np.array([[0, 150.25], [400, 150.25], [190.5, 0], [190.5, 300.0]]), camera)
+        ends = images.undistort_points(np.array([[0, 150.25], [400, 150.25], [190.5, 0], [190.5, 300.0]]), camera)
         ends = (np.column_stack([ends, np.ones(4)]) @ np.linalg.inv(K).T) @ found.K.T
         reached = max(np.ptp(ends[:2, 0]) / 400, np.ptp(ends[2:, 1]) / 300)
         assert min(np.ptp(ends[:2, 0]) / 400, np.ptp(ends[2:, 1]) / 300) == pytest.approx(1, abs=1e-6) and reached < 1.1

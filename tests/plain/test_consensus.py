@@ -10,7 +10,7 @@ import pytest
 cv2 = pytest.importorskip("cv2")
 
 from bridge.mattes import cut_out as masks  # noqa: E402
-from bridge.mattes.consensus import Expected, expect  # noqa: E402
+from bridge.mattes.consensus import Expected, expected_from_others  # noqa: E402
 from tests.support.synthetic import ring, trace  # noqa: E402
 
 CENTER, SCALE = np.array([4.0, -1.0, 2.0]), 3.0
@@ -30,7 +30,7 @@ def iou(a, b):
 @pytest.mark.parametrize(("count", "loose"), [(3, 0.5), (5, 0.05), (10, 0.0)])
 def test_right_mattes_are_all_possible_and_never_outvoted(count, loose):
     cameras, mattes = views(count)
-    expected = expect(cameras, mattes)
+    expected = expected_from_others(cameras, mattes)
     for matte, said in zip(mattes, expected, strict=True):
         assert not said.outvoted
         assert (said.possible & (matte > 0.5)).sum() > 0.995 * (matte > 0.5).sum()
@@ -40,7 +40,7 @@ def test_right_mattes_are_all_possible_and_never_outvoted(count, loose):
 def test_with_many_views_the_others_know_the_outline():
     """Fails for a mirror, a shift by a voxel, or a size taken for the other one."""
     cameras, mattes = views(12)
-    for matte, said in zip(mattes, expect(cameras, mattes), strict=True):
+    for matte, said in zip(mattes, expected_from_others(cameras, mattes), strict=True):
         assert iou(said.possible, matte) > 0.86
         rows, columns = np.nonzero(said.possible)
         true_rows, true_columns = np.nonzero(matte)
@@ -50,7 +50,7 @@ def test_with_many_views_the_others_know_the_outline():
 def test_mattes_of_any_size_of_the_field_of_view():
     cameras, mattes = views(8, 320)
     small = [cv2.resize(m, (160, 160), interpolation=cv2.INTER_AREA) if i % 2 else m for i, m in enumerate(mattes)]
-    for matte, said in zip(small, expect(cameras, small), strict=True):
+    for matte, said in zip(small, expected_from_others(cameras, small), strict=True):
         assert said.possible.shape == matte.shape and iou(said.possible, matte) > 0.8
 
 
@@ -58,7 +58,7 @@ def test_what_only_one_view_calls_head_is_impossible():
     cameras, mattes = views(8)
     mattes[3] = mattes[3].copy()
     mattes[3][:40, :40] = 1
-    said = expect(cameras, mattes)[3]
+    said = expected_from_others(cameras, mattes)[3]
     assert not said.outvoted and not said.possible[:30, :30].any()
 
 
@@ -73,7 +73,7 @@ def test_a_bad_matte_is_outvoted_and_harms_no_other(spoilt, count):
         bad = mattes[1] * (np.arange(mattes[1].shape[1]) < mattes[1].shape[1] / 2)
     elif spoilt == "everything":
         bad[:] = 1
-    expected = expect(cameras, [bad if i == 1 else matte for i, matte in enumerate(mattes)])
+    expected = expected_from_others(cameras, [bad if i == 1 else matte for i, matte in enumerate(mattes)])
     if spoilt != "everything":  # which carves nothing: few others cannot tell it from a head they see less of
         assert expected[1].outvoted
     for i, (matte, said) in enumerate(zip(mattes, expected, strict=True)):
@@ -86,10 +86,10 @@ def test_a_bad_matte_is_outvoted_and_harms_no_other(spoilt, count):
 def test_views_at_odds_say_nothing():
     cameras, mattes = views(8)
     inverted = [replace(c, R=c.R.T, t=-c.R.T @ c.center) for c in cameras]
-    assert expect(inverted, mattes) is None
-    assert expect(cameras[:2], mattes[:2]) is None
+    assert expected_from_others(inverted, mattes) is None
+    assert expected_from_others(cameras[:2], mattes[:2]) is None
     alike = [replace(cameras[0], name=str(i)) for i in range(5)]
-    assert expect(alike, [mattes[0]] * 5) is None  # parallel
+    assert expected_from_others(alike, [mattes[0]] * 5) is None  # parallel
 
 
 def table_scene(count: int = 7, size: int = 200):
@@ -152,7 +152,7 @@ def test_a_head_that_fills_its_picture_leaves_no_background_to_bring_it_back_fro
     possible, deep = np.ones((100, 100), bool), np.zeros((100, 100), bool)
     possible[25:65, 25:65], deep[75:, 10:80] = False, True
     said = iter([None, [Expected(possible, deep, False)]])
-    monkeypatch.setattr(masks, "expect", lambda cameras, mattes: next(said))
+    monkeypatch.setattr(masks, "expected_from_others", lambda cameras, mattes: next(said))
     monkeypatch.setattr(masks, "_fitting", lambda cameras, cuts, fuller: cuts)
     (found,) = masks.cut_out([photo.astype(np.float32)], [matte], [None], [False])
     assert not found[30:60, 30:60].any() and found[80:, 20:70].all()

@@ -124,6 +124,31 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
     assert float(done.stdout) < 2000  # megabytes; as floats at full size it would be 2200 for the pixels alone
 
 
+@pytest.mark.slow
+def test_26_tiffs_of_16_bits_and_24_megapixels_are_read_in_less_than_1500_megabytes(tmp_path):
+    """Once 4.6 GB: the bytes of all files were kept."""
+    rng = np.random.default_rng(0)
+    tile = rng.integers(0, 65535, (400, 600, 3), np.uint16)
+    flags = [cv2.IMWRITE_TIFF_COMPRESSION, 1]
+    assert cv2.imwrite(str(tmp_path / "a.tif"), np.tile(tile, (10, 10, 1)), flags)
+    assert (tmp_path / "a.tif").stat().st_size > 140_000_000
+    cameras = [camera.resize(6000, 4000) for camera in synthetic.ring(26, np.zeros(3), 1.0, 600)]
+    save(Capture("c", tuple(View(camera, tmp_path / "a.tif") for camera in cameras)), tmp_path)
+    script = """
+import resource, sys
+from pathlib import Path
+from bridge.capture import inputs
+from bridge.job.cache import parts_of
+found = inputs.read_inputs(Path(sys.argv[1]))
+for view in found.capture.views:
+    parts_of(view)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 1500
+
+
 def test_more_than_a_gigapixel_is_refused_with_both_numbers(tmp_path, camera, monkeypatch):
     monkeypatch.setattr(pillow, "MOST_PIXELS", 400 * 300 - 1)
     (tmp_path / "a.jpg").write_bytes(encoded(".jpg", noise()))

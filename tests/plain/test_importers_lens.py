@@ -83,7 +83,7 @@ def test_a_fisheyes_photograph_is_straightened_as_opencv_does(corner):
     camera = Camera("c", K, np.eye(3), np.zeros(3), *size, found)
     y, x = np.mgrid[:300, :400].astype(np.float32)
     picture = np.dstack([np.sin(x / 9), np.cos(y / 11), np.sin((x + y) / 17)]).astype(np.float32)
-    straight = images.straight(camera)
+    straight = images.undistorted_camera(camera)
     assert straight.K[0, 0] < K[0, 0]
     shift = np.array([[0, 0, 0.5], [0, 0, 0.5], [0, 0, 0]])
     expected = cv2.fisheye.undistortImage(picture, K - shift, np.array(k), Knew=straight.K - shift)

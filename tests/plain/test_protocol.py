@@ -65,7 +65,7 @@ def test_a_message_of_protocol_1_stays_readable():
     assert p.decode(line) == p.Progress("a", "s", 1, 2, 0.5, None)
     assert set(json.loads(p.encode(p.Run("a", "b", "c")))["settings"]) == {
         "preset", "normals", "device", "raster", "steps", "max_vertices", "smoothness", "min_edge_mm", "seed",
-        "stage", "match", "refine_cameras",
+        "stage", "match", "refine_cameras", "texture", "wrap",
     }  # fmt: skip
 
 

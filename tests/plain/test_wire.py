@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -133,3 +134,44 @@ def test_an_output_folder_that_cannot_be_made_is_one_error(peer, tmp_path):
     heard = dummy.until(p.Done)
     error = next(m for m in heard if isinstance(m, p.Error))
     assert error.code == "output" and "file" in error.sentence and error.cure and not heard[-1].ok
+
+
+@pytest.mark.parametrize("when", ["before hello", "in mid-run", "at an odd line"])
+def test_a_bridge_whose_reader_dies_leaves_quietly_with_a_code(tmp_path, when):
+    """Once an abort: at its end the interpreter waited for the thread that reads stdin, which stays open here."""
+    command = [sys.executable, "-m", "bridge", "dummy", "--seconds", "2"]
+    child = subprocess.Popen(
+        command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        if when == "before hello":
+            child.stdout.close()
+        child.stdin.write(p.encode(p.Hello()))
+        if when != "before hello":
+            child.stdin.write(p.encode(p.Run("one", "capture", str(tmp_path / "one"))))
+        child.stdin.flush()
+        if when != "before hello":
+            child.stdout.readline(), child.stdout.readline()
+            child.stdout.close()
+        else:  # a job makes it write again, if its hello went into the pipe's buffer
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.write(p.encode(p.Run("one", "capture", str(tmp_path / "one"))))
+                child.stdin.flush()
+        if when == "at an odd line":
+            child.stdin.write("garbage\n")
+            child.stdin.flush()
+        assert child.wait(10) == 1
+        complaint = child.stderr.read()
+        assert "Fatal" not in complaint and "Traceback" not in complaint and "Exception" not in complaint
+    finally:
+        child.kill()
+        child.wait()
+        child.stderr.close()
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.close()
+
+
+def test_a_command_whose_lines_nobody_reads_ends_without_a_traceback():
+    command = f"{sys.executable} -m bridge --help | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr

@@ -1,4 +1,4 @@
-"""Fronts of the growing surface that have run into each other, drawn apart while the solve still runs.
+"""Self-contacts: places where the growing surface has run into itself, separated while the solve still runs.
 
 Where two sides of a slit meet (lips, lids), each hides the other's hidden part: no image holds them back from passing
 through each other, and what has passed pulls the visible rim along. A few rounds of smoothing while the overlap is one
@@ -18,13 +18,13 @@ RINGS = 1  # around the faces that cross
 ROUNDS = 4  # of smoothing
 
 
-def part_fronts(mesh: HalfEdgeMesh) -> None:
-    """Draws what crosses apart, in place."""
-    if parted := parted_places(mesh.surface()):
-        mesh.place(*parted)
+def separate_self_contacts(mesh: HalfEdgeMesh) -> None:
+    """Move faces of a mesh that pass through each other apart, in place."""
+    if separated := separated_positions(mesh.surface()):
+        mesh.place(*separated)
 
 
-def parted_places(surface: Surface) -> tuple[np.ndarray, np.ndarray] | None:
+def separated_positions(surface: Surface) -> tuple[np.ndarray, np.ndarray] | None:
     """The vertices [n] to be moved and their new places [n, 3]; None if no face crosses another."""
     crossing = intersecting_faces(surface.vertices, surface.faces)
     if not crossing.any():
@@ -32,6 +32,6 @@ def parted_places(surface: Surface) -> tuple[np.ndarray, np.ndarray] | None:
     reach = np.full(len(surface.vertices), -1, np.int32)
     reach[surface.faces[crossing].reshape(-1)] = RINGS
     chosen = around(reach, surface)
-    parted = surface.moved(surface.vertices.astype(np.float64))
-    smooth(parted, chosen, ROUNDS)
-    return chosen, parted.vertices[chosen]
+    separated = surface.moved(surface.vertices.astype(np.float64))
+    smooth(separated, chosen, ROUNDS)
+    return chosen, separated.vertices[chosen]

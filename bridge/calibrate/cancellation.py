@@ -13,13 +13,13 @@ import pycolmap
 from ..errors import BridgeError, Cancelled, Check
 from ..service.wire import Control
 
-LISTEN_SECONDS = 0.1
-LAST_WORDS_SECONDS = 0.3  # for the call to end by itself; what does not is left behind (see abandoned)
+POLL_SECONDS = 0.1
+GRACE_SECONDS = 0.3  # for the call to end by itself; what does not is left behind (see call_still_running)
 _NAME = "colmap"
 Result = TypeVar("Result")
 
 
-def patiently(call: Callable[[pycolmap.CancellationToken], Result], check: Check) -> Result:
+def run_cancellable(call: Callable[[pycolmap.CancellationToken], Result], check: Check) -> Result:
     """The result of call(token), or Cancelled as soon as check raises it. Raises BridgeError "calibrate"."""
     token = pycolmap.CancellationToken()
     outcome: list[Result] = []
@@ -34,12 +34,12 @@ def patiently(call: Callable[[pycolmap.CancellationToken], Result], check: Check
     thread = threading.Thread(target=work, name=_NAME, daemon=True)
     thread.start()
     while thread.is_alive():
-        thread.join(LISTEN_SECONDS)
+        thread.join(POLL_SECONDS)
         try:
             check()
         except Cancelled:
             token.cancel()
-            thread.join(LAST_WORDS_SECONDS)
+            thread.join(GRACE_SECONDS)
             raise
     if not failures:
         return outcome[0]
@@ -49,13 +49,13 @@ def patiently(call: Callable[[pycolmap.CancellationToken], Result], check: Check
     raise failures[0]
 
 
-def abandoned() -> bool:
+def call_still_running() -> bool:
     """Whether a cancelled call is still at work: the process must then end without waiting for it."""
     return any(thread.name == _NAME for thread in threading.enumerate())
 
 
 @contextlib.contextmanager
-def hearing_termination(control: Control) -> Iterator[None]:
+def cancel_on_sigterm(control: Control) -> Iterator[None]:
     """Take SIGTERM back from pycolmap, which answers it with a page of stack trace: it cancels, like Ctrl-C."""
     signal.signal(signal.SIGTERM, lambda *_: control.cancel.set())
     try:

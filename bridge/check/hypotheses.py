@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from scipy.spatial.transform import Rotation
 
 from ..capture.cameras import OPENGL, Camera
-from ..mattes.silhouettes import Agreement, Ball
+from ..mattes.silhouettes import Agreement, BoundingSphere
 from .findings import ERROR, WARNING, Finding, names
 from .rig import LOOSE
 from .scene import LIMIT, Change, Scene
@@ -33,7 +33,7 @@ UNEXPLAINED = ("mask-disagrees", "camera-disagrees")
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Hypothesis:
     """One possible fault, undone."""
 
     code: str
@@ -44,23 +44,24 @@ class Explanation:
     cure: str
     small: bool = False  # so that refining the cameras corrects it
 
-    def restores(self, before: float, gone: set[int]) -> bool:
-        return _restores(self.cost, self.scene.silence(gone), before)
+    def restores(self, before: float, excluded: set[int]) -> bool:
+        return _fits_again(self.cost, self.scene.no_match_cost(excluded), before)
 
 
-def examine(scene: Scene, given_masks: Sequence[bool]) -> tuple[list[Finding], Scene]:
+def find_faults(scene: Scene, given_masks: Sequence[bool]) -> tuple[list[Finding], Scene]:
     """Faults of single cameras, photographs and masks, and the scene with those undone that could be explained.
 
     given_masks: which masks the user made.
     """
     findings: list[Finding] = []
-    gone: set[int] = set()
+    excluded: set[int] = set()
     for _ in range(ROUNDS):
-        present = [i for i in range(len(scene.cameras)) if i not in gone]
+        present = [i for i in range(len(scene.cameras)) if i not in excluded]
         if len(present) < 3:
             break
-        before = scene.cost(gone)
-        best, left = _best(scene, gone, before)
+        before = scene.cost(excluded)
+        # beside a fault that was found, a small one of another view is likely its side effect
+        best, left = _best(scene, excluded, before, small_too=not findings)
         if best is not None:
             findings.append(_finding(scene, best))
             scene = best.scene
@@ -68,14 +69,14 @@ def examine(scene: Scene, given_masks: Sequence[bool]) -> tuple[list[Finding], S
         # masks that were predicted under a wrong camera are not to blame for what they are then
         if left is None or not given_masks[left] and any(finding.code != "mask-disagrees" for finding in findings):
             break
-        findings.append(_unexplained(scene, left, gone, given_masks))
-        gone.add(left)
-        if len(gone) > 1 and (scene.looseness() or 0) > LOOSE:  # several, for no reason: all are a little off
+        findings.append(_unexplained(scene, left, excluded, given_masks))
+        excluded.add(left)
+        if len(excluded) > 1 and (scene.epipolar_error() or 0) > LOOSE:  # several, for no reason: all are a little off
             return [finding for finding in findings if finding.code not in UNEXPLAINED], scene
     return findings, scene
 
 
-def whole_rig(scene: Scene) -> tuple[Finding, Scene] | None:
+def find_rig_fault(scene: Scene) -> tuple[Finding, Scene] | None:
     """One error that all cameras share, where the rig as it is makes no sense at all."""
     before = scene.misfit()
     if before < HOPELESS:
@@ -100,37 +101,37 @@ def whole_rig(scene: Scene) -> tuple[Finding, Scene] | None:
         cameras = [change(camera) for camera in scene.cameras]
         outlines = [s.seen_by(camera) for s, camera in zip(scene.agreement.silhouettes, cameras, strict=True)]
         try:
-            ball = Ball.around(outlines)
+            sphere = BoundingSphere.around(outlines)
         except ValueError:
             continue
-        other = replace(scene, cameras=tuple(cameras), agreement=Agreement(outlines, ball))
+        other = replace(scene, cameras=tuple(cameras), agreement=Agreement(outlines, sphere))
         found.append((other.misfit(), Finding(code, ERROR, (), sentence, cure), other))
     best = min(found, key=lambda entry: entry[0], default=None)
     return (best[1], best[2]) if best is not None and best[0] < SENSIBLE * before else None
 
 
-def _best(scene: Scene, gone: set[int], before: float) -> tuple[Explanation | None, int | None]:
+def _best(scene: Scene, excluded: set[int], before: float, small_too: bool) -> tuple[Hypothesis | None, int | None]:
     """The best explanation, or the one view without which the others agree, or neither."""
-    present = [i for i in range(len(scene.cameras)) if i not in gone]
-    silence = scene.silence(gone)
+    present = [i for i in range(len(scene.cameras)) if i not in excluded]
+    no_match_cost = scene.no_match_cost(excluded)
 
     def without(*views: int) -> float:
         """The cost then. That pairs without matches go too is no evidence against a view."""
-        less = gone | set(views)
-        return scene.cost(less) + silence - scene.silence(less)
+        less = excluded | set(views)
+        return scene.cost(less) + no_match_cost - scene.no_match_cost(less)
 
     fair = {i: without(i) for i in present}
     suspects = sorted(present, key=fair.__getitem__)[:SUSPECTS]
     first = suspects[0]
-    lonely = [i for i in present if _lonely(scene, i)]
-    pair = _best_pair(scene, gone, present)
-    alone = _restores(fair[first], silence, before)
-    both = pair is not None and _restores(without(*pair), silence, before)
+    lonely = [i for i in present if _matches_no_neighbour(scene, i)]
+    pair = _best_pair(scene, excluded, present)
+    alone = _fits_again(fair[first], no_match_cost, before)
+    both = pair is not None and _fits_again(without(*pair), no_match_cost, before)
     if not (alone or both or lonely):  # what no one's absence mends, no change of one or two views does
         return None, None
     if pair is not None and before - fair[first] < ALARM:
         suspects = [*pair, *(i for i in suspects if i not in pair)]
-    chosen = _explained(scene, gone, before, suspects, lonely)
+    chosen = _best_hypothesis(scene, excluded, before, suspects, lonely, small_too)
     if chosen is not None:
         return chosen, None
     if scene.all_off:
@@ -139,37 +140,41 @@ def _best(scene: Scene, gone: set[int], before: float) -> tuple[Explanation | No
         return None, first
     if both:
         for i, other in (pair, pair[::-1]):  # two faults: one is explained while the other is out of the way
-            less = gone | {other}
-            chosen = _explained(scene, less, scene.cost(less), [i], [])
+            less = excluded | {other}
+            chosen = _best_hypothesis(scene, less, scene.cost(less), [i], [], small_too)
             if chosen is not None:
                 return chosen, None
         return None, pair[0]
     return None, None
 
 
-def _explained(
-    scene: Scene, gone: set[int], before: float, suspects: list[int], lonely: list[int]
-) -> Explanation | None:
+def _best_hypothesis(
+    scene: Scene, excluded: set[int], before: float, suspects: list[int], lonely: list[int], small_too: bool
+) -> Hypothesis | None:
     """The explanation that restores agreement best; the continuous ones are tried when no plain one does."""
-    good = 1 + scene.silence(gone)
-    candidates = list(_exchanges(scene, gone, list(dict.fromkeys(suspects + lonely)))) if len(suspects) > 1 else []
+    good = 1 + scene.no_match_cost(excluded)
+    candidates = (
+        list(_swapped_photos(scene, excluded, list(dict.fromkeys(suspects + lonely)))) if len(suspects) > 1 else []
+    )
     for i in dict.fromkeys(suspects[:2] + lonely):
-        candidates += _discrete(scene, gone, i)
+        candidates += _discrete_faults(scene, excluded, i)
     chosen = min(candidates, key=lambda e: e.cost, default=None)
     for i in suspects[:2]:
-        if chosen is not None and chosen.restores(before, gone) and chosen.cost < good:
+        if chosen is not None and chosen.restores(before, excluded) and chosen.cost < good:
             break
-        candidates += [e for e in _continuous(scene, gone, i) if not (e.small and scene.all_off)]
+        candidates += [
+            e for e in _continuous_faults(scene, excluded, i) if not e.small or (small_too and not scene.all_off)
+        ]
         chosen = min(candidates, key=lambda e: e.cost, default=None)
-    return chosen if chosen is not None and chosen.restores(before, gone) else None
+    return chosen if chosen is not None and chosen.restores(before, excluded) else None
 
 
-def _restores(cost: float, silence: float, before: float) -> bool:
-    """Does it fit well now? silence: the part of the cost that views without matches have in any case."""
-    return before - cost >= ALARM and cost - silence <= max(RESTORED * (before - silence), 1.0)
+def _fits_again(cost: float, no_match_cost: float, before: float) -> bool:
+    """Does it fit well now? no_match_cost: the part of the cost that views without matches have in any case."""
+    return before - cost >= ALARM and cost - no_match_cost <= max(RESTORED * (before - no_match_cost), 1.0)
 
 
-def _lonely(scene: Scene, i: int) -> bool:
+def _matches_no_neighbour(scene: Scene, i: int) -> bool:
     """A view whose neighbours match each other, but not it: perhaps its photograph is another one."""
     pairs = scene.compared()
     mine = [p for p in pairs if i in (p.a, p.b)]
@@ -179,16 +184,16 @@ def _lonely(scene: Scene, i: int) -> bool:
     return np.mean([p.confirms for p in others]) > 0.6
 
 
-def _best_pair(scene: Scene, gone: set[int], present: list[int]) -> tuple[int, int] | None:
+def _best_pair(scene: Scene, excluded: set[int], present: list[int]) -> tuple[int, int] | None:
     """The two views without which the outlines agree best."""
     if len(present) < 5:
         return None
-    return min(combinations(present, 2), key=lambda pair: scene.misfit(gone | set(pair)))
+    return min(combinations(present, 2), key=lambda pair: scene.misfit(excluded | set(pair)))
 
 
-def _exchanges(scene: Scene, gone: set[int], suspects: list[int]) -> Iterator[Explanation]:
+def _swapped_photos(scene: Scene, excluded: set[int], suspects: list[int]) -> Iterator[Hypothesis]:
     """The photographs of two views changed places."""
-    present = [i for i in range(len(scene.cameras)) if i not in gone]
+    present = [i for i in range(len(scene.cameras)) if i not in excluded]
     tried = set()
     for i in suspects:
         for j in present:
@@ -199,17 +204,17 @@ def _exchanges(scene: Scene, gone: set[int], suspects: list[int]) -> Iterator[Ex
             tried.add(pair)
             other = scene.exchanged(*pair)
             # matching takes longest: only where the outlines allow it
-            if other.misfit(gone) > max(scene.misfit(gone), 1e-3):
+            if other.misfit(excluded) > max(scene.misfit(excluded), 1e-3):
                 continue
-            yield Explanation("photos-exchanged", pair, other, other.cost(gone), "", "")
+            yield Hypothesis("photos-exchanged", pair, other, other.cost(excluded), "", "")
 
 
-def _discrete(scene: Scene, gone: set[int], i: int) -> Iterator[Explanation]:
+def _discrete_faults(scene: Scene, excluded: set[int], i: int) -> Iterator[Hypothesis]:
     camera = scene.cameras[i]
 
-    def tried(code: str, change: Change, what: str, cure: str) -> Explanation:
+    def tried(code: str, change: Change, what: str, cure: str) -> Hypothesis:
         other = scene.changed({i: change})
-        return Explanation(code, (i,), other, other.cost(gone), what, cure)
+        return Hypothesis(code, (i,), other, other.cost(excluded), what, cure)
 
     yield tried("photo-mirrored", Change(camera, True), "its photograph is mirrored left to right",
                 "Use the photograph as the camera took it, or flip it back.")  # fmt: skip
@@ -226,7 +231,7 @@ def _discrete(scene: Scene, gone: set[int], i: int) -> Iterator[Explanation]:
                 "Give the rotation from world to camera, not from camera to world.")  # fmt: skip
 
 
-def _continuous(scene: Scene, gone: set[int], i: int) -> Iterator[Explanation]:
+def _continuous_faults(scene: Scene, excluded: set[int], i: int) -> Iterator[Hypothesis]:
     camera = scene.cameras[i]
 
     def fitted(change: Callable[[np.ndarray], Camera], starts: Sequence, step: float) -> tuple[np.ndarray, float]:
@@ -235,14 +240,17 @@ def _continuous(scene: Scene, gone: set[int], i: int) -> Iterator[Explanation]:
         def changed(x: np.ndarray) -> Scene:
             return scene.changed({i: Change(change(x))})
 
-        best = min((np.atleast_1d(np.asarray(s, float)) for s in starts), key=lambda x: changed(x).cost(gone))
-        best_cost = changed(best).cost(gone)
-        judges = ((lambda x: changed(x).misfit(gone) / LIMIT, step), (lambda x: changed(x).cost(gone), step / 4))
+        best = min((np.atleast_1d(np.asarray(s, float)) for s in starts), key=lambda x: changed(x).cost(excluded))
+        best_cost = changed(best).cost(excluded)
+        judges = (
+            (lambda x: changed(x).misfit(excluded) / LIMIT, step),
+            (lambda x: changed(x).cost(excluded), step / 4),
+        )
         for judge, width in judges:
             simplex = np.concatenate([best[None], best + width * np.eye(len(best))])
             options = {"initial_simplex": simplex, "maxfev": EVALUATIONS, "xatol": width / 20, "fatol": 0.01}
             found = minimize(judge, best, method="Nelder-Mead", options=options)
-            if (cost := changed(found.x).cost(gone)) < best_cost:
+            if (cost := changed(found.x).cost(excluded)) < best_cost:
                 best, best_cost = found.x, cost
         return best, best_cost
 
@@ -252,11 +260,11 @@ def _continuous(scene: Scene, gone: set[int], i: int) -> Iterator[Explanation]:
         change = scene.changed({i: Change(_zoomed(camera, np.exp(x[0])))})
         cure = "Check its lens and sensor size, and that the photograph was not cropped or zoomed."
         small = abs(x[0]) < SMALL_FOCAL
-        yield Explanation("camera-focal", (i,), change, cost + SIMPLE, f"its focal length looks {by}", cure, small)
+        yield Hypothesis("camera-focal", (i,), change, cost + SIMPLE, f"its focal length looks {by}", cure, small)
     x, cost = fitted(lambda x: _rolled(camera, x[0]), np.linspace(-32, 32, 9), 2.0)
     if abs(x[0]) > LEAST_ROLL:
         change = scene.changed({i: Change(_rolled(camera, x[0]))})
-        yield Explanation("camera-turned", (i,), change, cost + SIMPLE,
+        yield Hypothesis("camera-turned", (i,), change, cost + SIMPLE,
                           f"it is turned by about {abs(x[0]):.0f} degrees about its viewing axis",
                           "Correct its rotation.", abs(x[0]) < SMALL_TURN)  # fmt: skip
     pointed = _pointing(scene, i)
@@ -264,7 +272,7 @@ def _continuous(scene: Scene, gone: set[int], i: int) -> Iterator[Explanation]:
     angle = np.degrees(np.linalg.norm(x))
     change = scene.changed({i: Change(_turned(camera, x))})
     if angle > TURN_NOT_SHIFT:
-        yield Explanation("camera-turned", (i,), change, cost + 3 * SIMPLE,
+        yield Hypothesis("camera-turned", (i,), change, cost + 3 * SIMPLE,
                           f"it is turned by about {angle:.0f} degrees", "Correct its rotation.",
                           angle < SMALL_TURN)  # fmt: skip
     start = np.tan(pointed[[1, 0]]) * [camera.K[0, 0], -camera.K[1, 1]]
@@ -275,14 +283,14 @@ def _continuous(scene: Scene, gone: set[int], i: int) -> Iterator[Explanation]:
     if degrees > LARGEST_SHIFT:
         change = scene.changed({i: Change(_shifted(camera, x))})
         what, cure = f"it is turned by about {degrees:.0f} degrees", "Correct its rotation."
-        yield Explanation("camera-turned", (i,), change, cost + 2 * SIMPLE, what, cure)
+        yield Hypothesis("camera-turned", (i,), change, cost + 2 * SIMPLE, what, cure)
     elif degrees > LEAST_TURN:
         change = scene.changed({i: Change(_shifted(camera, x))})
         what = f"its principal point is off by about {size:.0f} pixels"
         if degrees < TURN_NOT_SHIFT:
             what += f" (or it is turned by {degrees:.1f} degrees)"
         cure = "Check the principal point or lens shift, and that the photograph was not cropped."
-        yield Explanation("camera-center", (i,), change, cost + 2 * SIMPLE, what, cure, small=True)
+        yield Hypothesis("camera-center", (i,), change, cost + 2 * SIMPLE, what, cure, small=True)
 
 
 def _pointing(scene: Scene, i: int) -> np.ndarray:  # [3] rotation vector
@@ -291,7 +299,7 @@ def _pointing(scene: Scene, i: int) -> np.ndarray:  # [3] rotation vector
     box = scene.agreement.silhouettes[i].box
     middle = scene.agreement.silhouettes[i].camera.rays(((box[:2] + box[2:]) / 2)[None])[0]
     middle = camera.R @ middle
-    head = camera.R @ (scene.ball.center - camera.center)
+    head = camera.R @ (scene.sphere.center - camera.center)
     head /= np.linalg.norm(head)
     axis = np.cross(head, middle)
     sine = np.linalg.norm(axis)
@@ -317,7 +325,7 @@ def _shifted(camera: Camera, by: np.ndarray) -> Camera:
     return replace(camera, K=K)
 
 
-def _finding(scene: Scene, best: Explanation) -> Finding:
+def _finding(scene: Scene, best: Hypothesis) -> Finding:
     views = tuple(scene.cameras[i].name for i in best.views)
     if best.code == "photos-exchanged":
         sentence = f"The photographs of {names(views)} seem to have changed places."
@@ -325,10 +333,10 @@ def _finding(scene: Scene, best: Explanation) -> Finding:
     return Finding(best.code, ERROR, views, f"Camera {names(views)} does not fit the others: {best.what}.", best.cure)
 
 
-def _unexplained(scene: Scene, i: int, gone: set[int], given: Sequence[bool]) -> Finding:
+def _unexplained(scene: Scene, i: int, excluded: set[int], given: Sequence[bool]) -> Finding:
     """A view that the others agree without, and no single error of its camera explains it."""
     name = scene.cameras[i].name
-    mine = scene.compared(gone, touching=i)
+    mine = scene.compared(excluded, touching=i)
     if any(pair.confirms for pair in mine) and not any(pair.contradicts for pair in mine):
         owner = "mask" if given[i] else "predicted mask"
         sentence = f"The {owner} of '{name}' disagrees with the other views; its camera looks right."

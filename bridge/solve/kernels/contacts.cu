@@ -1,4 +1,4 @@
-// Drawing apart fronts that have met (fronts.py).
+// Separating self-contacts (contacts.py).
 
 // wider [V]: 1 where chosen [V] is, and within a ring of it.
 KERNEL widen(IN(int) chosen, IN(int) faces, IN(int) twin, IN(int) outgoing, int vertex_count, int* wider)

@@ -27,7 +27,7 @@ STATUE_COLOURS = np.array(
 
 
 @dataclass(frozen=True, eq=False)
-class Casting:
+class Appearance:
     """A subject and the properties that hold for all of its surface."""
 
     subject: Subject
@@ -47,7 +47,7 @@ def hair_colour(rng: np.random.Generator) -> np.ndarray:  # [3] linear
     return rng.uniform(0.01, 0.1) ** rng.uniform(0.4, 1.0) * np.array([1, rng.uniform(0.6, 1), rng.uniform(0.3, 1)])
 
 
-def cast(rng: np.random.Generator, ict: IctModel | None, avatars: list[AvatarModel]) -> Casting:
+def draw_subject(rng: np.random.Generator, ict: IctModel | None, avatars: list[AvatarModel]) -> Appearance:
     """One random subject. Half from each source where both are given."""
     statue = rng.random() < 0.2
     use_ict = ict is not None and (not avatars or rng.random() < 0.5)
@@ -83,12 +83,12 @@ def cast(rng: np.random.Generator, ict: IctModel | None, avatars: list[AvatarMod
             rng.uniform(7, 22),
         ]
     )
-    return Casting(subject, rng.uniform(0, 0.15), frequency, float(rng.uniform(8, 60)), statue)
+    return Appearance(subject, rng.uniform(0, 0.15), frequency, float(rng.uniform(8, 60)), statue)
 
 
-def as_scanned(subject: Subject) -> Casting:
+def scanned_appearance(subject: Subject) -> Appearance:
     """A scan as it is: no relief, no grain, no statue."""
-    return Casting(subject, 0.0, np.full(4, 10.0), 20.0, False)
+    return Appearance(subject, 0.0, np.full(4, 10.0), 20.0, False)
 
 
 def _extra_hair(rng: np.random.Generator) -> list[Subject]:

@@ -1,6 +1,6 @@
 """Where the face mesh's landmarks lie on a template: its people are rendered, the model is run, medians are taken.
 
-    python -m bridge.training.landmark_maps hm08 ict
+    python -m bridge.wrap.landmark_maps hm08 ict
 
 writes bridge/model/landmarks/NAME.npz. A capture's landmarks go through the same detection and triangulation, so what
 the model puts beside the true place on every picture is part of the map.
@@ -13,6 +13,7 @@ import sys
 import numpy as np
 
 from ..capture.cameras import Camera
+from ..errors import BridgeError, Check, unchecked
 from ..head.landmarks import LIPS_OUTER, Landmarker, find_faces
 from ..head.triangulate import triangulate
 from ..mesh.closest import Target
@@ -74,11 +75,11 @@ def photograph(
 ) -> list[np.ndarray]:  # [H, W, 3] float32 sRGB
     """The template in some shape before a grey wall, softly lit from above."""
     triangles = template.triangles_of("skin", "eye_left", "eye_right")
-    shot = make_rasteriser("cpu", cameras).render(vertices, triangles, color)
+    render = make_rasteriser("cpu", cameras).render(vertices, triangles, color)
     light = np.array([rng.uniform(-0.6, 0.6), rng.uniform(0.2, 0.8), 1.0])
     light /= np.linalg.norm(light)
     pictures = []
-    for normals, albedo, triangle in zip(shot.normals, shot.attributes, shot.triangle):
+    for normals, albedo, triangle in zip(render.normals, render.attributes, render.triangle):
         shade = 0.35 + 0.75 * np.clip(normals @ light, 0, 1)
         picture = np.clip(albedo * shade[..., None], 0, 1) ** (1 / 2.2)
         picture[triangle < 0] = 0.55
@@ -86,7 +87,9 @@ def photograph(
     return pictures
 
 
-def measure(template: Template, landmarker: Landmarker, people: int = PEOPLE, seed: int = 1) -> LandmarkMap:
+def measure(
+    template: Template, landmarker: Landmarker, people: int = PEOPLE, seed: int = 1, check: Check = unchecked
+) -> LandmarkMap:
     """The map; of people whose coefficients are drawn by the template's own statistics."""
     rng = np.random.default_rng(seed)
     face = template.of_part("skin") & ~template.regions.get("inner", np.zeros(len(template.vertices), bool))
@@ -95,7 +98,8 @@ def measure(template: Template, landmarker: Landmarker, people: int = PEOPLE, se
     for count in (8, people):
         found, weights = [], []
         color_map = first
-        for _ in range(count):
+        for _ in range(min(count, people)):
+            check()
             shape = template.vertices.copy()
             if len(template.identity):
                 shape += np.tensordot(rng.normal(0, 0.8, len(template.identity)), template.identity, 1)
@@ -109,6 +113,12 @@ def measure(template: Template, landmarker: Landmarker, people: int = PEOPLE, se
             hit = Target(shape, triangles).closest(landmarks.points)
             found.append(hit.of(template.vertices, triangles))
             weights.append(hit.distance)
+        if not found:
+            raise BridgeError(
+                "landmarks-none",
+                f"No face was found on pictures of the template '{template.name}'.",
+                "Turn it so that +Y is up and the face looks along +Z, or set its landmarks by hand.",
+            )
         places = np.stack(found)
         middle = np.median(places, 0)
         spread = np.median(np.linalg.norm(places - middle, axis=2), 0)

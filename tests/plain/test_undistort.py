@@ -10,9 +10,8 @@ import pytest
 
 cv2 = pytest.importorskip("cv2")
 
-from bridge.capture import images  # noqa: E402
+from bridge.capture import images, undistort  # noqa: E402
 from bridge.capture import record as captures  # noqa: E402
-from bridge.capture import undistort as straighten  # noqa: E402
 from bridge.capture.cameras import Camera, Distortion  # noqa: E402
 
 LENS = Distortion(k1=-0.15, k2=0.04, p1=0.002, p2=-0.001)
@@ -52,12 +51,12 @@ def folder(tmp_path):
 
 def test_points_come_to_lie_where_the_straight_camera_sees_them(folder, tmp_path, capsys):
     out = tmp_path / "straight ü"
-    assert straighten.main([str(folder), "-o", str(out)]) == 0
+    assert undistort.main([str(folder), "-o", str(out)]) == 0
     assert "Straightened 1 of 2 views" in capsys.readouterr().out
     capture = captures.load(out)
     assert capture.unit_mm == 5.0 and [view.name for view in capture.views] == ["a", "b"]
     camera = capture.views[0].camera
-    assert not straighten.is_bent(camera) and camera.K[0, 1] == 0
+    assert not undistort.needs_undistortion(camera) and camera.K[0, 1] == 0
     for values in (images.read_photo(capture.views[0]).pixels[..., 1], images.read_mask(capture.views[0].mask, camera)):
         expected, _ = camera.project(POINTS)
         rows, columns = np.mgrid[:240, :320] + 0.5
@@ -69,9 +68,9 @@ def test_points_come_to_lie_where_the_straight_camera_sees_them(folder, tmp_path
 
 def test_a_straight_view_keeps_its_file_and_nothing_is_overwritten(folder, tmp_path, capsys):
     out = tmp_path / "straight"
-    assert straighten.main([str(folder), "-o", str(out)]) == 0
+    assert undistort.main([str(folder), "-o", str(out)]) == 0
     assert (out / "images" / "b.png").read_bytes() == (folder / "images" / "b.png").read_bytes()
-    assert straighten.main([str(folder), "-o", str(out)]) == 1
+    assert undistort.main([str(folder), "-o", str(out)]) == 1
     assert "holds a capture already" in capsys.readouterr().err
 
 
@@ -79,6 +78,6 @@ def test_a_damaged_photograph_is_named(folder, tmp_path, capsys):
     (folder / "images" / "a.png").write_bytes(b"no picture")
     body = json.loads((folder / "capture.json").read_text())
     assert body["views"][0]["distortion"]["k1"] == LENS.k1
-    assert straighten.main([str(folder), "-o", str(tmp_path / "o")]) == 1
-    complaint = capsys.readouterr().err
-    assert complaint.startswith("Error: ") and "a.png" in complaint and complaint.count("\n") == 1
+    assert undistort.main([str(folder), "-o", str(tmp_path / "o")]) == 1
+    problem = capsys.readouterr().err
+    assert problem.startswith("Error: ") and "a.png" in problem and problem.count("\n") == 1

@@ -1,0 +1,37 @@
+"""Stage: views that show no head are left out and named, or the network's idea of one would be carved in."""
+
+from __future__ import annotations
+
+from ..capture.inputs import Inputs
+from ..check.findings import WARNING, Finding
+from ..errors import BridgeError
+from ..mattes.headless import without_head
+from ..service.protocol import MINIMUM_VIEWS
+from .record import Job, Tools
+
+CURE = "Use a photograph that shows the head, or give a mask of it if this one does."
+
+
+def leave_out(job: Job, tools: Tools) -> None:
+    """Raises BridgeError "too-few-views" where too few are left for a head."""
+    job.findings = headless(job.inputs)
+
+
+def headless(inputs: Inputs) -> list[Finding]:
+    """Take the views that show no head out of the inputs; what was taken out, and why."""
+    found = without_head(
+        [photo.pixels for photo in inputs.photos],
+        [m.matte if mask is None else mask for m, mask in zip(inputs.maps, inputs.given_masks, strict=True)],
+        [m.confidence for m in inputs.maps],
+        [mask is not None for mask in inputs.given_masks],
+    )
+    if not found:
+        return []
+    names = tuple(inputs.capture.views[i].name for i in found)
+    which = f"View '{names[0]}' shows" if len(names) == 1 else f"Views {', '.join(names)} show"
+    left = len(inputs.photos) - len(found)
+    if left < MINIMUM_VIEWS:
+        sentence = f"{which} no head, and the {left} others are too few: a head needs at least {MINIMUM_VIEWS}."
+        raise BridgeError("too-few-views", sentence, CURE)
+    inputs.keep([i for i in range(len(inputs.photos)) if i not in found])
+    return [Finding("no-head", WARNING, names, f"{which} no head: left out.", CURE)]

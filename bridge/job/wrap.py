@@ -1,0 +1,196 @@
+"""Stage: a template laid on the finished head; and python -m bridge wrap, the same on a mesh of any origin."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..capture.cameras import Camera
+from ..capture.inputs import read_inputs
+from ..check.findings import WARNING, Finding
+from ..errors import BridgeError, Check, unchecked
+from ..files import claim_folder
+from ..head.landmarks import COUNT, Landmarker, find_faces
+from ..head.triangulate import Landmarks, triangulate
+from ..model import PARTS, Template
+from ..model.load import load_template
+from ..model.obj import write_obj
+from ..model.package import LANDMARKS, need
+from ..raster import make_rasteriser
+from ..report import results
+from ..report.results import read_ply
+from ..service.protocol import VERSION
+from ..service.reporter import Reporter
+from ..service.terminal import Terminal, clear_errors, stoppable
+from ..wrap.fit import inverse
+from ..wrap.scan import Scan
+from ..wrap.sheet import sheet
+from ..wrap.wrap import Wrapped, wrap
+from .record import Job, Tools
+
+FOLDER = "wrap"  # in a run's output
+SIZE, DEPTH_PIXELS, VIEWS = 512, 3.0, 2  # who sees a vertex: as report/surface_error does
+STEPS = 10
+PICKED_MM = 1.0  # how exactly a hand sets a landmark, in template millimetres
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is wrapped onto, in the capture's world."""
+
+    vertices: np.ndarray  # [N, 3]
+    faces: np.ndarray  # [M, 3]
+    cameras: Sequence[Camera]
+    pictures: Sequence[np.ndarray]  # [H, W, 3] float32 sRGB of each camera
+    unit_mm: float | None
+
+
+def wrap_head(job: Job, tools: Tools) -> None:
+    """The head is there already: where no template can be laid on it, that is a warning."""
+    photos = [photo.pixels for photo in job.inputs.photos]
+    head = Head(job.mesh.vertices, job.mesh.faces, job.inputs.cameras, photos, job.inputs.capture.unit_mm)
+    try:
+        wrap_to(job.output / FOLDER, job.settings.wrap, head, None, tools.report)
+    except BridgeError as error:
+        job.findings = [Finding(error.code, WARNING, (), error.sentence, error.cure)]
+
+
+def wrap_to(folder: Path, template_name: str, head: Head, picked: Path | None, report: Reporter) -> dict:
+    """Find landmarks, wrap, write the files; returns the report. Raises BridgeError."""
+    claim_folder(folder)
+    template = with_landmarks(load_template(template_name, report.check), template_name, report.check)
+    report.step(1, STEPS)
+    landmarks = read_picked(picked) if picked else find_landmarks(head, report.check)
+    if landmarks is None:
+        raise BridgeError(
+            "landmarks-none",
+            "No two photographs show a face that the landmark model knows, so the template cannot be laid on the head.",
+            "Give landmarks by hand (--landmarks FILE).",
+        )
+    report.step(2, STEPS)
+    confidence = np.clip(seen_by(head) / VIEWS, 0, 1)
+    scan = Scan(head.vertices, head.faces, confidence, landmarks.points, landmarks.sigma)
+    report.step(3, STEPS)
+    wrapped = wrap(template, scan, check=report.check, step=lambda done, total: report.step(3 + done, STEPS))
+    body = write(folder, wrapped, scan, landmarks, head.unit_mm)
+    report.step(STEPS, STEPS)
+    return body
+
+
+def with_landmarks(template: Template, name: str, check: Check = unchecked) -> Template:
+    """A template of the artist's own is rendered and looked at once; what was found is kept beside its file."""
+    if template.landmarks is not None:
+        return template
+    from ..model.own import write_landmarks
+    from ..wrap.landmark_maps import measure
+
+    found = measure(template, Landmarker(need(LANDMARKS)), people=1, check=check)
+    write_landmarks(Path(name), found)
+    return template.with_landmarks(found)
+
+
+def find_landmarks(head: Head, check: Check = unchecked) -> Landmarks | None:
+    """In all photographs, triangulated. Raises BridgeError where models are missing."""
+    landmarker = Landmarker(need(LANDMARKS))
+    return triangulate(head.cameras, find_faces(landmarker, head.pictures, check=check))
+
+
+def read_picked(path: Path) -> Landmarks:
+    """A JSON file {"landmarks": {"1": [x, y, z], ...}}: numbers of the face mesh, points in the capture's world."""
+    points, sigma = np.zeros((COUNT, 3)), np.full(COUNT, np.inf)
+    try:
+        for number, point in json.loads(path.read_text(encoding="utf-8"))["landmarks"].items():
+            points[int(number)] = point
+            sigma[int(number)] = 0.0
+    except (OSError, ValueError, KeyError, IndexError, AttributeError) as error:
+        raise BridgeError(
+            "landmarks-file",
+            f"The landmarks '{path.name}' cannot be read: {error}.",
+            'Give JSON such as {"landmarks": {"1": [x, y, z], "152": [x, y, z]}} with numbers 0 to 467.',
+        ) from None
+    return Landmarks(points, sigma, (), 0.0)
+
+
+def seen_by(head: Head) -> np.ndarray:  # [N] int: how many views see each vertex
+    views = []
+    for camera in head.cameras:
+        scale = SIZE / max(camera.width, camera.height)
+        views.append(camera.resize(round(camera.width * scale), round(camera.height * scale)))
+    count = np.zeros(len(head.vertices), np.int32)
+    for camera, depth in zip(views, make_rasteriser("cpu", views).render(head.vertices, head.faces).depth):
+        pixels, z = camera.project(head.vertices)
+        x, y = np.floor(np.nan_to_num(pixels)).astype(int).T
+        inside = (z > 0) & (x >= 0) & (y >= 0) & (x < camera.width) & (y < camera.height)
+        there = depth[np.where(inside, y, 0), np.where(inside, x, 0)]
+        count += inside & (there > 0) & (np.abs(z - there) < DEPTH_PIXELS * z / camera.K[0, 0])
+    return count
+
+
+def write(folder: Path, wrapped: Wrapped, scan: Scan, landmarks: Landmarks, unit_mm: float | None) -> dict:
+    """head.obj, wrap.npz (all of it, for the add-on), report.json and report.png."""
+    template, pose = wrapped.template, wrapped.pose
+    write_obj(folder / "head.obj", template, wrapped.vertices)
+    distance = (wrapped.quality.distance * pose.scale).astype(np.float32)
+    results.write_npz(
+        folder / "wrap.npz",
+        vertices=wrapped.vertices, faces=template.faces, uv=template.uv, faces_uv=template.faces_uv,
+        part=template.part, part_names=np.array(PARTS), shapes=wrapped.shapes,
+        shape_names=np.array(template.expression_names), distance=distance,
+        landmarks=landmarks.points, landmarks_sigma=landmarks.sigma,
+        **{f"region_{name}": getattr(wrapped.regions, name) for name in wrapped.regions.__dataclass_fields__},
+    )  # fmt: skip
+    back = inverse(pose)
+    picture = sheet(template, back.points(wrapped.vertices), wrapped.quality.distance, scan.moved(back))
+    Image.fromarray(picture).save(folder / "report.png")
+    mm = None if unit_mm is None else pose.scale * unit_mm
+    used = zip(template.expression_names, wrapped.fitted.expression, strict=True)
+    body = {
+        "skullptor": VERSION,
+        "template": template.name,
+        "template_licence": template.licence,
+        "scale": round(pose.scale, 6),
+        "size_against_template": None if mm is None else round(mm, 4),
+        "landmarks": {
+            "views": list(landmarks.views),
+            "error_px": round(landmarks.error_px, 2),
+            "known": int(landmarks.known.sum()),
+        },
+        "quality": wrapped.quality.scaled(mm if mm is not None else 1.0).as_json(),
+        "expression": {name: round(float(value), 3) for name, value in used if value > 0.02},
+        "shapes": list(template.expression_names),
+        "vertices": len(template.vertices),
+        "faces": len(template.faces),
+    }
+    results.write_json(folder / "report.json", body)
+    return body
+
+
+def main(argv: list[str]) -> int:
+    """Lay a template with clean topology on a head: quads, UVs, eyes, teeth, 52 blend shapes; exit code 0 if done."""
+    parser = argparse.ArgumentParser(prog="python -m bridge wrap", description=main.__doc__)
+    parser.add_argument("head", type=Path, help="the dense head, as .ply, in the capture's world")
+    parser.add_argument("--capture", type=Path, required=True, help="capture folder, or a capture*.json in it")
+    parser.add_argument("--template", default="hm08", help="hm08, hm08-body, ict, or an OBJ, PLY or GLB file")
+    parser.add_argument("--landmarks", type=Path, help="JSON with landmarks set by hand")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    options = parser.parse_args(argv)
+    with clear_errors() as failed, Terminal() as terminal, stoppable() as control:
+        report = Reporter("wrap", terminal.show, control, {"Reading photos": 0.2, "Wrapping the template": 0.8})
+        report.begin("Reading photos")
+        vertices, faces = read_ply(options.head)
+        inputs = read_inputs(options.capture, report.step)
+        report.end()
+        report.begin("Wrapping the template")
+        photos = [photo.pixels for photo in inputs.photos]
+        head = Head(vertices, faces, inputs.cameras, photos, inputs.capture.unit_mm)
+        body = wrap_to(options.output, options.template, head, options.landmarks, report)
+        report.end()
+        print(f"Wrote {options.output}: {body['vertices']:,} vertices, {len(body['shapes'])} shapes, "
+              f"{body['quality']['distance_median_mm']:.2f} mm from the head in the middle")  # fmt: skip
+    return failed.code

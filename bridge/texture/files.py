@@ -1,0 +1,95 @@
+"""The files of a texture: maps with UDIM names, the unwrapped mesh, and a report that says what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import BridgeError
+from ..report.results import read_ply, write_json, write_npz
+from .bake import Albedo
+from .detail import Detail
+from .exr import write_exr
+from .obj import read_obj, write_obj
+from .png import write_png
+from .settings import TextureSettings
+from .uv_mesh import UvMesh
+
+FIRST_TILE = 1001
+UNREADABLE = "Give a PLY (UVs are made) or an OBJ (its UVs are used)."
+
+
+def read_mesh(path: Path) -> UvMesh:
+    """A mesh for texturing; without rows of uv where the file has none. Raises BridgeError "mesh"."""
+    if not path.exists():
+        raise BridgeError("mesh", f"There is no mesh at '{path}'.", UNREADABLE)
+    if path.suffix.lower() == ".obj":
+        return read_obj(path)
+    if path.suffix.lower() == ".ply":
+        vertices, faces = read_ply(path)
+        return UvMesh(vertices, faces, np.empty((0, 2)), np.zeros_like(faces))
+    raise BridgeError("mesh", f"The mesh '{path.name}' is neither PLY nor OBJ.", UNREADABLE)
+
+
+def map_name(kind: str, tile: int, tiles: Sequence[int], suffix: str = ".png") -> str:
+    """albedo.png, or albedo.1002.png where a mesh has more tiles than the first (the UDIM convention)."""
+    return f"{kind}{suffix}" if list(tiles) == [FIRST_TILE] else f"{kind}.{tile}{suffix}"
+
+
+def write_albedo(folder: Path, albedo: Albedo) -> list[str]:
+    tiles = list(albedo.maps)
+    for tile, image in albedo.maps.items():
+        write_png(folder / map_name("albedo", tile, tiles), image, srgb=True)
+    return [map_name("albedo", tile, tiles) for tile in tiles]
+
+
+def write_detail(folder: Path, detail: Detail) -> dict[str, list[str]]:
+    """normal.png (16 bit), displacement.exr (32 bit), and occlusion.png and curvature.png where they were made."""
+    tiles = list(detail.normals)
+    made: dict[str, list[str]] = {}
+    for kind, planes in (
+        ("normal", detail.normals),
+        ("occlusion", detail.occlusion),
+        ("curvature", detail.curvature),
+    ):
+        for tile, image in planes.items():
+            name = map_name(kind, tile, tiles)
+            write_png(folder / name, image, srgb=False)
+            made.setdefault(kind, []).append(name)
+    for tile, plane in detail.displacement.items():
+        name = map_name("displacement", tile, tiles, ".exr")
+        write_exr(folder / name, plane)
+        made.setdefault("displacement", []).append(name)
+    return made
+
+
+def write_mesh(folder: Path, mesh: UvMesh, texture: str) -> None:
+    """textured.obj with its material, and textured.npz for the add-on."""
+    write_obj(folder / "textured.obj", mesh, texture)
+    write_npz(
+        folder / "textured.npz", vertices=mesh.vertices, faces=mesh.faces.astype(np.int32),
+        uv=mesh.uv.astype(np.float32), faces_uv=mesh.faces_uv.astype(np.int32),
+    )  # fmt: skip
+
+
+def write_report(
+    folder: Path, mesh: UvMesh, albedo: Albedo, settings: TextureSettings, maps: Mapping[str, list[str]],
+    made_uvs: bool, extra: Mapping[str, object],
+) -> None:  # fmt: skip
+    write_json(
+        folder / "texture.json",
+        {
+            "settings": asdict(settings),
+            "uvs": "made" if made_uvs else "given",
+            "tiles": mesh.tiles(),
+            "charts": int(mesh.charts().max()) + 1,
+            "maps": dict(maps),
+            "seen_pct": round(albedo.seen_pct, 2),
+            "views": list(albedo.views),
+            "gains": np.round(albedo.gains, 4).tolist(),
+            **extra,
+        },
+    )

@@ -1,0 +1,100 @@
+"""Colours for places that no photograph shows: the mirror side's detail, the neighbours' tone; and the gutter."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from scipy.spatial import cKDTree
+
+from .shares import neighbour_mean
+from .vertex_colors import spread
+
+SMOOTHING = 80  # rounds over what was spread, so that no rays show
+PAIR_DISTANCE = 0.05  # of the head's radius between a place and its mirror image's nearest vertex
+MOST_GAP = 0.2  # of the sRGB range that the mirror side's tone is moved by
+PAIR_NORMAL = 0.6  # least cosine between their normals
+PLANE_VOTERS = 5000
+GUTTER_SHARE = 1 / 64  # of a map's side: how far colours reach over the borders of islands
+
+
+def fill_vertices(
+    colors: np.ndarray, known: np.ndarray, faces: np.ndarray, mirror: np.ndarray | None = None
+) -> np.ndarray:  # [V, 3]
+    """Colours of unknown vertices. mirror [V]: each vertex's mirror image, -1 where it has none.
+
+    What the mirror side knows is taken with the tone of the place it comes to (as in seamless cloning: the difference
+    along the border is spread over the gap); the rest is spread from the neighbours.
+    """
+    if known.all() or not known.any():
+        return colors
+    smooth = neighbour_mean(faces, len(colors))
+    if mirror is not None:
+        paired = (mirror >= 0) & known[np.maximum(mirror, 0)]
+        twin = colors[np.maximum(mirror, 0)]
+        gap = _spread_smooth(np.where((known & paired)[:, None], colors - twin, 0), known & paired, faces, smooth)
+        taken = paired & ~known
+        colors = np.where(taken[:, None], np.clip(twin + np.clip(gap, -MOST_GAP, MOST_GAP), 0, 1), colors)
+        known = known | taken
+    return _spread_smooth(colors, known, faces, smooth)
+
+
+def _spread_smooth(values, known, faces, smooth):
+    if known.all() or not known.any():
+        return values
+    values = spread(values.astype(np.float32), known, faces)
+    unknown = ~known
+    part = smooth[unknown]
+    for _ in range(SMOOTHING):
+        values[unknown] = part @ values
+    return values
+
+
+def mirror_images(vertices: np.ndarray, normals: np.ndarray, across: np.ndarray, radius: float) -> np.ndarray:  # [V]
+    """The vertex nearest to every vertex's mirror image, -1 where none is near or it looks elsewhere.
+
+    across [3]: the direction from one ear to the other, about; the plane is fitted to the vertices.
+    """
+    axis, offset = across / np.linalg.norm(across), float(np.median(vertices @ across))
+    tree = cKDTree(vertices)
+    chosen = np.random.default_rng(0).choice(len(vertices), min(PLANE_VOTERS, len(vertices)), replace=False)
+    points = vertices[chosen]
+    for _ in range(8):
+        image = points - 2 * np.outer(points @ axis - offset, axis)
+        gap, near = tree.query(image)
+        good = gap < max(np.percentile(gap, 60), 1e-9)
+        side = points[good] - vertices[near[good]]
+        side *= np.sign(side @ axis)[:, None]
+        far = np.linalg.norm(side, axis=1) > 0.3 * radius  # pairs near the plane say nothing about its direction
+        if far.sum() < 20:
+            break
+        axis = side[far].sum(0)
+        axis /= np.linalg.norm(axis)
+        offset = float(np.median((points[good] + vertices[near[good]]) @ axis / 2))
+    image = vertices - 2 * np.outer(vertices @ axis - offset, axis)
+    turned = normals - 2 * np.outer(normals @ axis, axis)
+    gap, near = tree.query(image)
+    good = (gap < PAIR_DISTANCE * radius) & ((turned * normals[near]).sum(1) > PAIR_NORMAL)
+    return np.where(good, near, -1)
+
+
+def fill_gutter(image: np.ndarray, covered: np.ndarray, beyond: object = None) -> None:
+    """Paints what no island covers, in place: near an island its nearest texel, farther away beyond, or the mean.
+
+    image [S, S, k], covered [S, S] uint8.
+    """
+    if covered.all() or not covered.any():
+        return
+    reach = max(8, round(covered.shape[0] * GUTTER_SHARE))
+    distance, label = cv2.distanceTransformWithLabels(
+        (covered == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    inside = covered > 0
+    step = max(1, covered.size // 4_000_000)
+    mean = image[inside][::step].mean(0) if beyond is None else np.asarray(beyond)
+    # the place of the covered texel that carries each label
+    place = np.zeros(int(label.max()) + 1, np.int64 if covered.size > 2**31 else np.int32)
+    place[label[inside]] = np.flatnonzero(inside)
+    near = ~inside & (distance <= reach)
+    flat = image.reshape(covered.size, -1)
+    flat[near.reshape(-1)] = flat[place[label[near]]]
+    image[~inside & ~near] = mean.astype(image.dtype)

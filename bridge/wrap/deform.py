@@ -1,0 +1,187 @@
+"""Every vertex: from the fitted person to the scan, as smooth as the scan allows.
+
+The displacement d of the skin minimises, over the surface, the distance to the scan's planes both ways plus
+stretch * |grad d|^2 plus bend^4 * |laplace d|^2. Lengths in millimetres: what is smaller than `bend` is left to the
+template, so the rounds go from large to small (Amberg et al., Optimal Step Nonrigid ICP, 2007, without its ICP basis:
+the cotangent Laplacian, so that the answer does not depend on how fine the template is).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import LinearOperator, cg, splu
+from scipy.spatial import cKDTree
+
+from ..errors import Check, unchecked
+from ..mesh.closest import Target, face_normals
+from ..mesh.cotangents import cotangents
+from ..mesh.distance import sample_surface
+from ..mesh.normals import vertex_normals
+from ..model import Template
+from .fit import HAIR_SHARE, mouth_closed
+from .regions import Regions, lip_pairs
+from .scan import LEAST_COSINE, REACH, Scan, Surface
+
+BACK_SAMPLES = 12_000  # scan points that look for the template
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of closest points and the solve that follows."""
+
+    bend: float  # mm
+    stretch: float  # mm^2
+    width: float  # mm, of the robust weights
+
+
+ROUNDS = (
+    Round(16.0, 3.0, 6.0),
+    Round(9.0, 1.2, 4.0),
+    Round(6.0, 0.6, 3.0),
+    Round(4.0, 0.3, 2.0),
+    Round(2.7, 0.2, 1.5),
+    Round(2.0, 0.1, 1.5),
+)
+SKULL_BEND = 14.0  # mm: a skull under hair, a neck under clothes are smooth, whatever lies on them
+WALL_MM, WALL = 8.0, 2.0  # unseen skin so near seen skin moves with it: nostrils, lids and lips keep their thickness
+SEALED = 30.0  # weight of two lips that touch, beside the Laplacian's of about 1
+HELD = 2e-4  # pull of every vertex to the fitted person: decides only where nothing else does
+
+
+def deform(
+    template: Template,
+    regions: Regions,
+    scan: Scan,
+    start: np.ndarray,  # [V, 3]
+    outside: bool = False,
+    rounds: tuple[Round, ...] = ROUNDS,
+    check: Check = unchecked,
+    seed: int = 0,
+) -> np.ndarray:  # [V, 3]
+    """The skin's vertices on the scan, both in the template's frame; all other parts stay where start has them."""
+    index = np.flatnonzero(regions.skin)
+    place = np.full(len(start), -1, np.int64)
+    place[index] = np.arange(len(index))
+    skin_triangles = place[template.triangles_of("skin")]
+    base = start[index]
+    laplacian, area = cotangents(base, skin_triangles)
+    walls = _walls(base, exposed := regions.exposed[index])
+    seal, gaps = _lips(template, regions, scan, place, base)
+    surface = Surface(scan)
+    samples = _Samples(scan, surface, template, regions, place, outside, seed)
+    covered = (~(regions.face | regions.ears))[index] & (not outside)
+    moved = np.zeros_like(base)
+    for now in rounds:
+        check()
+        shape = base + moved
+        normals = vertex_normals(shape, skin_triangles).astype(np.float64)
+        there, direction, sure = surface.nearest(shape, normals, REACH * now.width)
+        gap = ((shape - there) * direction).sum(1)
+        wide = np.where(covered & (gap < 0), HAIR_SHARE * now.width, now.width)
+        far = np.linalg.norm(shape - there, axis=1)
+        weight = exposed * sure * area / (1 + (far / wide) ** 2) ** 2
+        bend = np.where(covered, max(now.bend, SKULL_BEND), now.bend) ** 4
+        stiffness = now.stretch * laplacian + laplacian @ sparse.diags(bend / area) @ laplacian
+        stiffness = stiffness + HELD * sparse.diags(area) + WALL * walls.T @ walls + SEALED * seal.T @ seal
+        rows, offsets, pulls = samples.rows(shape, start, place, now.width)
+        offsets = offsets + rows @ moved.ravel()
+        own = (direction, (direction * (there - base)).sum(1), weight)
+        moved = _solve(stiffness, SEALED * (seal.T @ gaps), own, (rows, offsets, pulls), moved)
+    result = start.copy()
+    result[index] = base + moved
+    return result
+
+
+class _Samples:
+    """Points of the scan, each of which looks for its plane of the template."""
+
+    def __init__(
+        self, scan: Scan, surface: Surface, template: Template, regions: Regions, place: np.ndarray, outside: bool,
+        seed: int,
+    ) -> None:  # fmt: skip
+        self.points, face = sample_surface(scan.vertices, scan.faces, BACK_SAMPLES, seed)
+        corners = scan.faces[face]
+        normals = surface.normals[corners].mean(1)
+        self.normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        a, b, c = (scan.vertices[scan.faces[:, k]] for k in range(3))
+        share = np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2 / BACK_SAMPLES
+        self.sure = scan.confidence[corners].mean(1) * share
+        self.triangles = template.triangles_of("skin", "eye_left", "eye_right")
+        self.counts = regions.exposed[self.triangles].all(1)
+        self.one_sided = (~(regions.face | regions.ears))[self.triangles].any(1) & (not outside)
+        self.target = Target(template.vertices, self.triangles)
+        self.moves = place[self.triangles]
+
+    def rows(
+        self, shape: np.ndarray, start: np.ndarray, place: np.ndarray, width: float
+    ) -> tuple[sparse.csr_matrix, np.ndarray, np.ndarray]:
+        """J [n, 3 skin vertices], what is missing to the planes [n], and weights [n]."""
+        everything = start.copy()
+        everything[place >= 0] = shape
+        self.target.move(everything)
+        planes = face_normals(everything, self.triangles)
+        hit = self.target.closest(self.points, self.normals, planes, LEAST_COSINE, REACH * width)
+        there = hit.of(everything, self.triangles)
+        direction = planes[hit.face]
+        gap = ((there - self.points) * direction).sum(1)
+        wide = np.where(self.one_sided[hit.face] & (gap < 0), HAIR_SHARE * width, width)
+        weight = self.sure * self.counts[hit.face] / (1 + (hit.distance / wide) ** 2) ** 2
+        use = np.flatnonzero(np.isfinite(hit.distance) & (weight > 1e-4 * self.sure.max()))
+        corners, shares = self.moves[hit.face[use]], hit.weights[use]
+        values = shares[:, :, None] * direction[use, None, :]  # [n, 3 corners, 3 axes]
+        columns = 3 * corners[:, :, None] + np.arange(3)
+        rows = np.repeat(np.arange(len(use)), 9)
+        J = sparse.csr_matrix((values.ravel(), (rows, columns.ravel())), (len(use), 3 * int((place >= 0).sum())))
+        return J, -gap[use], weight[use]
+
+
+def _walls(base: np.ndarray, exposed: np.ndarray) -> sparse.csr_matrix:  # [n, skin vertices]
+    """Differences between unseen vertices and the seen ones next to them, through the flesh."""
+    inner, outer = np.flatnonzero(~exposed), np.flatnonzero(exposed)
+    if not len(inner) or len(outer) < 3:
+        return sparse.csr_matrix((0, len(base)))
+    far, which = cKDTree(base[outer]).query(base[inner], 3)
+    near = far < WALL_MM
+    a, b = np.repeat(inner, 3)[near.ravel()], outer[which[near]]
+    n = len(a)
+    share = np.sqrt(1 - far[near] / WALL_MM)
+    return sparse.csr_matrix((np.r_[share, -share], (np.r_[:n, :n], np.r_[a, b])), (n, len(base)))
+
+
+def _lips(
+    template: Template, regions: Regions, scan: Scan, place: np.ndarray, base: np.ndarray
+) -> tuple[sparse.csr_matrix, np.ndarray]:
+    """Differences [n, skin vertices] of lips that lie on each other, and what displacements must add [n, 3] for it."""
+    pairs = lip_pairs(template, regions) if mouth_closed(scan) else np.empty((0, 2), np.int64)
+    n = len(pairs)
+    upper, lower = place[pairs].T.reshape(2, n)
+    ones = (np.r_[np.ones(n), -np.ones(n)], (np.r_[:n, :n], np.r_[upper, lower]))
+    closed = template.vertices[pairs[:, 0]] - template.vertices[pairs[:, 1]]
+    return sparse.csr_matrix(ones, (n, len(base))), closed - (base[upper] - base[lower])
+
+
+def _solve(
+    stiffness: sparse.spmatrix,
+    pull: np.ndarray,  # [n, 3] of the stiffness's own targets
+    own: tuple[np.ndarray, np.ndarray, np.ndarray],  # planes of vertices: directions [n, 3], distances, weights [n]
+    others: tuple[sparse.csr_matrix, np.ndarray, np.ndarray],  # scan points: J [k, 3n], distances, weights [k]
+    start: np.ndarray,
+) -> np.ndarray:  # [n, 3]
+    """Conjugate gradients, preconditioned by the system in which data pull all ways alike."""
+    (direction, distance, weight), (rows, offsets, pulls) = own, others
+    count = len(direction)
+    blocks = weight[:, None, None] * direction[:, :, None] * direction[:, None, :]
+    diagonal = sparse.bsr_matrix((blocks, np.arange(count), np.arange(count + 1)), shape=(3 * count, 3 * count))
+    weighted = sparse.diags(pulls) @ rows
+    data = diagonal.tocsr() + rows.T @ weighted
+    A = data + sparse.kron(stiffness, sparse.eye(3), "csr")
+    right = pull + (weight * distance)[:, None] * direction
+    right = right.ravel() + weighted.T @ offsets
+    even = data.diagonal().reshape(-1, 3).mean(1)
+    lu = splu((stiffness + sparse.diags(even)).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    inverse = LinearOperator(A.shape, matvec=lambda x: lu.solve(x.reshape(-1, 3)).ravel())
+    found, _ = cg(A, right, start.ravel(), rtol=1e-3, maxiter=60, M=inverse)
+    return found.reshape(-1, 3)

@@ -1,0 +1,218 @@
+"""Pose and model coefficients: the person in the template's model that looks most like the scan.
+
+Gauss-Newton on landmarks and on points to the planes of their closest scan points, with Geman and McClure's weights
+whose width falls; coefficients are held by their statistics (Li et al., FLAME, 2017).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..capture.cameras import Similarity
+from ..errors import BridgeError, Check, unchecked
+from ..head.canonical import similarity
+from ..mesh.closest import Target, face_normals
+from ..mesh.distance import sample_surface
+from ..mesh.normals import vertex_normals
+from ..model import Template
+from .regions import Regions
+from .scan import LEAST_COSINE, REACH, Scan, Surface
+
+SAMPLES = 3000  # template vertices that look for the scan
+WIDTHS_MM = (12.0, 10.0, 8.0, 6.5, 5.0, 4.0, 3.0, 2.5, 2.0, 2.0, 1.5, 1.5, 1.5, 1.5)  # of robust weights, by round
+HELD = 20.0  # how much more coefficients are held in the first round; once where the widths are a quarter
+BACK_SAMPLES = 3000  # scan points that look for the template
+SURFACE_SIGMA = 1.0  # mm: what a model of that many coefficients leaves, and its correlation between samples
+LANDMARK_SHARE = 0.1  # landmarks err together, so that each counts for less than one
+EXPRESSION_SIGMA = 0.12  # most heads are captured at rest: identity explains before expression does
+CLOSED_MM = 4.0  # between the landmarks of the inner lips of a closed mouth
+OPENING = ("jawOpen", "mouthClose", "mouthFunnel", "mouthLowerDown", "mouthUpperUp", "mouthShrugUpper")
+HAIR_SHARE = 0.6  # of the width where the scan lies outside skull or neck: hair and clothes only add
+LIPS = (13, 14)  # landmarks in the middle of the inner lips
+LEFT_OUT = ("eyeLook", "tongueOut")  # shapes that the surface of a face does not show
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A person of the model and where it is."""
+
+    pose: Similarity  # template's frame -> scan's world
+    identity: np.ndarray  # [k]
+    expression: np.ndarray  # [m] 0..1, of the template's expressions
+    vertices: np.ndarray  # [V, 3] in the template's frame, with expression
+    neutral: np.ndarray  # [V, 3] without
+
+
+def pose_of(template: Template, scan: Scan) -> Similarity:
+    """The similarity template -> world by landmarks. Raises BridgeError "landmarks-none", "landmarks-mirrored"."""
+    marks = template.landmarks
+    known = np.isfinite(scan.sigma)
+    if known.sum() < 6:
+        raise BridgeError(
+            "landmarks-none",
+            "No face was found in the photographs, so the template cannot be laid on the head.",
+            "Give landmarks by hand (--landmarks FILE), or take photographs from the front.",
+        )
+    source, target = marks.points(template.vertices)[known], scan.landmarks[known]
+    weights = 1 / (marks.spread[known] ** 2 + 1)
+    for _ in range(10):
+        found = similarity(source, target, weights)
+        gap = np.linalg.norm(found.apply(source) - target, axis=1)
+        weights = 1 / (marks.spread[known] ** 2 + 1) / (1 + (gap / np.median(gap)) ** 2) ** 2
+    mirrored = similarity(source * [-1, 1, 1], target, weights)
+    if np.median(np.linalg.norm(mirrored.apply(source * [-1, 1, 1]) - target, axis=1)) < 0.5 * np.median(gap):
+        raise BridgeError(
+            "landmarks-mirrored",
+            "The landmarks fit the template's mirror image better than the template: left and right are exchanged.",
+            "Give the landmarks of the subject's left on its left, or undo a mirrored scale of the template.",
+        )
+    return Similarity(found.scale, found.rotation, found.offset)
+
+
+def inverse(pose: Similarity) -> Similarity:
+    rotation = pose.rotation.T
+    return Similarity(1 / pose.scale, rotation, -rotation @ pose.offset / pose.scale)
+
+
+def fit(
+    template: Template, regions: Regions, scan: Scan, outside: bool = False, check: Check = unchecked, seed: int = 0
+) -> Fit:
+    """outside: what lies outside skull and neck (a helmet) is the head too, and pulls them."""
+    pose = pose_of(template, scan)
+    local = scan.moved(inverse(pose))  # the scan comes to the template: its frame is small, upright and in millimetres
+    surface = Surface(local)
+    rng = np.random.default_rng(seed)
+    chosen = np.flatnonzero(regions.exposed)
+    share = np.where(regions.face, 3.0, 1.0)[chosen]
+    chosen = rng.choice(chosen, min(SAMPLES, len(chosen)), replace=False, p=share / share.sum())
+    left_out = (*LEFT_OUT, *OPENING) if mouth_closed(local) else LEFT_OUT
+    shapes = [i for i, name in enumerate(template.expression_names) if not name.startswith(left_out)]
+    k, m = len(template.identity), len(shapes)
+    basis = np.concatenate([template.identity, template.expressions[shapes]]) if k + m else np.empty((0, 0, 3))
+    basis = basis.reshape(k + m, len(template.vertices), 3).astype(np.float64)
+    by_vertex = np.ascontiguousarray(basis.transpose(1, 2, 0))  # [V, 3, K]
+    at_samples = by_vertex[chosen]
+    marks = template.landmarks
+    known = np.flatnonzero(np.isfinite(local.sigma))
+    at_marks = np.einsum("nk,jnkd->ndj", marks.weights[known], basis[:, marks.corners[known]])
+    mark_weight = LANDMARK_SHARE / (marks.spread[known] ** 2 + local.sigma[known] ** 2 + 1)
+    prior = np.concatenate([np.ones(k), np.full(m, EXPRESSION_SIGMA**-2.0)])
+    theta = np.zeros(k + m)
+    turn = Similarity(1.0, np.eye(3), np.zeros(3))  # on top of pose
+    one_sided = (~regions.face & ~regions.ears)[chosen] & (not outside)
+    triangles = template.triangles_of("skin")
+    back = _ScanPoints(local, surface, template, regions, outside, seed)
+    for width in WIDTHS_MM:
+        check()
+        shape = template.vertices + by_vertex @ theta
+        placed = turn.points(shape)
+        normals = vertex_normals(placed, triangles)[chosen].astype(np.float64)
+        points = placed[chosen]
+        there, direction, sure = surface.nearest(points, normals, REACH * width)
+        gap = ((points - there) * direction).sum(1)
+        distance = np.linalg.norm(points - there, axis=1)
+        wide = np.where(one_sided & (gap < 0), HAIR_SHARE * width, width)
+        weight = sure / (1 + (distance / wide) ** 2) ** 2 / SURFACE_SIGMA**2
+        turned = turn.scale * turn.rotation
+        of_shape = np.einsum("nd,ndj->nj", direction @ turned, at_samples)
+        J = np.concatenate([_pose_rows(points, direction), of_shape], 1)
+        A, b = (J * weight[:, None]).T @ J, (J * weight[:, None]).T @ gap
+        more_A, more_b = back.system(placed, turned, by_vertex, width)
+        A, b = A + more_A, b + more_b
+        marked = marks.points(placed)[known]
+        error = marked - local.landmarks[known]
+        size = np.linalg.norm(error, axis=1)
+        pull = mark_weight / (1 + (size / (3 * np.median(size) + 1)) ** 2) ** 2
+        of_shape = np.einsum("de,nek->ndk", turned, at_marks)
+        rows = np.concatenate([_pose_jacobian(marked), of_shape], 2)
+        A += np.einsum("n,nda,ndb->ab", pull, rows, rows, optimize=True)
+        b += np.einsum("n,nda,nd->a", pull, rows, error)
+        held = prior * max(HELD * (width / WIDTHS_MM[0] - 0.25) + 1, 1)
+        A[7:, 7:] += np.diag(held)
+        b[7:] += held * theta
+        step = np.linalg.solve(A + 1e-9 * np.eye(len(A)), -b)
+        theta += step[7:]
+        theta[:k] = np.clip(theta[:k], -3.5, 3.5)
+        theta[k:] = np.clip(theta[k:], 0, 1)
+        turn = _moved(turn, step[:7])
+    pose = pose.after(turn)
+    neutral = template.vertices + np.tensordot(theta[:k], basis[:k], 1)
+    expression = np.zeros(len(template.expression_names))
+    expression[shapes] = theta[k:]
+    return Fit(pose, theta[:k], expression, neutral + np.tensordot(theta[k:], basis[k:], 1), neutral)
+
+
+def mouth_closed(scan: Scan) -> bool:
+    """By the landmarks of the inner lips; the scan is in millimetres. False where they are not known."""
+    upper, lower = LIPS
+    if not np.isfinite(scan.sigma[list(LIPS)]).all():
+        return False
+    return bool(np.linalg.norm(scan.landmarks[upper] - scan.landmarks[lower]) < CLOSED_MM)
+
+
+class _ScanPoints:
+    """The other direction: points of the scan that look for the template, so that a large ear pulls a small one."""
+
+    def __init__(
+        self, scan: Scan, surface: Surface, template: Template, regions: Regions, outside: bool, seed: int
+    ) -> None:
+        points, face = sample_surface(scan.vertices, scan.faces, BACK_SAMPLES, seed)
+        corners = scan.faces[face]
+        self.points = points
+        normals = surface.normals[corners].mean(1)
+        self.normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        self.sure = scan.confidence[corners].mean(1)
+        # eyes catch the points that lie on eyes; what they catch says nothing of the skin
+        self.triangles = template.triangles_of("skin", "eye_left", "eye_right")
+        self.counts = regions.exposed[self.triangles].all(1)
+        covered = ~(regions.face | regions.ears)
+        self.one_sided = covered[self.triangles].any(1) & (not outside)
+        self.target = Target(template.vertices, self.triangles)
+
+    def system(
+        self, placed: np.ndarray, turned: np.ndarray, basis: np.ndarray, width: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Normal equations of the points' distances to the template's planes, with respect to pose and coefficients."""
+        self.target.move(placed)
+        planes = face_normals(placed, self.triangles)
+        hit = self.target.closest(self.points, self.normals, planes, LEAST_COSINE, REACH * width)
+        there = hit.of(placed, self.triangles)
+        direction = planes[hit.face]
+        gap = ((there - self.points) * direction).sum(1)
+        wide = np.where(self.one_sided[hit.face] & (gap < 0), HAIR_SHARE * width, width)
+        weight = self.sure * self.counts[hit.face] / (1 + (hit.distance / wide) ** 2) ** 2 / SURFACE_SIGMA**2
+        use = np.flatnonzero(np.isfinite(hit.distance) & (weight > 1e-3))
+        corners, shares, direction = self.triangles[hit.face[use]], hit.weights[use], direction[use]
+        local = direction @ turned
+        of_shape = np.zeros((len(use), basis.shape[2]))
+        for corner in range(3):
+            factor = shares[:, corner, None] * local
+            of_shape += np.einsum("nd,ndj->nj", factor, basis[corners[:, corner]])
+        J = np.concatenate([_pose_rows(there[use], direction), of_shape], 1)
+        weighted = (J * weight[use, None]).T
+        return weighted @ J, weighted @ gap[use]
+
+
+def _pose_jacobian(points: np.ndarray) -> np.ndarray:  # [n, 3] -> [n, 3, 7]
+    """Of the points with respect to a turn, a shift and a growth about the origin."""
+    J = np.zeros((len(points), 3, 7))
+    x, y, z = points.T
+    J[:, 0, 1], J[:, 0, 2] = z, -y
+    J[:, 1, 0], J[:, 1, 2] = -z, x
+    J[:, 2, 0], J[:, 2, 1] = y, -x
+    J[:, :, 3:6] = np.eye(3)
+    J[:, :, 6] = points
+    return J
+
+
+def _pose_rows(points: np.ndarray, direction: np.ndarray) -> np.ndarray:  # [n, 7]
+    return np.einsum("nd,ndj->nj", direction, _pose_jacobian(points))
+
+
+def _moved(turn: Similarity, step: np.ndarray) -> Similarity:
+    from scipy.spatial.transform import Rotation
+
+    rotation = Rotation.from_rotvec(step[:3]).as_matrix()
+    return Similarity(float(np.exp(step[6])), rotation, step[3:6]).after(turn)

@@ -1,0 +1,75 @@
+"""The whole wrap: pose and person, vertices, parts, shapes. Array functions; job/wrap.py knows files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..capture.cameras import Similarity
+from ..errors import Check, unchecked
+from ..mesh.relax import relaxed
+from ..model import Template
+from .deform import deform
+from .fit import Fit, fit, inverse
+from .parts import balls, off_the_eyes, place_parts
+from .quality import Quality, measure
+from .regions import Regions, find_regions
+from .scan import Scan
+from .shapes import transfer
+
+STEPS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Wrapped:
+    """A template on a head. Positions in the scan's world."""
+
+    template: Template
+    regions: Regions
+    fitted: Fit
+    vertices: np.ndarray  # [V, 3] world
+    shapes: np.ndarray  # [m, V, 3] float32, displacements in world units at weight 1
+    quality: Quality
+
+    @property
+    def pose(self) -> Similarity:
+        return self.fitted.pose
+
+
+def wrap(
+    template: Template,
+    scan: Scan,
+    outside: bool = False,
+    check: Check = unchecked,
+    step: Callable[[int, int], None] = lambda done, total: None,
+) -> Wrapped:
+    """Lay a template with landmarks on a scan. Raises BridgeError of fit()."""
+    regions = find_regions(template)
+    step(1, STEPS)
+    person = fit(template, regions, scan, outside, check)
+    step(2, STEPS)
+    local = scan.moved(inverse(person.pose))
+    on_scan = deform(template, regions, local, person.vertices, outside, check=check)
+    step(3, STEPS)
+    placed, moves = place_parts(template, regions, person.vertices, on_scan)
+    eyes = balls(template, placed)
+    placed = _mended(template, regions, off_the_eyes(template, regions, placed, eyes))
+    shapes = transfer(template, regions, placed, moves, eyes, check)
+    step(4, STEPS)
+    quality = measure(template, regions, placed, local)
+    step(5, STEPS)
+    turned = np.ascontiguousarray(person.pose.scale * person.pose.rotation.T, np.float32)
+    return Wrapped(template, regions, person, person.pose.points(placed), shapes @ turned, quality)
+
+
+def _mended(template: Template, regions: Regions, vertices: np.ndarray) -> np.ndarray:  # [V, 3]
+    skin = np.flatnonzero(regions.skin)
+    place = np.full(len(vertices), -1, np.int64)
+    place[skin] = np.arange(len(skin))
+    triangles = template.triangles_of("skin")
+    result = vertices.copy()
+    judged = regions.exposed[triangles].any(1)
+    result[skin] = relaxed(vertices[skin], template.vertices[skin], place[triangles].astype(np.int32), judged)
+    return result
