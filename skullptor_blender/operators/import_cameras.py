@@ -13,6 +13,7 @@ import uuid
 from pathlib import Path
 
 import bpy
+from bpy.app.handlers import persistent
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from ..link import capture_formats, run_files, session
@@ -21,8 +22,8 @@ from ..link.preflight import plural
 from ..link.reference_names import PHOTOGRAPHS
 from ..link.worker import WorkerError
 from ..scene import cameras as scene_cameras
+from ..scene import keep, rigs
 from ..scene import result as scene_result
-from ..scene import rigs
 from ..ui import preferences
 from .bridge_operator import BridgeOperator
 from .sight import frame_rig
@@ -463,6 +464,22 @@ def menu_entry(self: bpy.types.Menu, context: bpy.types.Context) -> None:
     )
 
 
+@persistent
+def before_saving(path: str, *_) -> None:
+    """Nothing of the user's lives in the cache only: its captures go beside the file that is saved."""
+    if not isinstance(path, str) or not path:
+        return
+    try:
+        keep.bring_along(Path(path), preferences.cache_folder(bpy.context) / "captures")
+    except OSError as error:
+        session.outcome = session.Outcome(
+            False,
+            f"The photographs cannot be copied beside '{Path(path).name}': {error.strerror or error}.",
+            "They stay in the cache folder. Save on a disk with free space, or pack them: File > External Data.",
+            code="output",
+        )
+
+
 CLASSES = (
     SKULLPTOR_OT_import_capture,
     SKULLPTOR_OT_photos_to_cameras,
@@ -475,9 +492,11 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.TOPBAR_MT_file_import.append(menu_entry)
+    bpy.app.handlers.save_pre.append(before_saving)
 
 
 def unregister() -> None:
+    bpy.app.handlers.save_pre.remove(before_saving)
     bpy.types.TOPBAR_MT_file_import.remove(menu_entry)
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

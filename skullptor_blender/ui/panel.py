@@ -425,6 +425,7 @@ class SKULLPTOR_PT_result(_Sidebar, bpy.types.Panel):
         column = self.layout.column(align=True)
         column.operator("skullptor.run_again", icon="FILE_REFRESH")
         column.operator("skullptor.trim_at_neck", icon="MOD_BOOLEAN")
+        column.operator("skullptor.centre_head", icon="MOD_MIRROR")
         column.operator("skullptor.set_scale", text="Set Scale...", icon="DRIVER_DISTANCE")
         if _cached(f"refined {ob.name}", lambda: scene_result.refined_captures(ob)):
             column.operator("skullptor.apply_refined_cameras", icon="CON_CAMERASOLVER")

@@ -157,3 +157,22 @@ def test_the_door_imports(capture):
 def test_the_demo_is_one_click():
     assert bpy.ops.skullptor.import_demo() == {"FINISHED"}
     assert len(read_cameras().usable) == 10
+
+
+def test_a_first_save_brings_the_photographs_out_of_the_cache(tmp_path, capture):
+    cache = tmp_path / "runs" / "captures"
+    kept = cache / "head"
+    kept.parent.mkdir(parents=True)
+    capture.rename(kept)
+    bpy.ops.skullptor.import_capture(filepath=str(kept))
+    target = tmp_path / "project" / "shot.blend"
+    target.parent.mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(target))
+    home = target.parent / "captures" / "head"
+    assert (home / "capture.json").is_file()
+    assert bpy.data.objects["Rig"]["skullptor_capture"] == str(home)
+    (kept / "images" / "cam00.png").unlink()  # the cache may be emptied
+    bpy.ops.wm.open_mainfile(filepath=str(target))
+    assert len(read_cameras().usable) == 4
+    bpy.ops.wm.save_mainfile()
+    assert [path.name for path in home.parent.iterdir()] == ["head"]  # once
