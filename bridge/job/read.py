@@ -11,6 +11,7 @@ from ..raster import Backend, available, choose
 from ..service.protocol import JobSettings, Status
 from ..service.reporter import Reporter
 from ..solve import SolveSettings
+from .conditions import matching
 from .record import Job, Tools
 
 # Silhouettes are exact where predicted normals are not, so they weigh more than with measured normals (there the
@@ -21,6 +22,7 @@ MASK_WEIGHT_PREDICTED, MASK_WEIGHT_GIVEN = 2.0, 4.0
 # reaches outlines better than 0.5 (least IoU on buddha_real with the mattes 0.977 and 0.965, with the given masks 0.946
 # and 0.933), which was 0.01 to 0.02 mm better in depth.
 SMOOTHNESS_PREDICTED = 0.2
+CARVED, CARVED_VERTICES = "draft", 25_000  # what is carved before the photographs are asked
 DIFFUSION_PREDICTED = 12  # rounds; docs/lab/solver.md, "Seams and pimples"
 
 
@@ -79,4 +81,8 @@ def solve_settings(settings: JobSettings, inputs: Inputs, report: Reporter, rast
             )
         else:
             changes["min_edge"] = settings.min_edge_mm / capture.unit_mm
-    return SolveSettings.preset(settings.preset, **changes)
+    preset = settings.preset
+    if matching(settings):  # then the photographs bring the detail, and maps that are degrees off only add noise
+        preset = CARVED
+        changes["max_vertices"] = min(settings.max_vertices or CARVED_VERTICES, CARVED_VERTICES)
+    return SolveSettings.preset(preset, **changes)

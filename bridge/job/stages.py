@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..service.protocol import JobSettings
 from . import (
     carve,
     color,
@@ -16,52 +15,24 @@ from . import (
     predict,
     preflight,
     read,
+    refine_surface,
     texture,
     wrap,
     write,
 )
+from .conditions import (
+    always,
+    carving_predicted,
+    for_maps,
+    for_mesh,
+    matching,
+    measured,
+    predicted,
+    refining,
+    texturing,
+    wrapping,
+)
 from .record import Stage
-
-
-def for_mesh(settings: JobSettings) -> bool:
-    return settings.stage == "mesh"
-
-
-def for_maps(settings: JobSettings) -> bool:
-    return settings.stage == "normals"
-
-
-def always(settings: JobSettings) -> bool:
-    return True
-
-
-def refining(settings: JobSettings) -> bool:
-    return for_mesh(settings) and settings.refine_cameras
-
-
-def measured(settings: JobSettings) -> bool:
-    return settings.normals == "measured"
-
-
-def predicted(settings: JobSettings) -> bool:
-    return not measured(settings)
-
-
-def carving_predicted(settings: JobSettings) -> bool:
-    return for_mesh(settings) and predicted(settings)
-
-
-def matching(settings: JobSettings) -> bool:
-    return for_mesh(settings) and (predicted(settings) if settings.match is None else settings.match)
-
-
-def texturing(settings: JobSettings) -> bool:
-    return for_mesh(settings) and settings.texture is not None
-
-
-def wrapping(settings: JobSettings) -> bool:
-    return for_mesh(settings) and bool(settings.wrap)
-
 
 # A check that fails never stops a run, which may well succeed.
 CHECK_FAILURES = (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError)
@@ -74,8 +45,9 @@ PREDICT = Stage("Predicting normals", 0.30, predicted, predict.predict, cached=p
 LEAVE_OUT = Stage("Looking for the head", 0.01, carving_predicted, leave_out.leave_out)
 DRAW = Stage("Drawing", 0.04, for_maps, draw_normals.draw)
 CHECK = Stage("Checking the cameras", 0.03, for_mesh, preflight.check, preflight.CACHED, forgiven=CHECK_FAILURES)
-CARVE = Stage("Carving the head", 0.30, for_mesh, carve.carve)
-MATCH = Stage("Matching the photographs", 0.24, matching, match.match, extra=True)
+CARVE = Stage("Carving the head", 0.25, for_mesh, carve.carve)
+MATCH = Stage("Matching the photographs", 0.12, matching, match.match, extra=True)
+REFINE_SURFACE = Stage("Refining the surface", 0.30, matching, refine_surface.refine, extra=True)
 MEASURE = Stage("Measuring", 0.06, for_mesh, measure.measure)
 COLOR = Stage("Colouring", 0.03, for_mesh, color.color)
 TEXTURE = Stage("Texturing", 0.25, texturing, texture.texture)
@@ -93,6 +65,7 @@ STAGES = (
     CHECK,
     CARVE,
     MATCH,
+    REFINE_SURFACE,
     MEASURE,
     COLOR,
     TEXTURE,

@@ -1,10 +1,12 @@
-"""Matching the photographs: the carved surface is moved to where all views show the same picture.
+"""Matching the photographs: the carved surface is moved to where all views show the same picture, to the last pixel.
 
 Predicted normals bring the form of a face but drift by degrees over broad shapes; photographs of one surface agree to
 a fraction of a millimetre wherever it has any texture. Knows cameras, images and meshes; no jobs, files or messages.
 """
 
 from .. import mesh as _mesh  # noqa: F401 - prepares numba before any module here imports it
-from .match import Matched, match_photographs, warm_up
+from .match import Matched, match_photographs
+from .refine import Refined, refine_surface
+from .warm import warm_up
 
-__all__ = ["Matched", "match_photographs", "warm_up"]
+__all__ = ["Matched", "Refined", "match_photographs", "refine_surface", "warm_up"]

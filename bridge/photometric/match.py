@@ -7,7 +7,6 @@ then a robust screened Laplacian so that what cannot be matched follows its neig
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +21,6 @@ from ..capture.framing import HeadFrame
 from ..errors import Check, unchecked
 from ..mesh import Mesh
 from ..mesh.normals import vertex_normals
-from ..mesh.topology import icosphere
 from ..raster import make_rasteriser
 from .consistency import mean_ncc
 
@@ -274,13 +272,3 @@ def _regularised(
         x, _ = cg(system, weight * offset, x0=x, rtol=1e-3, maxiter=200, M=sparse.diags(1 / system.diagonal()))
         weight = certainty / (1 + ((x - offset) / (OUTLIER * unit)) ** 2)
     return x
-
-
-def warm_up() -> float:
-    """Compile or load from the cache what matching needs; returns the seconds it took."""
-    began = time.perf_counter()
-    vertices, faces = icosphere(1)
-    K, frame = np.array([[32.0, 0, 16], [0, 32, 16], [0, 0, 1]]), HeadFrame(np.zeros(3), 1.0, np.array([0, 1.0, 0]))
-    cameras = [Camera("warm", K, np.eye(3), np.array([x, 0, 4.0]), 32, 32) for x in (-0.5, 0.0, 0.5)]
-    match_photographs(Mesh(vertices.astype(np.float64), faces), [np.zeros((32, 32, 3), np.float32)] * 3, cameras, frame)
-    return time.perf_counter() - began

@@ -17,7 +17,7 @@ KEY = "skullptor_rig"  # custom property of a rig's collection, and of its heads
 _STORED = "skullptor_rig_settings"  # custom property of a collection or a scene: the settings of a rig not in use
 OWN_CAMERAS = "Own Cameras"
 FOLDERS = ("image_folder", "mask_folder", "normals_folder")
-_NOT_OF_A_RIG = {"rna_type", "name", "active_rig", "heat_map", "look"}
+_NOT_OF_A_RIG = {"rna_type", "name", "active_rig", "heat_map", "look", "show_cameras"}
 _RENDER = ("resolution_x", "resolution_y", "pixel_aspect_x", "pixel_aspect_y")
 
 

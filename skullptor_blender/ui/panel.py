@@ -247,11 +247,9 @@ class SKULLPTOR_PT_reconstruct(_Sidebar, bpy.types.Panel):
             if shown in heat_map.LEGENDS:
                 wrapped(column, heat_map.LEGENDS[shown], "INFO")
         rig = rigs.active(context.scene)
-        layer = rigs.layer_collection(context.view_layer, rig.collection) if rig.collection else None
-        if layer is not None and ready:
+        if rig.collection is not None and ready:
             row = column.row(align=True)
-            icon = "HIDE_ON" if layer.hide_viewport else "HIDE_OFF"
-            row.prop(layer, "hide_viewport", text="Cameras", icon=icon, toggle=True, invert_checkbox=True)
+            row.prop(settings, "show_cameras", toggle=True, icon="CAMERA_DATA")
             row.prop(settings, "show_photographs", toggle=True, icon="IMAGE_DATA")
             if settings.show_photographs:
                 column.prop(settings, "photograph_blend", slider=True)

@@ -127,6 +127,21 @@ def setting_properties(options: set[str] | None = None) -> dict:
     }
 
 
+def _layer(settings: bpy.types.PropertyGroup) -> bpy.types.LayerCollection | None:
+    rig = rigs.active(settings.id_data)
+    return rigs.layer_collection(bpy.context.view_layer, rig.collection) if rig.collection else None
+
+
+def _cameras_shown(settings: bpy.types.PropertyGroup) -> bool:
+    layer = _layer(settings)
+    return layer is None or not layer.hide_viewport
+
+
+def _show_cameras(settings: bpy.types.PropertyGroup, value: bool) -> None:
+    if layer := _layer(settings):
+        layer.hide_viewport = not value
+
+
 def _show_photographs(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     """On the cameras of the rig in use. They keep their backgrounds switched on: those are the photographs of a run."""
     if context.view_layer is not None:
@@ -144,6 +159,12 @@ class SKULLPTOR_PG_settings(bpy.types.PropertyGroup):
         ),
         "use_steps": BoolProperty(name="Own Steps", description="Set the number of steps instead of the preset's"),
         "use_smoothness": BoolProperty(name="Own Smoothness", description="Set the smoothness instead of the preset's"),
+        "show_cameras": BoolProperty(
+            name="Cameras",
+            description="Show the cameras of the rig in use; hidden ones are used all the same",
+            get=_cameras_shown,
+            set=_show_cameras,
+        ),
         "show_photographs": BoolProperty(
             name="Photograph",
             description="Show a camera's photograph when you look through it",

@@ -141,7 +141,7 @@ def test_cameras_of_an_instanced_collection_are_named_with_their_cure(rig):
     bpy.context.scene.collection.objects.link(empty)
     bpy.context.view_layer.update()
     (finding,) = read_cameras().errors
-    assert "'rig' with 4 cameras is only instanced" in finding.sentence
+    assert f"'{collection.name}' with 4 cameras is only instanced" in finding.sentence
     assert "Make Instances Real" in finding.cure and "library override" in finding.cure
 
 

@@ -106,7 +106,9 @@ def test_a_tick_or_hiding_leaves_a_camera_out_but_hiding_all_does_not(rig):
 
 def test_cameras_and_photographs_go_out_of_the_way_and_stay_in_use(rig):
     scene, layer = bpy.context.scene, bpy.context.view_layer
-    rigs.layer_collection(layer, rigs.active(scene).collection).hide_viewport = True
+    assert scene.skullptor.show_cameras
+    scene.skullptor.show_cameras = False
+    assert rigs.layer_collection(layer, rigs.active(scene).collection).hide_viewport
     assert not any(ob.visible_get() for ob in rig)
     background = rig[0].data.background_images[0]
     scene.skullptor.photograph_blend = 0.4

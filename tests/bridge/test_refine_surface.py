@@ -1,0 +1,147 @@
+"""The surface to the last pixel: a textured ball whose surface is known, photographed by its own rays."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+from bridge.errors import Cancelled  # noqa: E402
+from bridge.mesh import Mesh  # noqa: E402
+from bridge.mesh.boxtree import BoxTree  # noqa: E402
+from bridge.mesh.intersections import crossing_faces  # noqa: E402
+from bridge.mesh.topology import build_twins, icosphere  # noqa: E402
+from bridge.photometric import refine_surface  # noqa: E402
+from bridge.photometric.evidence import collect, partners_of  # noqa: E402
+from bridge.photometric.pictures import Pictures  # noqa: E402
+from bridge.photometric.refine import levels_for  # noqa: E402
+from tests.bridge.test_stereo import CENTER, FRAME, RADIUS, photograph, rig  # noqa: E402
+
+PIXEL = 2 * RADIUS / 250  # of the first resolution, about
+
+
+@functools.cache
+def photographs(flat: bool = False) -> tuple[np.ndarray, ...]:
+    return tuple(photograph(camera, flat) for camera in rig())
+
+
+@functools.cache
+def ball() -> tuple[np.ndarray, np.ndarray]:
+    vertices, faces = icosphere(5)
+    return vertices.astype(np.float64), faces
+
+
+def bumpy(broad: float, rough: float, seed: int = 1) -> Mesh:
+    """The ball with waves as long as a nose and with noise at every vertex, in pixels."""
+    vertices, faces = ball()
+    rng = np.random.default_rng(seed)
+    waves = rng.normal(size=(12, 3)) * 6
+    wave = np.sin(vertices @ waves.T + rng.uniform(0, 6, 12)).mean(1)
+    off = broad * PIXEL * wave / np.abs(wave).max() + rough * PIXEL * rng.normal(size=len(vertices))
+    return Mesh(CENTER + vertices * (RADIUS + off)[:, None], faces)
+
+
+def distance(mesh: Mesh) -> np.ndarray:
+    """From the ball, in pixels, outward positive."""
+    return (np.linalg.norm(mesh.vertices - CENTER, axis=1) - RADIUS) / PIXEL
+
+
+def refined(mesh: Mesh, photos=None, cameras=None, **options):
+    photos = photographs() if photos is None else photos
+    cameras = cameras or rig()
+    return refine_surface(mesh, photos, [None] * len(photos), cameras, FRAME, 250, len(mesh.vertices), **options)
+
+
+def test_the_step_that_the_photographs_ask_for_leads_to_the_surface():
+    """A mirrored derivative, a factor of two or half a pixel would show: force / information is the way back."""
+    vertices, faces = ball()
+    pictures = Pictures.of(photographs(), [None] * 8, rig(), FRAME, 250)
+    partners = partners_of(pictures)
+    unit = RADIUS / FRAME.radius
+    for off in (-0.4, 0.4):
+        evidence = collect(vertices * (unit + off * pictures.pixel), faces, pictures, partners, 2)
+        seen = evidence.information > np.quantile(evidence.information, 0.7)
+        step = evidence.force[seen].sum() / evidence.information[seen].sum() / pictures.pixel
+        assert step == pytest.approx(-off, rel=0.25)
+    evidence = collect(vertices * unit, faces, pictures, partners, 2)
+    step = evidence.force / np.maximum(evidence.information, 1e-9) / pictures.pixel
+    assert abs(np.median(step[evidence.information > 0])) < 0.02
+    assert np.nanmin(evidence.mean_ncc) > 0.9
+
+
+def test_bumps_are_gone_where_photographs_have_texture():
+    before = bumpy(broad=1.5, rough=0.2)
+    after = refined(before)
+    assert np.abs(distance(before)).mean() > 0.5
+    assert np.abs(distance(after.mesh)).mean() < 0.12
+    assert not after.outvoted
+    assert (build_twins(after.mesh.faces, len(after.mesh.vertices)) >= 0).all()
+    tree = BoxTree.of(after.mesh.vertices, after.mesh.faces)
+    assert not crossing_faces(after.mesh.vertices, after.mesh.faces, tree).any()
+
+
+def test_plain_skin_becomes_smooth_and_keeps_its_place():
+    """Photographs that show nothing but their noise: the mesh's own noise goes, its shape stays."""
+    rng = np.random.default_rng(0)
+    noisy = [photo + rng.normal(0, 0.01, photo.shape).astype(np.float32) for photo in photographs(flat=True)]
+    before = bumpy(broad=2.0, rough=0.3)
+    after = refined(before, noisy)
+    assert len(after.mesh.vertices) == len(before.vertices)  # one resolution only: the same connectivity
+    broad = distance(bumpy(broad=2.0, rough=0.0))
+    assert np.abs(distance(after.mesh) - broad).mean() < 0.2
+    assert roughness(after.mesh) < 0.4 * roughness(before)
+
+
+def roughness(mesh: Mesh) -> float:
+    """Mean distance of a vertex from its neighbours' mean, in pixels: what an artist sees as grain."""
+    a, b = mesh.faces.reshape(-1), np.roll(mesh.faces, -1, 1).reshape(-1)
+    total = np.zeros_like(mesh.vertices)
+    np.add.at(total, a, mesh.vertices[b])
+    count = np.bincount(a, minlength=len(total))[:, None]
+    away = mesh.vertices - total / count
+    outward = (mesh.vertices - CENTER) / RADIUS
+    radial = (away * outward).sum(1)
+    return float(np.abs(radial - np.median(radial)).mean() / PIXEL)
+
+
+def test_a_photograph_of_something_else_is_outvoted_and_does_no_harm():
+    photos = list(photographs())
+    photos[3] = np.ascontiguousarray(photos[6][::-1, ::-1])
+    after = refined(bumpy(broad=1.0, rough=0.1), photos)
+    assert after.outvoted == (3,)
+    rest = [i for i in range(8) if i != 3]
+    without = refined(bumpy(broad=1.0, rough=0.1), [photos[i] for i in rest], [rig()[i] for i in rest])
+    assert np.abs(distance(after.mesh)).mean() < np.abs(distance(without.mesh)).mean() + 0.02
+
+
+def test_exposure_makes_no_difference():
+    bright = [np.clip(photo * gain, 0, 1).astype(np.float32)
+              for photo, gain in zip(photographs(), np.linspace(0.5, 1.2, 8), strict=True)]  # fmt: skip
+    after = refined(bumpy(broad=1.0, rough=0.1), bright)
+    assert np.abs(distance(after.mesh)).mean() < 0.12 and not after.outvoted
+
+
+def test_the_same_again():
+    first, second = (refined(bumpy(broad=0.5, rough=0.1)) for _ in range(2))
+    np.testing.assert_array_equal(first.mesh.vertices, second.mesh.vertices)
+
+
+def test_cancel_is_heard_and_enough_is_enough():
+    def cancel():
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        refined(bumpy(0.5, 0.1), check=cancel)
+    steps = []
+    refined(bumpy(0.5, 0.1), step=lambda done, total: steps.append((done, total)), enough=lambda: True)
+    assert steps == [(1, 6)]
+
+
+def test_resolutions_follow_photographs_and_wishes():
+    assert [level.across for level in levels_for(1000, 4000, 10**6)] == [250, 500, 1000]
+    assert [level.across for level in levels_for(300, 4000, 10**6)] == [250]
+    assert [level.across for level in levels_for(5000, 1000, 10**6)] == [250, 500, 1000]
+    assert max(level.vertices for level in levels_for(5000, 4000, 50_000)) == 50_000
