@@ -110,7 +110,7 @@ class SKULLPTOR_OT_trim_at_neck(_OnResult, bpy.types.Operator):
     __annotations__ = {
         "lower": FloatProperty(
             name="Lower",
-            description="Cut so much below the narrowest place of the neck; negative: above it",
+            description="Cut so much lower than where the neck ends; negative: higher",
             subtype="DISTANCE",
             unit="LENGTH",
             default=0.0,

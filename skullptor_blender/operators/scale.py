@@ -14,6 +14,7 @@ from ..scene import capture as scene_capture
 from ..scene import neck, rigs, symmetry, upright
 from ..scene import result as scene_result
 
+JAW = 0.2  # share of the head's height above its neck from which its two sides are compared
 INTERPUPILLARY = 0.063  # metres, the mean of adults; most lie within 54 and 74 mm
 
 
@@ -145,7 +146,8 @@ class SKULLPTOR_OT_centre_head(bpy.types.Operator):
         head.data.vertices.foreach_get("co", co)
         vertices = co.reshape(-1, 3).astype(np.float64)
         up = np.array(rigs.up(rig, context.view_layer))
-        upper = vertices[vertices @ up > neck.level(vertices, up)]
+        height, cut = vertices @ up, neck.level(vertices, up)
+        upper = vertices[height > cut + JAW * (height.max() - cut)]  # a neck is round and tells little
         found = symmetry.plane(upper, up)
         if found is None:
             self.report({"ERROR"}, f"No mirror plane was found in '{head.name}'. Turn the rig by hand.")
