@@ -396,3 +396,22 @@ def first_hour(window: Window, capture: str, preset: str = "draft") -> Steps:
     if [*region_3d.view_location, *region_3d.view_rotation, region_3d.view_distance] != before:
         raise AssertionError("the second run has moved the view")
     window.shot("5-second")
+
+
+def two_rigs(window: Window, one: str, other: str) -> Steps:
+    """Two people in one scene: the list tells them apart, and nothing of the first is used for the second."""
+    for capture in (one, other):
+        with window.override():
+            bpy.ops.skullptor.import_capture(filepath=capture)
+        yield 0.5
+    yield from window.open_tab()
+    with window.override():
+        bpy.ops.skullptor.select_camera(camera=cameras()[-1].name, look_through=True)
+    window.scene.skullptor.photograph_blend = 0.5
+    yield 2.0
+    window.shot("two-rigs")
+    rigs, capture = window.module("scene.rigs"), window.module("scene.capture")
+    found = rigs.rigs(window.scene)
+    used = [ob.name for ob in capture.cameras(window.scene.view_layers[0])]
+    if len(found) != 2 or len(used) * 2 != len([ob for ob in cameras() if ob.parent]):
+        raise AssertionError(f"{[rig.name for rig in found]} with {used}")
