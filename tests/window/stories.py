@@ -405,12 +405,13 @@ def two_rigs(window: Window, one: str, other: str) -> Steps:
             bpy.ops.skullptor.import_capture(filepath=capture)
         yield 0.5
     yield from window.open_tab()
+    rigs, capture = window.module("scene.rigs"), window.module("scene.capture")
     with window.override():
-        bpy.ops.skullptor.select_camera(camera=cameras()[-1].name, look_through=True)
+        first = next(capture.cameras(window.scene.view_layers[0]))
+        bpy.ops.skullptor.select_camera(camera=first.name, look_through=True)
     window.scene.skullptor.photograph_blend = 0.5
     yield 2.0
     window.shot("two-rigs")
-    rigs, capture = window.module("scene.rigs"), window.module("scene.capture")
     found = rigs.rigs(window.scene)
     used = [ob.name for ob in capture.cameras(window.scene.view_layers[0])]
     if len(found) != 2 or len(used) * 2 != len([ob for ob in cameras() if ob.parent]):
