@@ -2,12 +2,14 @@
 
 
 def register():
+    """Called by Blender when the extension is switched on."""
     from . import skullptor_blender
 
     skullptor_blender.register()
 
 
 def unregister():
+    """Called by Blender when the extension is switched off."""
     from . import skullptor_blender
 
     skullptor_blender.unregister()

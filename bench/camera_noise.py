@@ -48,6 +48,7 @@ def noisy(cameras: Sequence[Camera], sigma: float, seed: int) -> list[Camera]:
 def left(cameras: Sequence[Camera], truth: Sequence[Camera]) -> tuple[float, float]:
     """Mean degrees and percent between the rigs, after the similarity of their centres."""
     fit = similarity(*(np.stack([camera.center for camera in rig]) for rig in (cameras, truth)))
+    assert fit is not None
     center = head_frame(truth).center
     errors = []
     for camera, true in zip(cameras, truth, strict=True):
@@ -63,7 +64,9 @@ def frame(cameras: Sequence[Camera], truth: Sequence[Camera], points: np.ndarray
     count, views = len(points), len(truth)
     pixels = np.concatenate([camera.project(points)[0] for camera in truth])
     tracks = Tracks(np.tile(np.arange(count), views), np.repeat(np.arange(views), count), pixels)
-    return similarity(triangulated(cameras, tracks), points)
+    found = similarity(triangulated(cameras, tracks), points)
+    assert found is not None
+    return found
 
 
 @dataclass(frozen=True)
@@ -87,12 +90,13 @@ def run(path: Path, cameras: Sequence[Camera], refine: bool, seed: int = 0) -> M
         (folder / "capture.json").unlink()  # a link: the original must not be written to
         capture = replace(capture, views=views)
         captures.save(capture, folder)
-        heard = []
+        heard: list = []
         settings = JobSettings(preset="draft", refine_cameras=refine, seed=seed)
         JobRunner().run(Run("bench", str(folder), str(output), settings), heard.append, Control())
         for message in heard:
             if isinstance(message, Error):
                 raise SystemExit(message.sentence)
+        assert capture.evaluation is not None and capture.evaluation.mesh is not None
         truth = results.read_ply(capture.evaluation.mesh)
         vertices, faces = results.read_ply(output / "head.ply")
         report = json.loads((output / "report.json").read_text(encoding="utf-8"))

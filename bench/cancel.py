@@ -40,10 +40,12 @@ class Bridge:
         self.messages.get(timeout=60)
 
     def _read(self) -> None:
+        assert self.child.stdout is not None
         for line in self.child.stdout:
             self.messages.put(protocol.decode(line.decode()))
 
     def say(self, message: protocol.Message) -> None:
+        assert self.child.stdin is not None
         self.child.stdin.write(protocol.encode(message).encode())
         self.child.stdin.flush()
 
@@ -56,6 +58,7 @@ class Bridge:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def leave(self) -> None:
+        assert self.child.stdin is not None
         self.child.stdin.close()
         self.child.wait(30)
 

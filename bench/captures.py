@@ -18,6 +18,7 @@ from bridge.mesh import Mesh
 from bridge.mesh.topology import build_twins
 from bridge.report.evaluate import Score, evaluate
 from bridge.solve import Solver, SolveSettings, Target
+from bridge.solve.settings import Preset
 from bridge.solve.targets import make_targets
 
 from .measure import peak_mb
@@ -70,7 +71,7 @@ HEAD = (
 )
 
 
-def table(paths: Sequence[Path], presets: Sequence[str]) -> None:
+def table(paths: Sequence[Path], presets: Sequence[Preset]) -> None:
     """Markdown: one row a capture and preset."""
     print(HEAD)
     for path in paths:

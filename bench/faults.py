@@ -45,8 +45,9 @@ class Views:
     given: bool  # masks are the user's
 
     def subset(self, chosen: list[int]) -> Views:
-        parts = ([values[i] for i in chosen] for values in (self.cameras, self.photos, self.mattes))
-        return Views(f"{self.name} ({len(chosen)})", *parts, self.given)
+        photos, mattes = ([values[i] for i in chosen] for values in (self.photos, self.mattes))
+        cameras = [self.cameras[i] for i in chosen]
+        return Views(f"{self.name} ({len(chosen)})", cameras, photos, mattes, self.given)
 
     def with_camera(self, i: int, camera: Camera) -> Views:
         return replace(self, cameras=[camera if k == i else c for k, c in enumerate(self.cameras)])
@@ -127,9 +128,10 @@ def read(path: Path) -> Views:
     masks = [read_mask(v.mask, v.camera) if v.mask else photo.alpha for v, photo in zip(capture.views, photos)]
     cameras, pixels = [photo.camera for photo in photos], [photo.pixels for photo in photos]
     given = all(mask is not None for mask in masks)
+    mattes = [mask for mask in masks if mask is not None]
     if not given:
-        masks = [found.matte for found in make_predictor("network").predict(pixels, cameras, masks)]
-    return Views(capture.name, cameras, pixels, masks, given)
+        mattes = [found.matte for found in make_predictor("network").predict(pixels, cameras, masks)]
+    return Views(capture.name, cameras, pixels, mattes, given)
 
 
 def tuned(paths: list[Path], rng: np.random.Generator) -> Iterator[Views]:

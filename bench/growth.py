@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def table(counts: Sequence[int] | None = None) -> None:
         vertices, faces = subjects.shape(count)
         local = (vertices - solver.frame.center) / solver.frame.radius * 1.01
         raster, surface = make_rasteriser("cpu", built.cameras), Surface.of(local, faces)
-        image = median_ms(lambda r=raster, s=surface, b=built: r.loss_and_gradient(s, b.images, LossSettings("l2")), 3)
+        image = median_ms(partial(raster.loss_and_gradient, surface, built.images, LossSettings("l2")), 3)
         mesh = remeshing_step(local, faces)
         remesh = median_ms(mesh, 3)
         clock, work = image[0] + remesh[0], image[1] + remesh[1]

@@ -139,7 +139,7 @@ def judge_capture(predictor, folder: Path) -> dict[str, dict[str, float]]:
     inputs: Inputs = read_inputs(folder)
     images, cameras = [p.pixels for p in inputs.photos], [p.camera for p in inputs.photos]
     truth = [measured_map(inputs, i) for i in range(len(images))]
-    mesh = trimesh.load(folder / "gt_mesh.ply", process=False)
+    mesh = trimesh.load_mesh(folder / "gt_mesh.ply", process=False)
     nothing = [None] * len(images)
     cases = {
         "given masks": predictor.predict(images, cameras, inputs.given_masks, size=SIZE),

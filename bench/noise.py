@@ -15,6 +15,7 @@ from bridge.job.read import MASK_WEIGHT_GIVEN, SMOOTHNESS_PREDICTED
 from bridge.normals import make_predictor
 from bridge.report.evaluate import evaluate
 from bridge.solve import SolveSettings, Target
+from bridge.solve.settings import Preset
 from bridge.solve.targets import make_targets
 
 from .captures import Case, load, solve
@@ -30,14 +31,14 @@ def turned(targets: Sequence[Target], kind: str, seed: int = 0) -> list[Target]:
     rng = np.random.default_rng(seed)
     found = []
     for target in targets:
-        noise = rng.standard_normal(target.normals.shape).astype(np.float32)
+        noise: np.ndarray = rng.standard_normal(target.normals.shape).astype(np.float32)
         if kind == "smooth":
             noise = cv2.GaussianBlur(noise, (0, 0), SMOOTH * max(target.mask.shape))
-            noise /= noise.std()
+            noise = noise / noise.std()
         noise -= (noise * target.normals).sum(-1, keepdims=True) * target.normals
         # the length of two normal components of deviation 1 is sqrt(pi / 2) in the mean
         normals = target.normals + np.tan(np.radians(DEGREES)) / np.sqrt(np.pi / 2) * noise
-        normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
+        normals = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
         found.append(Target(target.camera, normals.astype(np.float32), target.mask, target.weight))
     return found
 
@@ -52,7 +53,7 @@ def predicted(case: Case) -> list[Target]:
     return make_targets(inputs.maps)
 
 
-def table(paths: Sequence[Path], preset: str, losses: Sequence[str] = LOSSES, network: bool = True) -> None:
+def table(paths: Sequence[Path], preset: Preset, losses: Sequence[str] = LOSSES, network: bool = True) -> None:
     """Markdown: rows of source and loss."""
     print(f"\n| capture ({preset}), normals | degrees in | loss | vertices | depth_mm | normal_deg ", end="")
     print("| below_10 % | gradient |")
@@ -85,7 +86,8 @@ def error_of(targets: Sequence[Target], truth: Sequence[Target]) -> float:
     for a, b in zip(targets, truth, strict=True):
         size = (b.mask.shape[1], b.mask.shape[0])
         normals = cv2.resize(a.normals, size, interpolation=cv2.INTER_LINEAR)
-        normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
-        known = (b.mask > 0.5) & (b.weight > 0.5) & (cv2.resize(a.mask, size) > 0.5)
+        normals = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
+        assert b.weight is not None
+        known = (b.mask > 0.5) & (b.weight > 0.5) & (np.asarray(cv2.resize(a.mask, size)) > 0.5)
         angles.append(np.degrees(np.arccos(np.clip((normals * b.normals).sum(-1), -1, 1)))[known])
     return float(np.concatenate(angles).mean())

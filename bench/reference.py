@@ -27,7 +27,7 @@ def _scatter(reduce: str):
 def optimizer_class(folder: Path) -> type:
     """MeshOptimizer of the checkout."""
     shim = types.ModuleType("torch_scatter")
-    shim.scatter_mean, shim.scatter_max = _scatter("mean"), _scatter("amax")
+    vars(shim).update(scatter_mean=_scatter("mean"), scatter_max=_scatter("amax"))
     sys.modules["torch_scatter"] = shim
     sys.path.insert(0, str(folder.resolve()))
     try:

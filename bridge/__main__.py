@@ -38,6 +38,7 @@ LEASH = "SKULLPTOR_LEASH"  # set by the add-on: leave when stdin closes, because
 
 
 def follow_stdin() -> None:
+    """Read stdin to its end, then end this process: whoever started it is gone."""
     while os.read(0, 4096):  # not through sys.stdin, whose lock would bring the interpreter down at its end
         pass
     os._exit(1)

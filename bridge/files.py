@@ -64,6 +64,7 @@ def claim_file(path: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> BridgeError:
+    """The refusal of a place that cannot be written, with the system's reason."""
     sentence = f"'{path}' cannot be written: {error.strerror or error}."
     return BridgeError("output", sentence, "Choose a folder you may write to, on a disk with free space.")
 

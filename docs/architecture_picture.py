@@ -44,6 +44,7 @@ Floors = tuple[tuple[tuple[str, str], ...], ...]
 
 
 def text(x: float, y: float, words: str, size: int, weight: str = "normal", anchor: str = "middle") -> str:
+    """A line of text, as SVG."""
     return (
         f'<text x="{x:g}" y="{y:g}" {FONT} font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" '
         f'fill="{INK}">{escape(words)}</text>'
@@ -51,6 +52,7 @@ def text(x: float, y: float, words: str, size: int, weight: str = "normal", anch
 
 
 def box(x: float, y: float, width: float, height: float, fill: str, stroke: str = "none") -> str:
+    """A rectangle with round corners, as SVG."""
     return f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" rx="5" fill="{fill}" stroke="{stroke}"/>'
 
 
@@ -93,6 +95,7 @@ def street(left: float, right: float, y: float) -> list[str]:
 
 
 def picture() -> str:
+    """The whole picture, as SVG."""
     ground = TOP + len(BRIDGE) * (ROOM + GAP) + GAP
     height = ground + 58
     right = MARGIN + LEFT + BETWEEN

@@ -131,6 +131,7 @@ def scale_main(argv: list[str]) -> int:
 
 
 def add_length(parser: argparse.ArgumentParser, required: bool) -> None:
+    """Add the options that tell a known length: --length, --interpupillary, --marker and --between."""
     group = parser.add_argument_group("scale, from a length that you know")
     kind = group.add_mutually_exclusive_group(required=required)
     kind.add_argument("--length", type=positive, metavar="MM", help="distance of the two places of --between")
@@ -159,6 +160,7 @@ def add_length(parser: argparse.ArgumentParser, required: bool) -> None:
 
 
 def length_of(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Length | None:
+    """The known length that the options tell, None without one; the parser refuses options that contradict."""
     mm = options.length or options.interpupillary
     if options.marker and options.between:
         parser.error("--between goes with --length or --interpupillary, not with --marker")
@@ -181,12 +183,14 @@ def _unit(views: Sequence[View], length: Length | None, marker: float | None, ch
         return metric.unit_mm([view.camera for view in views], length.ends, length.mm)
     from . import markers
 
+    assert marker is not None  # one of the two is known
     unit, count = markers.unit_mm(views, marker, check)
     print(f"The scale is the median of {count} marker{'s' if count != 1 else ''}.")
     return unit
 
 
 def needs_pycolmap() -> None:
+    """Raises BridgeError "no-pycolmap" where COLMAP's package is not installed."""
     if importlib.util.find_spec("pycolmap") is None:
         raise BridgeError(
             "no-pycolmap",
@@ -323,7 +327,6 @@ def _write(
         channels = {name: solved.colors[:, i] for i, name in enumerate(("red", "green", "blue"))}
         results.write_ply(folder / POINTS, points, np.zeros((0, 3), np.int32), **channels)
 
-    views = tuple(_view(joined, masks) for joined in solved.joined)
     report.check()
-    rig = Rig(views, unit, tuple(notes))
-    return write(rig, options.output, unit, options.replace, turn and partial(upright.apply, turn=turn), cloud)
+    rig = Rig(tuple(_view(joined, masks) for joined in solved.joined), unit, tuple(notes))
+    return write(rig, options.output, unit, options.replace, partial(upright.apply, turn=turn) if turn else None, cloud)

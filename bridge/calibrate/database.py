@@ -67,6 +67,7 @@ class Session:
 
 @contextlib.contextmanager
 def opened(session: Session) -> Iterator[pycolmap.Database]:
+    """COLMAP's database of the session, closed when the block ends."""
     database = pycolmap.Database.open(str(session.database))
     try:
         yield database

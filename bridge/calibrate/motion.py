@@ -79,6 +79,8 @@ class Registered:
 
 @dataclass(frozen=True)
 class Failed:
+    """A photograph without a camera, and why it has none."""
+
     photograph: Photograph
     features: int
     why: str
@@ -274,6 +276,7 @@ def _distances(best: pycolmap.Reconstruction, image: pycolmap.Image) -> np.ndarr
     if not seen:
         return np.zeros(0)
     world = np.array([best.points3D[point.point3D_id].xyz for point in seen])
+    assert image.camera is not None
     projected = image.camera.img_from_cam(image.cam_from_world() * world)
     return np.linalg.norm(np.asarray(projected) - np.array([point.xy for point in seen]), axis=1)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags
@@ -43,10 +44,12 @@ class Photograph:
 
 
 def mm35_of(focal_px: float, width: int, height: int) -> float:
+    """The 35 mm equivalent of a focal length in pixels."""
     return focal_px * FULL_FRAME_DIAGONAL / float(np.hypot(width, height))
 
 
 def focal_of(mm35: float, width: int, height: int) -> float:
+    """The focal length in pixels of a 35 mm equivalent."""
     return mm35 * float(np.hypot(width, height)) / FULL_FRAME_DIAGONAL
 
 
@@ -161,7 +164,7 @@ def _lens(values: dict, width: int, height: int) -> tuple[str, ...]:
     return (*(str(values.get(key, "")).strip("\0 ") for key in (*keys, *focal)), str(width), str(height))
 
 
-def _positive(value: object) -> float | None:
+def _positive(value: Any) -> float | None:
     try:
         number = float(value)
     except (TypeError, ValueError, ZeroDivisionError):

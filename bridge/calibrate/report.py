@@ -48,7 +48,8 @@ def body(motion: Motion, capture: Capture | None, seconds: dict[str, float], not
 
 def table(motion: Motion) -> str:
     """One line a photograph."""
-    width = max([len(item.photograph.name) for item in (*motion.joined, *motion.failed)] + [10])
+    photographs = [*(item.photograph for item in motion.joined), *(item.photograph for item in motion.failed)]
+    width = max([len(photograph.name) for photograph in photographs] + [10])
     lines = [f"{'photograph':{width}}  features  points  error px  loose deg"]
     for joined in motion.joined:
         name = joined.photograph.name

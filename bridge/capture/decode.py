@@ -65,10 +65,10 @@ def decode(path: Path, what: str, most_pixels: int | None = None, flags: int = c
     data, remark = path.read_bytes(), ""
     if kind == "PNG":
         data, remark = _whole_png(data, path, what)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION) if data else None
-    if image is None:
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION) if data else None
+    if pixels is None:
         raise unreadable(path, what, "it is truncated or no image")
-    return Decoded(image, kind, remark)
+    return Decoded(pixels, kind, remark)
 
 
 def _kind(start: bytes, suffix: str) -> str:

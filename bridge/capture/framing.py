@@ -107,10 +107,10 @@ def head_frame(cameras: Sequence[Camera], boxes: np.ndarray | None = None) -> He
     if len(seen) < 2:
         return head_frame(cameras)
     middles = (boxes[:, :2] + boxes[:, 2:]) / 2
-    directions = np.stack([cameras[i].rays(middles[i : i + 1])[0] for i in seen])
+    directions = np.stack([cameras[i].rays(middles[i : i + 1])[0] for i in seen.tolist()])
     center = nearest_point(origins[seen], directions)
     radii = []
-    for i in seen:
+    for i in seen.tolist():
         camera = cameras[i]
         distance = np.linalg.norm(center - camera.center)
         half = max((boxes[i, 2] - boxes[i, 0]) / camera.K[0, 0], (boxes[i, 3] - boxes[i, 1]) / camera.K[1, 1]) / 2

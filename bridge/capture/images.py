@@ -156,6 +156,7 @@ def undistorted_camera(camera: Camera) -> Camera:
 def undistort(pixels: np.ndarray, camera: Camera) -> np.ndarray:
     """The photograph of a camera with distortion as undistorted_camera had taken it; zero where nothing was seen."""
     # cv2 puts the centre of the first pixel at (0, 0), we at (0.5, 0.5)
+    assert camera.distortion is not None
     K, target = camera.K.copy(), undistorted_camera(camera).K.copy()
     K[:2, 2] -= 0.5
     target[:2, 2] -= 0.5
@@ -178,7 +179,7 @@ def remap(
     rows = -(-x.size // width)
     places = [np.pad(v.ravel(), (0, rows * width - x.size), mode="edge").reshape(rows, width) for v in (x, y)]
     pieces = [
-        cv2.remap(image, *(v[at : at + REMAP_ROWS] for v in places), how, borderMode=border)
+        cv2.remap(image, places[0][at : at + REMAP_ROWS], places[1][at : at + REMAP_ROWS], how, borderMode=border)
         for at in range(0, rows, REMAP_ROWS)
     ]
     found = np.concatenate(pieces).reshape(rows * width, *image.shape[2:])

@@ -118,14 +118,14 @@ def judge_masks(inputs: Inputs) -> None:
         if photo.remark:
             cure = "Copy the file again from the camera, to be sure that nothing is missing."
             inputs.remarks.append(Remark("image-cut", (view.name,), photo.remark, cure))
-    known = [i for i, mask in enumerate(given) if mask is not None]
-    if known and all(masks.is_inverted(given[i]) for i in known):
-        for i in known:
-            given[i] = 1 - given[i]
+    known = {i: mask for i, mask in enumerate(given) if mask is not None}
+    if known and all(masks.is_inverted(mask) for mask in known.values()):
+        for i, mask in known.items():
+            given[i] = known[i] = 1 - mask
         sentence = "All masks are inverted, white where the background is: they were taken the other way round."
         cure = "Paint the head white and the background black."
         inputs.remarks.append(Remark("mask-inverted", tuple(views[i].name for i in known), sentence, cure))
-    if silent := [i for i in known if masks.says_nothing(given[i])]:
+    if silent := [i for i, mask in known.items() if masks.says_nothing(mask)]:
         for i in silent:
             given[i] = None
         which = f"View '{views[silent[0]].name}': {masks.source(views[silent[0]])}"
@@ -162,7 +162,7 @@ def stand_apart(cameras: Sequence[Camera]) -> None:
     centers = np.stack([camera.center for camera in cameras])
     spread = np.linalg.norm(centers - centers.mean(0), axis=1).max()
     try:
-        distance = np.linalg.norm(head_frame(cameras).center - centers.mean(0))
+        distance = float(np.linalg.norm(head_frame(cameras).center - centers.mean(0)))
     except ValueError:  # they look in parallel
         distance = 0.0
     if spread <= TOGETHER * max(distance, 1e-9 * np.abs(centers).max()):

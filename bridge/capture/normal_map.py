@@ -23,6 +23,8 @@ class NormalMap:
 
 
 class NormalPredictor(Protocol):
+    """Whatever makes normal maps of photographs: the network, DAViD, or a stand-in of the tests."""
+
     name: str  # with the weights' checksum: results may be cached by it
     provider: str  # the one ONNX Runtime really uses
 

@@ -47,6 +47,7 @@ def opened(path: Path, what: str = "") -> Iterator[Image.Image]:
 
 
 def unreadable(path: Path, what: str, why: str) -> BridgeError:
+    """The refusal of an image that cannot be read, with the reason."""
     sentence = f"{_named(path, what)} cannot be read: {why}."
     return BridgeError("image-unreadable", sentence, "Copy the file again from the camera or export it anew.")
 

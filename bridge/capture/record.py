@@ -218,7 +218,7 @@ class _Reader:
         where = f"view '{name}'"
         return View(
             camera=self.camera(body, name, where),
-            image=self.file(body, "image", where, required=True),
+            image=self.needed_file(body, "image", where),
             mask=self.file(body, "mask", where),
             normals=self.file(body, "normals", where),
         )
@@ -231,7 +231,7 @@ class _Reader:
             where = f"evaluation view {index}"
             view = self.known(view, where, ("name", "width", "height", "K", "R", "t", "depth", "normals", "mask"))
             camera = self.camera(view, str(view.get("name") or index), where)
-            depth, normals, mask = (self.file(view, key, where, required=True) for key in ("depth", "normals", "mask"))
+            depth, normals, mask = (self.needed_file(view, key, where) for key in ("depth", "normals", "mask"))
             views.append(EvaluationView(camera, depth, normals, mask))
         return Evaluation(
             views=tuple(views),
@@ -271,10 +271,11 @@ class _Reader:
             raise self.fail(where, "must give max as a whole number from 1 to 65535")
         return encoding
 
-    def file(self, body: dict, key: str, where: str, required: bool = False) -> Path | None:
+    def file(self, body: dict, key: str, where: str) -> Path | None:
+        return None if body.get(key) is None else self.needed_file(body, key, where)
+
+    def needed_file(self, body: dict, key: str, where: str) -> Path:
         value = body.get(key)
-        if value is None and not required:
-            return None
         if not isinstance(value, str) or not value:
             raise self.fail(where, f"names no file as '{key}'")
         root = self.folder.resolve()

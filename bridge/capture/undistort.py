@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,6 +46,7 @@ def undistort_capture(
 
 
 def needs_undistortion(camera: Camera) -> bool:
+    """Whether Blender's cameras cannot show this one: it has distortion or skew."""
     bent = camera.distortion is not None and bool(np.any(camera.distortion.coefficients()))
     return bent or abs(camera.K[0, 1]) > 1e-9 * camera.K[0, 0]
 
@@ -97,18 +99,20 @@ def _sheared(values: np.ndarray, shear: np.ndarray) -> np.ndarray:
 
 
 def _copied_view(view: View, name: str, folder: Path) -> View:
-    files = {}
+    files: dict[str, Any] = {}
     for key in ("image", "mask", "normals"):
         source = getattr(view, key)
         files[key] = None
         if source is not None:
-            files[key] = folder / (key if key == "normals" else f"{key}s") / f"{name}{source.suffix.lower()}"
-            files[key].parent.mkdir(exist_ok=True)
-            link_or_copy(source, files[key])
+            target = folder / (key if key == "normals" else f"{key}s") / f"{name}{source.suffix.lower()}"
+            target.parent.mkdir(exist_ok=True)
+            link_or_copy(source, target)
+            files[key] = target
     return View(replace(view.camera, distortion=None), **files)
 
 
 def main(argv: list[str]) -> int:
+    """Run `python -m bridge undistort`; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m bridge undistort",
         description="Write a capture whose photographs show no lens distortion: what Blender's cameras can show.",

@@ -20,6 +20,7 @@ class Finding:
 
 
 def by_severity(findings: list[Finding]) -> list[Finding]:
+    """Errors first, then warnings, then what is only told."""
     return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 

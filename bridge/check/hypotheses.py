@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -95,7 +96,7 @@ def find_rig_fault(scene: Scene) -> tuple[Finding, Scene] | None:
         )
         cure = "Check the sensor size, and that the photographs were not cropped or resized after the calibration."
         by = 1 / (1 + percent / 100)
-        tries.append(("rig-focal", sentence, cure, lambda c, by=by: _zoomed(c, by)))
+        tries.append(("rig-focal", sentence, cure, partial(_zoomed, by=by)))
     found = []
     for code, sentence, cure, change in tries:
         cameras = [change(camera) for camera in scene.cameras]
@@ -139,6 +140,7 @@ def _best(scene: Scene, excluded: set[int], before: float, small_too: bool) -> t
     if alone:
         return None, first
     if both:
+        assert pair is not None  # both says so
         for i, other in (pair, pair[::-1]):  # two faults: one is explained while the other is out of the way
             less = excluded | {other}
             chosen = _best_hypothesis(scene, less, scene.cost(less), [i], [], small_too)
@@ -181,7 +183,7 @@ def _matches_no_neighbour(scene: Scene, i: int) -> bool:
     others = [p for p in pairs if i not in (p.a, p.b)]
     if len(mine) < 2 or any(p.confirms for p in mine) or not others:
         return False
-    return np.mean([p.confirms for p in others]) > 0.6
+    return bool(np.mean([p.confirms for p in others]) > 0.6)
 
 
 def _best_pair(scene: Scene, excluded: set[int], present: list[int]) -> tuple[int, int] | None:
@@ -234,7 +236,7 @@ def _discrete_faults(scene: Scene, excluded: set[int], i: int) -> Iterator[Hypot
 def _continuous_faults(scene: Scene, excluded: set[int], i: int) -> Iterator[Hypothesis]:
     camera = scene.cameras[i]
 
-    def fitted(change: Callable[[np.ndarray], Camera], starts: Sequence, step: float) -> tuple[np.ndarray, float]:
+    def fitted(change: Callable[[np.ndarray], Camera], starts: Iterable, step: float) -> tuple[np.ndarray, float]:
         """The best numbers for a change, and its cost: first by the outlines, which guide from afar, then by all."""
 
         def changed(x: np.ndarray) -> Scene:

@@ -77,9 +77,8 @@ def inspect(
         sentence = f"{len(used)} views show a head; a head needs at least {LEAST_VIEWS}."
         found.append(Finding("too-few-views", ERROR, (), sentence, "Add photographs from other sides."))
         return done()
-    cameras, photos, mattes, given, silhouettes = (
-        [values[i] for i in used] for values in (cameras, photos, mattes, given, silhouettes)
-    )
+    cameras, silhouettes = [cameras[i] for i in used], [silhouettes[i] for i in used]
+    photos, mattes, given = [photos[i] for i in used], [mattes[i] for i in used], [given[i] for i in used]
     try:
         sphere = BoundingSphere.around(silhouettes)
     except ValueError:
@@ -107,8 +106,8 @@ def inspect(
         if maps:
             frame = locate([maps[i] for i in used], hull.points, hull.normals, hull.seen)
         found += rig.check(scene.cameras, sphere, hull, unit_mm, frame if frame and frame.trusted else None)
-        shown = [[_as_taken(scene, i, values) for i in range(len(cameras))] for values in (photos, mattes)]
-        found += photographs.check([c.name for c in cameras], *shown, outlines, hull)
+        taken, masks = ([_as_taken(scene, i, values) for i in range(len(cameras))] for values in (photos, mattes))
+        found += photographs.check([c.name for c in cameras], taken, masks, outlines, hull)
     return done(scene, hull, frame)
 
 

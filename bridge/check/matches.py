@@ -49,6 +49,8 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class Features:
+    """SIFT features of the head in one photograph."""
+
     camera: Camera  # of the image the features were found in
     points: np.ndarray  # [n, 2]
     descriptors: np.ndarray  # [n, 128] float32
@@ -65,8 +67,8 @@ def features(photo: np.ndarray, camera: Camera, matte: np.ndarray, sphere: Bound
     grey = (np.clip(part @ np.array([0.299, 0.587, 0.114], np.float32), 0, 1) * 255).astype(np.uint8)
     whole = cv2.resize(np.asarray(matte, np.float32), (camera.width, camera.height))
     inside = (cv2.resize(whole[y0:y1, x0:x1], size) > 0.5).astype(np.uint8)
-    inside = cv2.erode(inside, np.ones((7, 7), np.uint8))  # the background shows at the outline
-    keys, found = cv2.SIFT_create(FEATURES, contrastThreshold=0.02).detectAndCompute(grey, inside)
+    inner = cv2.erode(inside, np.ones((7, 7), np.uint8))  # the background shows at the outline
+    keys, found = cv2.SIFT.create(FEATURES, contrastThreshold=0.02).detectAndCompute(grey, inner)
     points = np.array([key.pt for key in keys], np.float64).reshape(-1, 2) + 0.5
     points = points / size * [x1 - x0, y1 - y0] + [x0, y0]
     return Features(camera, points, np.empty((0, 128), np.float32) if found is None else found)

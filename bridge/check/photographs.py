@@ -26,6 +26,7 @@ def check(
     silhouettes: Sequence[Silhouette],
     hull: Hull,
 ) -> list[Finding]:
+    """What is odd about the photographs themselves: blurred, of another exposure, the same one twice."""
     return [
         *_duplicates(names_, photos),
         *_exposure(names_, photos, silhouettes, hull),
@@ -45,7 +46,7 @@ def blur(photo: np.ndarray, matte: np.ndarray) -> float:
     size = max(8, round(part.shape[1] * scale)), max(8, round(part.shape[0] * scale))
     grey = cv2.resize(np.ascontiguousarray(part), size, interpolation=cv2.INTER_AREA)
     inside = cv2.resize(np.ascontiguousarray(matte[rows[0] : rows[-1], columns[0] : columns[-1]], np.float32), size)
-    inside = cv2.erode((inside > 0.5).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    inside = np.asarray(cv2.erode((inside > 0.5).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0)
     results = []
     for axis in (0, 1):
         window = (1, 9) if axis == 0 else (9, 1)  # cv2: width, height

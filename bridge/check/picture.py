@@ -127,8 +127,11 @@ def _thumbnail(scene: Scene, inspection: Inspection, i: int, photo: np.ndarray) 
     size = max(1, round(width * scale)), max(1, round(height * scale))
     tile = Image.new("RGB", (TILE, TILE), BACKGROUND)
     offset = np.array([(TILE - size[0]) // 2, (TILE - size[1]) // 2])
-    tile.paste(Image.fromarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA)), tuple(int(v) for v in offset))
+    tile.paste(
+        Image.fromarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA)), (int(offset[0]), int(offset[1]))
+    )
     draw = ImageDraw.Draw(tile)
+    assert inspection.outlines is not None  # there is a scene
     misfits = inspection.outlines[i]
     chosen = np.linspace(0, len(silhouette.outline), len(misfits), endpoint=False).astype(int)
     for (x, y), value in zip(silhouette.outline[chosen] * scale + offset, misfits, strict=True):

@@ -45,6 +45,7 @@ def loose(scene: Scene, wrong: Sequence[int]) -> list[Finding]:
     off = scene.epipolar_error(wrong)
     if off is None or off < LOOSE:
         return []
+    assert scene.matches is not None  # what is off was matched
     pixels = off * scene.matches.head_pixels(*scene.cameras)
     sentence = f"The cameras are a little off: what two photographs share lies {pixels:.1f} pixels from where they say."
     cure = "Switch on Refine Cameras (--refine-cameras): it corrects errors of a degree and less."

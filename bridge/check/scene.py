@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -87,10 +87,10 @@ class Scene:
             agreement=agreement,
         )
 
-    def misfit(self, without: Sequence[int] = ()) -> float:
+    def misfit(self, without: Collection[int] = ()) -> float:
         return self.agreement.misfit([i for i in range(len(self.cameras)) if i not in without])
 
-    def compared(self, without: Sequence[int] = (), touching: int | None = None) -> list[Pair]:
+    def compared(self, without: Collection[int] = (), touching: int | None = None) -> list[Pair]:
         if self.matches is None:
             return []
         return [
@@ -99,7 +99,7 @@ class Scene:
             if a not in without and b not in without and (touching is None or touching in (a, b))
         ]
 
-    def epipolar_error(self, without: Sequence[int] = ()) -> float | None:
+    def epipolar_error(self, without: Collection[int] = ()) -> float | None:
         """Median distance, in head radii, of matches from where the cameras say; None where nothing matches."""
         off = [off for a, b, off in self._distances() if a not in without and b not in without]
         return float(np.median(np.concatenate(off))) if off else None
@@ -124,7 +124,7 @@ class Scene:
         ]
         return [entry for entry in found if len(entry[2]) >= ENOUGH]
 
-    def cost(self, without: Sequence[int] = ()) -> float:
+    def cost(self, without: Collection[int] = ()) -> float:
         """How badly all fits, in units of what a good rig stays below; about 0 to 1 for one without fault."""
         self.check()
         total = self.misfit(without) / LIMIT + self.no_match_cost(without)
@@ -134,6 +134,6 @@ class Scene:
                 total += CONTRADICTION * max(0.0, wrong - (1 - KEPT)) / KEPT
         return total
 
-    def no_match_cost(self, without: Sequence[int] = ()) -> float:
+    def no_match_cost(self, without: Collection[int] = ()) -> float:
         """The part of the cost that pairs without matches have: bald or smooth heads have many."""
         return NO_MATCH_COST * sum(pair.fitted < ENOUGH for pair in self.compared(without))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 
 class Device(Protocol):
@@ -13,7 +14,7 @@ class Device(Protocol):
     Arrays of the device are flat and can be sliced; what a launch reads, earlier launches have written.
     """
 
-    def buffer(self, name: str, count: int, dtype: type, zero: bool = False) -> Any: ...
+    def buffer(self, name: str, count: int, dtype: DTypeLike, zero: bool = False) -> Any: ...
     def upload(self, name: str, array: np.ndarray) -> Any: ...
     def download(self, array: Any) -> np.ndarray: ...
     def launch(self, kernel: str, threads: int, rows: int, *arguments: Any) -> None: ...

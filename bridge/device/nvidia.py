@@ -6,8 +6,10 @@ import ctypes
 import os
 from functools import cache, lru_cache
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .source import OPTIONS
 
@@ -103,10 +105,10 @@ class CupyDevice:
 
         self._cupy = cupy
         self._source = source
-        self._buffers: dict[str, object] = {}
-        self._kernels: dict[str, object] = {}
+        self._buffers: dict[str, Any] = {}  # CuPy has no types
+        self._kernels: dict[str, Any] = {}
 
-    def buffer(self, name: str, count: int, dtype: type, zero: bool = False):
+    def buffer(self, name: str, count: int, dtype: DTypeLike, zero: bool = False) -> Any:
         """Device array [count] of unknown content, or zeros."""
         cupy = self._cupy
         dtype = np.dtype(dtype)

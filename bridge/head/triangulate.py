@@ -34,7 +34,7 @@ def triangulate(cameras: Sequence[Camera], faces: Sequence[Face | None]) -> Land
     First by linear least squares (Hartley and Zisserman, 12.2), then Gauss-Newton on the reprojection errors with
     Geman and McClure's weights, whose width is the usual error of the view: views from the side err most.
     """
-    shown = [(camera, face) for camera, face in zip(cameras, faces, strict=True) if _shows(face)]
+    shown = [(camera, face) for camera, face in zip(cameras, faces, strict=True) if face is not None and _shows(face)]
     if len(shown) < 2:
         return None
     pixels = np.stack([face.points[:, :2] for _, face in shown])  # [m, 468, 2]

@@ -23,6 +23,7 @@ AUTO = "auto"
 
 
 def import_main(argv: list[str]) -> int:
+    """Run `python -m bridge import`; returns the exit code."""
     formats = "\n".join(f"  {name:15} {what}" for name, (_, what) in FORMATS.items())
     parser = argparse.ArgumentParser(
         prog="python -m bridge import",
@@ -71,6 +72,7 @@ def import_main(argv: list[str]) -> int:
 
 
 def add_upright(parser: argparse.ArgumentParser, default: bool) -> None:
+    """Add the options that turn a rig upright: --upright or --no-upright, and --front."""
     parser.add_argument(
         "--upright",
         action=argparse.BooleanOptionalAction,
@@ -87,6 +89,7 @@ def add_upright(parser: argparse.ArgumentParser, default: bool) -> None:
 
 
 def export_main(argv: list[str]) -> int:
+    """Run `python -m bridge export-cameras`; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m bridge export-cameras", description="Write a capture's cameras for another program."
     )
@@ -115,6 +118,7 @@ def half_pixel(rig: Rig, shift: float) -> Rig:
 
 
 def positive(text: str) -> float:
+    """An option's value as a number above 0, for argparse."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("must be a positive number")

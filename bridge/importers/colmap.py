@@ -35,6 +35,7 @@ class Pose:
 
 
 def read(source: Path, pictures: Pictures) -> Rig:
+    """The rig of a COLMAP model, text or binary. Raises BridgeError."""
     folder, suffix, others = _model_folder(source)
     notes: list[str] = []
     if suffix == ".bin":
@@ -64,6 +65,7 @@ def read(source: Path, pictures: Pictures) -> Rig:
 
 
 def from_quaternion(q: np.ndarray, where: str) -> np.ndarray:
+    """The rotation [3, 3] of a quaternion [4] w x y z of any length. Raises BridgeError where it is 0."""
     length = np.linalg.norm(q)
     if not 1e-6 < length < 1e6:
         raise refuse(where, "must give its rotation as a quaternion that is not zero")

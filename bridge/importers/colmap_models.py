@@ -76,6 +76,7 @@ def model(camera: Lens, where: str) -> tuple[np.ndarray, Distortion | None]:
 
 
 def unknown_model(where: str, name: str) -> BridgeError:
+    """The refusal of a camera model that cannot be imported."""
     return BridgeError(
         "camera-model",
         f"{where} has the model {name}, which cannot be imported.",

@@ -69,7 +69,7 @@ def transforms(capture: Capture, file: Path) -> Path:
         if view.mask is not None:
             frame["mask_path"] = _relative(view.mask, file.parent)
         frames.append(frame)
-    body = {"camera_model": "OPENCV", "frames": frames}
+    body: dict = {"camera_model": "OPENCV", "frames": frames}
     if capture.unit_mm is not None:
         body["unit_mm"] = capture.unit_mm
     with atomic(file) as temporary:

@@ -25,6 +25,7 @@ ARRAY_LIMIT = 1 << 20  # bytes of one array in the file: a matrix has 128
 
 
 def read(source: Path, pictures: Pictures) -> Rig:
+    """The rig of an IDR or NeuS cameras.npz. Raises BridgeError."""
     file = _file(source)
     matrices = _matrices(file)
     if not matrices:

@@ -36,6 +36,8 @@ METRES = 1000.0
 
 @dataclass(frozen=True, eq=False)
 class Sensor:
+    """One of Metashape's lenses."""
+
     K: np.ndarray
     size: tuple[int, int]
     distortion: Distortion | None
@@ -52,6 +54,7 @@ class Placement:
 
 
 def read(source: Path, pictures: Pictures) -> Rig:
+    """The rig of Metashape's cameras.xml. Raises BridgeError."""
     if source.is_dir():
         names = ("cameras.xml", "doc.xml")
         found = sorted(path for path in source.iterdir() if path.suffix.lower() == ".xml")
@@ -69,7 +72,7 @@ def read(source: Path, pictures: Pictures) -> Rig:
     elements = {sensor.get("id", ""): sensor for sensor in chunk.iter("sensor")}
     placements = _placements(chunk, source.name)
     views, lost, off, measured = [], [], [], False
-    poses = {camera.get("id"): camera.findtext("transform") or "" for camera in chunk.find("cameras").iter("camera")}
+    poses = {camera.get("id"): camera.findtext("transform") or "" for camera in _all(chunk).iter("camera")}
     for group, element in _cameras(chunk):
         label = element.get("label") or f"id {element.get('id')}"
         where = f"camera '{label}' of '{source.name}'"
@@ -107,9 +110,16 @@ def read(source: Path, pictures: Pictures) -> Rig:
     return Rig(tuple(views), METRES if measured else None, tuple(notes))
 
 
+def _all(chunk: Element) -> Element:
+    """The element that holds the cameras and groups of a chunk; read() takes no chunk without it."""
+    found = chunk.find("cameras")
+    assert found is not None
+    return found
+
+
 def _cameras(chunk: Element) -> Iterator[tuple[str, Element]]:
     """Every camera with the label of its group, "" outside of groups."""
-    for element in chunk.find("cameras"):
+    for element in _all(chunk):
         if element.tag == "camera":
             yield "", element
         elif element.tag == "group":
@@ -118,7 +128,7 @@ def _cameras(chunk: Element) -> Iterator[tuple[str, Element]]:
 
 
 def _aligned(chunk: Element) -> Iterator[Element]:
-    return (camera for camera in chunk.find("cameras").iter("camera") if camera.find("transform") is not None)
+    return (camera for camera in _all(chunk).iter("camera") if camera.find("transform") is not None)
 
 
 def _placements(chunk: Element, file: str) -> dict[str | None, Placement]:

@@ -23,6 +23,7 @@ MILLIMETRES = 1.0
 
 
 def read(source: Path, pictures: Pictures) -> Rig:
+    """The rig of Multiface's KRT file. Raises BridgeError."""
     file = source / "KRT" if source.is_dir() else source
     lines = [(index, line.strip()) for index, line in enumerate(read_text(file).splitlines(), 1)]
     lines = [(index, line) for index, line in lines if line]
@@ -41,7 +42,7 @@ def read(source: Path, pictures: Pictures) -> Rig:
         pose = numbers(_sized(rows[4:7], 4, where, "[R | t]"), (3, 4), where, "[R | t]")
         if K[1, 0] or K[2, 0] or K[2, 1] or K[2, 2] != 1:
             raise refuse(where, "must give K as an upper triangular matrix that ends in 0 0 1")
-        distortion = lens.plain(Distortion(*k[:4], k3=k[4]))
+        distortion = lens.plain(Distortion(k[0], k[1], k[2], k[3], k3=k[4]))
         with pictures.left_out():
             image, count = _image(name, where, pictures)
             views.append(make_view(pictures, image, where, K, pose[:, :3], pose[:, 3], None, distortion, name))

@@ -50,7 +50,8 @@ class Pictures:
 
     def find(self, name: str, where: str) -> Path:
         """The image file that a calibration file calls name. Raises BridgeError image-missing, image-ambiguous."""
-        found, agreeing, root = [], 0, self._near()
+        found: list[Path] = []
+        agreeing, root = 0, self._near()
         whole = len(_parts(name))
         for folder in self._folders():  # of equally good matches the one of the first folder
             try:

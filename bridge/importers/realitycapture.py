@@ -43,6 +43,7 @@ COLUMNS = ("name", "x", "y", "alt", "heading", "pitch", "roll", "f")
 
 
 def read(source: Path, pictures: Pictures) -> Rig:
+    """The rig of RealityCapture's XMP sidecars or CSV. Raises BridgeError."""
     files = _files(source)
     if files[0].suffix.lower() != ".xmp":
         return _read_csv(files[0], pictures)

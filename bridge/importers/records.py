@@ -38,6 +38,7 @@ def refuse(where: str, what: str, cure: str = "Export it again from the program 
 
 
 def read_bytes(path: Path) -> bytes:
+    """The bytes of a calibration file, which is not read if it is far too large. Raises BridgeError."""
     try:
         if path.stat().st_size > TEXT_LIMIT:
             raise refuse(f"'{path.name}'", f"is larger than {TEXT_LIMIT >> 20} MB, too large for a camera file")
@@ -90,10 +91,12 @@ def numbers(values: object, count: int | tuple[int, ...], where: str, field: str
 
 
 def number(value: object, where: str, field: str) -> float:
+    """A finite number of a calibration file. Raises BridgeError that names the field."""
     return float(numbers([value], 1, where, field)[0])
 
 
 def whole(value: object, where: str, field: str) -> int:
+    """A whole number of a calibration file. Raises BridgeError that names the field."""
     result = number(value, where, field)
     if result != int(result) or not 0 <= result < 1 << 53:
         raise refuse(where, f"must give {field} as a whole number")
@@ -101,6 +104,7 @@ def whole(value: object, where: str, field: str) -> int:
 
 
 def intrinsics(fx: float, fy: float, cx: float, cy: float, skew: float = 0.0) -> np.ndarray:
+    """The matrix K [3, 3] of focal lengths, principal point and skew, in pixels."""
     return np.array([[fx, skew, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
 

@@ -28,6 +28,7 @@ FISHEYE = {"OPENCV_FISHEYE"}
 
 
 def read(source: Path, pictures: Pictures) -> Rig:
+    """The rig of a transforms.json (NeRF, Nerfstudio, instant-ngp). Raises BridgeError."""
     file = _file(source) if source.is_dir() else source
     try:
         body = json.loads(read_text(file))

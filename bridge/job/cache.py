@@ -75,7 +75,7 @@ class Cache:
         with contextlib.suppress(OSError, BridgeError):
             self.folder.mkdir(parents=True, exist_ok=True)
             with atomic(self.folder / f"{key}.npz") as temporary, temporary.open("wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, **arrays)  # type: ignore[arg-type]  # arrays are no allow_pickle
             self._trim()
 
     def _trim(self) -> None:

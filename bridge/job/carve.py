@@ -15,6 +15,7 @@ from .record import Job, Tools
 
 
 def carve(job: Job, tools: Tools) -> None:
+    """Stage: solve for the surface that has the maps' normals and outlines."""
     report = tools.report
     job.targets = make_targets(job.inputs.maps)
     job.frame = start_sphere(job.targets)

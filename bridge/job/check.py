@@ -101,6 +101,7 @@ def find_heads(inputs: Inputs, settings: JobSettings, report: Reporter) -> list[
 
 
 def as_json(capture: captures.Capture, inspection: Inspection) -> dict:
+    """The findings as `--report` writes them."""
     frame = inspection.canonical
     return {
         "skullptor": VERSION,

@@ -17,6 +17,7 @@ from ..service.terminal import Terminal, clear_errors, stoppable
 
 
 def job_settings(options: argparse.Namespace) -> protocol.JobSettings:
+    """The settings of a job from the options of the command line."""
     return protocol.JobSettings(
         preset=options.preset,
         normals=options.normals,
@@ -92,9 +93,9 @@ def reconstruct(argv: list[str]) -> int:
         head = made / f"head{options.output.suffix.lower()}"
         try:
             _deliver(head, options.output)
-            for source, target in (("report.json", options.report), ("report.png", options.picture)):
+            for name, target in (("report.json", options.report), ("report.png", options.picture)):
                 if target:
-                    _deliver(made / source, target)
+                    _deliver(made / name, target)
         except BridgeError as error:
             raise BridgeError(error.code, f"{error.sentence} {_kept(head, options.output)}", error.cure) from None
         print(f"Wrote {options.output}")

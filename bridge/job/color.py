@@ -7,6 +7,7 @@ from .record import Job, Tools
 
 
 def color(job: Job, tools: Tools) -> None:
+    """Stage: colours of the vertices from the photographs."""
     photos = [photo.pixels for photo in job.inputs.photos]
     masks = [target.mask for target in job.targets]
     job.color = vertex_colors.blend(job.mesh, photos, job.inputs.cameras, masks, job.frame, tools.report.check)

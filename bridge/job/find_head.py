@@ -17,9 +17,9 @@ def find_head(job: Job, tools: Tools) -> None:
 def refine_cameras(job: Job, tools: Tools) -> None:
     """Better poses for all that follows. The network sees the head in the cameras' frame, so it is asked again."""
     inputs, report = job.inputs, tools.report
-    mattes = inputs.given_masks
-    if any(mask is None for mask in mattes):
-        found = zip(mattes, inputs.maps, strict=True)
+    mattes = [mask for mask in inputs.given_masks if mask is not None]
+    if len(mattes) < len(inputs.given_masks):
+        found = zip(inputs.given_masks, inputs.maps, strict=True)
         mattes = [known.matte if mask is None else mask for mask, known in found]
     job.refined = refine(inputs.cameras, [photo.pixels for photo in inputs.photos], mattes, report.check, report.step)
     if job.refined.cure:

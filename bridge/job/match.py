@@ -10,6 +10,7 @@ from .record import Job, Tools
 
 
 def match(job: Job, tools: Tools) -> None:
+    """Stage: move the surface to where the photographs agree."""
     report = tools.report
     matched = match_photographs(
         job.mesh,

@@ -8,6 +8,7 @@ from .record import Job, Tools
 
 
 def measure(job: Job, tools: Tools) -> None:
+    """Stage: how well the head fits every view."""
     report = tools.report
     job.views = quality.measure(job.mesh, job.targets, job.frame, report.check)
     report.step(1, 3)

@@ -17,6 +17,7 @@ _FIELDS = ("normals", "matte", "confidence", "canonical")
 
 
 def read_measured(job: Job, tools: Tools) -> None:
+    """Stage: the normal maps that the capture brings."""
     count = len(job.inputs.photos)
     for i in range(count):
         job.inputs.maps.append(measured_map(job.inputs, i))
@@ -58,7 +59,7 @@ def _unpack(job: Job, arrays: dict[str, np.ndarray]) -> None:
 def _restored(arrays: dict[str, np.ndarray], cameras: Sequence[Camera]) -> list[NormalMap]:
     maps = []
     for i, camera in enumerate(cameras):
-        found = {key: arrays[f"{key}{i}"].astype(np.float32) for key in _FIELDS if f"{key}{i}" in arrays}
+        found: dict = {key: arrays[f"{key}{i}"].astype(np.float32) for key in _FIELDS if f"{key}{i}" in arrays}
         height, width = found["matte"].shape
         maps.append(NormalMap(camera.resize(width, height), **{"confidence": None} | found))
     return maps

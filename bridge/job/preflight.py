@@ -17,6 +17,7 @@ TOLD_LATER = ("scale",)  # by the finished mesh, which knows better
 
 
 def check(job: Job, tools: Tools) -> None:
+    """Stage: the check of cameras, photographs and masks before the solve."""
     inputs = job.inputs
     given = [mask is not None for mask in inputs.given_masks]
     mattes = [m.matte if mask is None else mask for m, mask in zip(inputs.maps, inputs.given_masks, strict=True)]

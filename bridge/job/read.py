@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from ..capture.inputs import Inputs, read_inputs
 from ..check.findings import WARNING, Finding
@@ -11,6 +12,7 @@ from ..raster import Backend, available, choose
 from ..service.protocol import JobSettings, Status
 from ..service.reporter import Reporter
 from ..solve import SolveSettings
+from ..solve.settings import Preset
 from .conditions import matching
 from .record import Job, Tools
 
@@ -22,7 +24,8 @@ MASK_WEIGHT_PREDICTED, MASK_WEIGHT_GIVEN = 2.0, 4.0
 # reaches outlines better than 0.5 (least IoU on buddha_real with the mattes 0.977 and 0.965, with the given masks 0.946
 # and 0.933), which was 0.01 to 0.02 mm better in depth.
 SMOOTHNESS_PREDICTED = 0.2
-CARVED, CARVED_VERTICES = "draft", 25_000  # what is carved before the photographs are asked
+CARVED: Preset = "draft"  # what is carved before the photographs are asked
+CARVED_VERTICES = 25_000
 DIFFUSION_PREDICTED = 12  # rounds; docs/lab/solver.md, "Seams and pimples"
 
 
@@ -43,7 +46,7 @@ def rasteriser(settings: JobSettings) -> Backend:
     name = settings.device if settings.raster == "auto" else settings.raster
     if name not in ("auto", "cpu") and (reason := available()[name]):
         raise BridgeError("device", f"'{name}' was asked for and cannot be used here: {reason}.", "Choose auto or cpu.")
-    return choose(name)
+    return choose(cast(Backend, name))  # the protocol has proved it
 
 
 def remarks(inputs: Inputs) -> list[Finding]:
@@ -81,7 +84,7 @@ def solve_settings(settings: JobSettings, inputs: Inputs, report: Reporter, rast
             )
         else:
             changes["min_edge"] = settings.min_edge_mm / capture.unit_mm
-    preset = settings.preset
+    preset = cast(Preset, settings.preset)
     if matching(settings):  # then the photographs bring the detail, and maps that are degrees off only add noise
         preset = CARVED
         changes["max_vertices"] = min(settings.max_vertices or CARVED_VERTICES, CARVED_VERTICES)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from ..check.findings import WARNING, Finding, names
 from ..photometric import refine_surface
 from ..solve import SolveSettings
+from ..solve.settings import Preset
 from .record import Job, Tools
 
 FINEST = {"draft": 500, "standard": 1000, "fine": 4000}  # pixels across the head's sphere that are looked at last
@@ -20,7 +23,7 @@ def refine(job: Job, tools: Tools) -> None:
         job.inputs.cameras,
         job.frame,
         FINEST[settings.preset],
-        settings.max_vertices or SolveSettings.preset(settings.preset).max_vertices,
+        settings.max_vertices or SolveSettings.preset(cast(Preset, settings.preset)).max_vertices,
         report.check,
         report.step,
         report.control.finish.is_set,

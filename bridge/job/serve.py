@@ -9,6 +9,7 @@ from ..service import wire
 
 
 def main(argv: list[str]) -> int:
+    """Run `python -m bridge serve`; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bridge serve", description=__doc__)
     parser.add_argument("--cache", type=Path, help="folder of the stage cache (default: the user's cache folder)")
     options = parser.parse_args(argv)

@@ -118,6 +118,7 @@ def read_picked(path: Path) -> Landmarks:
 
 
 def seen_by(head: Head) -> np.ndarray:  # [N] int: how many views see each vertex
+    """How many views see each vertex of the head."""
     views = []
     for camera in head.cameras:
         scale = SIZE / max(camera.width, camera.height)

@@ -14,6 +14,7 @@ HEAD_MM = (120.0, 1200.0)  # a head with shoulders is within this, or the scale 
 
 
 def write(job: Job, tools: Tools) -> None:
+    """Stage: the files of a finished job."""
     report, mesh, output = tools.report, job.mesh, job.output
     tools.previews.remove()
     attributes = {

@@ -104,11 +104,11 @@ class _Grid:
         column, row = np.floor(np.nan_to_num(pixels.T, posinf=-1, neginf=-1) / step).astype(np.int64)
         within = (depth > 0) & (column >= 0) & (row >= 0) & (column < small.shape[1]) & (row < small.shape[0])
         small[row[within], column[within]] = 1
-        small = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+        closed = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
         # voxel picture to pixels: its cells are `step` pixels wide, corners at corners
         to_small = np.array([[1 / step, 0, 0.5 / step - 0.5], [0, 1 / step, 0.5 / step - 0.5]])
         shown = cv2.warpAffine(
-            small.astype(np.float32),
+            closed.astype(np.float32),
             to_small,
             (camera.width, camera.height),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,

@@ -47,7 +47,7 @@ def cut_out(
         return list(mattes)
     shapes = [_fitted(matte.shape, SHARED_SIZE) for matte in mattes]
     rough = [cv2.resize(matte, shape[::-1], interpolation=cv2.INTER_AREA) for matte, shape in zip(mattes, shapes)]
-    expected = expected_from_others(cameras, rough) or [None] * len(rough)
+    expected: Sequence[Expected | None] = expected_from_others(cameras, rough) or [None] * len(rough)
     check()
     outvoted = [said is not None and said.outvoted for said in expected]
     labels = [_labels(matte, said, mine) for matte, said, mine in zip(rough, expected, given)]
@@ -57,20 +57,21 @@ def cut_out(
     shapes = [_fitted(matte.shape, OWN_SIZE) for matte in mattes]
     rough = [cv2.resize(cut.astype(np.float32), shape[::-1]) for cut, shape in zip(cuts, shapes)]
     expected = expected_from_others(cameras, rough) or [None] * len(rough)
-    own, fuller = [], []
+    own: list[np.ndarray] = []
+    fuller: list[np.ndarray | None] = []
     for photo, matte, cut, said, mine, wrong in zip(photos, mattes, rough, expected, given, outvoted):
         own.append(cut > 0.5)
         fuller.append(None)
         if mine:
             continue
-        small, labels = _small(photo, cut.shape), _labels(cut, said, False, is_cut=True)
+        small, field = _small(photo, cut.shape), _labels(cut, said, False, is_cut=True)
         agreed = own[-1] & (cv2.resize(matte, cut.shape[::-1], interpolation=cv2.INTER_AREA) > SURE_HEAD)
         agreed = _shrunk(agreed, HEAD_RIM)
-        if alone := _grab_cut([small], [labels], check):
+        if alone := _grab_cut([small], [field], check):
             own[-1] = alone[0]
             if not wrong and (agreed & ~alone[0]).sum() > LOST * alone[0].sum():
-                labels[agreed] = cv2.GC_FGD
-                fuller[-1] = next(iter(_grab_cut([small], [labels], check)), None)
+                field[agreed] = cv2.GC_FGD
+                fuller[-1] = next(iter(_grab_cut([small], [field], check)), None)
     found = []
     for matte, cut, mine, wrong in zip(mattes, _fitting(cameras, own, fuller), given, outvoted):
         cut = cv2.resize(cut.astype(np.float32), matte.shape[::-1])
@@ -84,7 +85,8 @@ def _fitting(
     """The cuts [h, w] bool, or the fuller ones where with them all outlines agree better on one solid."""
     found = list(cuts)
     outlines = [Silhouette.of(camera, cut) for camera, cut in zip(cameras, cuts, strict=True)]
-    doubtful = {i: Silhouette.of(cameras[i], cut) for i, cut in enumerate(fuller) if cut is not None}
+    others = {i: cut for i, cut in enumerate(fuller) if cut is not None}
+    doubtful = {i: Silhouette.of(cameras[i], cut) for i, cut in others.items()}
     if not doubtful or len(cuts) < LEAST_VIEWS or any(outline.empty for outline in [*outlines, *doubtful.values()]):
         return found
     try:
@@ -95,13 +97,14 @@ def _fitting(
     for i, outline in doubtful.items():
         other = agreement.replaced({i: outline})
         if other.misfit(everyone) < RESTORED * agreement.misfit(everyone):
-            agreement, found[i] = other, fuller[i]
+            agreement, found[i] = other, others[i]
     return found
 
 
 def _fitted(shape: tuple[int, int], size: int) -> tuple[int, int]:
     """Height and width shrunk to a longer side of size."""
-    return tuple(max(8, round(side * min(1.0, size / max(shape)))) for side in shape)
+    height, width = (max(8, round(side * min(1.0, size / max(shape)))) for side in shape)
+    return height, width
 
 
 def _alike(cut: np.ndarray, matte: np.ndarray) -> bool:
@@ -126,7 +129,8 @@ def _grab_cut(photos: Sequence[np.ndarray], labels: Sequence[np.ndarray], check:
     background, head = np.zeros((1, 65)), np.zeros((1, 65))  # the two models of colours
     for i in range(CUT_ROUNDS):  # one round a call gives the same cut, and each is long enough to be cancelled after
         check()
-        cv2.grabCut(tall, field, None, background, head, 1, cv2.GC_EVAL if i else cv2.GC_INIT_WITH_MASK)
+        mode = cv2.GC_EVAL if i else cv2.GC_INIT_WITH_MASK
+        cv2.grabCut(tall, field, None, background, head, 1, mode)  # type: ignore[call-overload]  # None: no rectangle
     check()
     solid = (field == cv2.GC_FGD) | (field == cv2.GC_PR_FGD)
     ends = np.cumsum([len(label) for label in labels])

@@ -59,6 +59,7 @@ class Target:
 
 
 def face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [F, 3] unit, 0 for flat faces
+    """Unit normals of the faces."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     normal = np.cross(b - a, c - a)
     return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-30)

@@ -19,5 +19,6 @@ DIGIT_BITS = 5  # of a sort's pass
 
 
 def source() -> str:
+    """The CUDA source of the remesher's kernels."""
     constants = {"TINY": TINY, "LENGTH": LENGTH, "CHUNK": CHUNK, "RANK_BINS": RANK_BINS, "DIGIT_BITS": DIGIT_BITS}
     return join([TOPOLOGY, VERTEX_NORMALS, *(FOLDER / name for name in FILES)], constants)

@@ -60,21 +60,25 @@ def load(array, i):
 
 @njit(cache=True)
 def plus(a, b):
+    """a + b, of vectors [3] as tuples."""
     return a[0] + b[0], a[1] + b[1], a[2] + b[2]
 
 
 @njit(cache=True)
 def minus(a, b):
+    """a - b, of vectors [3] as tuples."""
     return a[0] - b[0], a[1] - b[1], a[2] - b[2]
 
 
 @njit(cache=True)
 def cross(a, b):
+    """The cross product a x b."""
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
 @njit(cache=True)
 def dot(a, b):
+    """The dot product of a and b."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 

@@ -8,7 +8,7 @@ from . import Surface
 from .candidates import LENGTH, compact, list_collapses, list_splits, rate_edges, spread_keys
 from .edits import collapse_edges, flip_edges, rate_flips, split_edges
 from .normals import closed_vertex_normals
-from .topology import build_twins, find_rings, morton_order
+from .topology import Rings, build_twins, find_rings, morton_order
 
 TOLERANCE = 0.5  # edges between (1 - t) and (1 + t) of the target length stay
 
@@ -18,6 +18,11 @@ class HalfEdgeMesh:
 
     Capacity is kept and doubled when full, so that a step allocates next to nothing.
     """
+
+    _data: np.ndarray  # [capacity, D]
+    _start: np.ndarray  # [3 F of capacity], as _twin
+    _twin: np.ndarray
+    _degree: np.ndarray  # [capacity]
 
     def __init__(self, vertices: np.ndarray, faces: np.ndarray, length: float, extra_columns: int = 0) -> None:
         self.vertex_count, self.face_count = len(vertices), len(faces)
@@ -33,7 +38,9 @@ class HalfEdgeMesh:
             raise ValueError("the mesh is not closed and manifold")
         self._twin[: 3 * F] = twin
         self.degree[:] = np.bincount(self.start, minlength=V)
-        self._rings = None  # found when they are asked for, until the connectivity changes
+        self._rings: tuple[np.ndarray, Rings] | None = (
+            None  # found when they are asked for, until the connectivity changes
+        )
 
     # views of the live part of the arrays; all change with the next remesh()
     @property
@@ -144,7 +151,7 @@ class HalfEdgeMesh:
         faces = 2 * vertices + 16
 
         def grown(name: str, shape: tuple[int, ...], dtype: type) -> None:
-            array = np.empty(shape, dtype)
+            array: np.ndarray = np.empty(shape, dtype)
             old = getattr(self, name, None)
             if old is not None:
                 array[: len(old)] = old

@@ -16,11 +16,13 @@ u32 = np.uint32  # of what is never negative numba divides faster without the si
 
 @njit(inline="always")
 def next_half_edge(h):
+    """The half-edge after h around its face."""
     return h + 1 if u32(h) % u32(3) < 2 else h - 2
 
 
 @njit(inline="always")
 def previous_half_edge(h):
+    """The half-edge before h around its face."""
     return h - 1 if u32(h) % u32(3) > 0 else h + 2
 
 
@@ -117,6 +119,7 @@ def spread_bits(x):
 
 @njit(cache=True)
 def morton_codes(vertices, low, scale):  # [V, 3], [3], -> [V] int32
+    """Where vertices lie along a space-filling curve: 30 bits, 10 an axis."""
     codes = np.empty(vertices.shape[0], np.int32)
     for i in range(vertices.shape[0]):
         x = spread_bits(int((vertices[i, 0] - low[0]) * scale))
@@ -171,5 +174,6 @@ def signed_volume(vertices: np.ndarray, faces: np.ndarray) -> float:
 
 
 def surface_area(vertices: np.ndarray, faces: np.ndarray) -> float:
+    """The sum of the faces' areas."""
     a, b, c = (vertices[faces[:, k]].astype(np.float64) for k in range(3))
     return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)

@@ -59,9 +59,9 @@ def _read(data: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             coordinate = primitive["attributes"].get("TEXCOORD_0")
             uv.append(array(coordinate).astype(np.float32) * [1, -1] + [0, 1] if coordinate is not None else None)
             count += len(points)
-    known = all(u is not None for u in uv)
+    known = [u for u in uv if u is not None]
     return (
         np.concatenate(vertices),
         np.concatenate(triangles),
-        (np.concatenate(uv).astype(np.float32) if known else np.empty((0, 2), np.float32)),
+        (np.concatenate(known).astype(np.float32) if len(known) == len(uv) else np.empty((0, 2), np.float32)),
     )

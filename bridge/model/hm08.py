@@ -61,13 +61,13 @@ def _cached(root: Path | zipfile.Path, check: Check) -> Template:
         arrays = _make(root, check)
     place.parent.mkdir(parents=True, exist_ok=True)
     with atomic(place) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # arrays are no allow_pickle
     return _unpack(arrays)
 
 
 def _unpack(arrays: dict[str, np.ndarray]) -> Template:
     regions = {name.removeprefix("region_"): arrays[name] for name in arrays if name.startswith("region_")}
-    fields = {name: arrays[name] for name in ("vertices", "faces", "uv", "faces_uv", "part", "mirror")}
+    fields: dict = {name: arrays[name] for name in ("vertices", "faces", "uv", "faces_uv", "part", "mirror")}
     return Template(
         name="hm08-body", licence=HM08.licence, expression_names=arkit.NAMES, regions=regions,
         identity=arrays["identity"], expressions=arrays["expressions"], **fields,
@@ -89,6 +89,7 @@ def _make(root: Path | zipfile.Path, check: Check) -> dict[str, np.ndarray]:
     everything = Template("hm08-body", vertices * MM, faces, uv, faces_uv, part, mirror=mirror, regions=regions)
     wanted = part != PARTS.index("other")
     template = kept(everything, wanted, "hm08-body")
+    assert template.mirror is not None  # it was given
     place = np.full(len(vertices), -1, np.int64)
     place[wanted] = np.arange(wanted.sum())
     head = head_of(template)

@@ -73,6 +73,7 @@ def read_landmarks(path: Path) -> LandmarkMap | None:
 
 
 def write_landmarks(path: Path, landmarks: LandmarkMap) -> None:
+    """Keep the landmarks that were found on an artist's mesh beside its file."""
     body = {name: getattr(landmarks, name).tolist() for name in ("corners", "weights", "spread")}
     path.with_suffix(".landmarks.json").write_text(json.dumps(body), encoding="utf-8")
 

@@ -136,6 +136,7 @@ def model_of_people(
     for _ in range(2):
         for i in range(SAMPLES):
             found = similarity(people[i][head].astype(np.float64), mean[head])
+            assert found is not None  # a head is no line
             people[i] = found.apply(people[i].astype(np.float64))
         check()
         mean = people.mean(0, dtype=np.float64)

@@ -96,7 +96,11 @@ class DavidPredictor:
     def _one(self, image: np.ndarray, target: Camera, mask: np.ndarray | None, cancelled) -> NormalMap:
         square, box = padded(image, INPUT)
         normals = _run(self.normal, _feed(square), cancelled).transpose(1, 2, 0)
-        matte = resized(mask, target) if mask is not None else self.foreground.matte(image, target, cancelled)
+        if mask is not None:
+            matte = resized(mask, target)
+        else:
+            assert self.foreground is not None  # predict() saw to it
+            matte = self.foreground.matte(image, target, cancelled)
         matte = matte.clip(0, 1)
         normals = unpadded(normals, box, target)
         length = np.linalg.norm(normals, axis=-1, keepdims=True)

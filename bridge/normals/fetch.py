@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ..errors import BridgeError
@@ -108,7 +109,7 @@ def fetch(
     for role, name in which.files.items():
         file = folder / name
         if not file.exists() or known.get(name, sha256(file)) != sha256(file):
-            fetch_file(source, file, lambda done, total, name=name: progress(name, done, total))
+            fetch_file(source, file, partial(progress, name))
         found = sha256(file)
         if known.get(name, found) != found:
             file.unlink()

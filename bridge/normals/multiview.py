@@ -170,7 +170,7 @@ class MultiViewPredictor:
             part = slice(start, start + CHUNK)
             feed = {"image": inputs[part], "half": half, "quarter": quarter, "eighth": eighth, "tokens": tokens[part]}
             normal, matte, canonical, confidence = run(self.decoder, feed, steps.cancelled)
-            features[start // CHUNK] = None  # memory goes as the maps come
+            features[start // CHUNK] = []  # memory goes as the maps come
             for i in range(len(normal)):
                 results.append(
                     {

@@ -157,10 +157,13 @@ class Block(nn.Module):
 
 
 def conv(i: int, o: int, stride: int = 1) -> nn.Sequential:
+    """A 3 x 3 convolution with normalisation and activation."""
     return nn.Sequential(nn.Conv2d(i, o, 3, stride, 1, bias=False), nn.GroupNorm(8, o), nn.SiLU())
 
 
 class Residual(nn.Module):
+    """Two convolutions whose result is added to their input."""
+
     def __init__(self, c: int) -> None:
         super().__init__()
         self.a = conv(c, c)

@@ -88,6 +88,7 @@ def run(model, feed: Mapping[str, np.ndarray], cancelled: Callable[[], bool]) ->
 
 
 def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

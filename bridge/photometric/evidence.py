@@ -50,7 +50,7 @@ def collect(
     pictures: Pictures,
     partners: Sequence[Sequence[int]],
     half: int,
-    trust: Sequence[float] | None = None,
+    trust: Sequence[float] | np.ndarray | None = None,
     check: Check = unchecked,
 ) -> Evidence:
     """Compare every view with its partners through the mesh.
@@ -67,8 +67,8 @@ def collect(
 
     with ThreadPoolExecutor(WORKERS) as pool:
         parts = list(pool.map(one, range(len(pictures.cameras))))
-    information = sum(part[0] for part in parts)  # in the order of the views: the same digits every time
-    force = sum(part[1] for part in parts)
+    # in the order of the views: the same digits every time
+    information, force = (np.sum([part[k] for part in parts], axis=0) for k in (0, 1))
     return Evidence(information, force, np.array([part[2] for part in parts]))
 
 

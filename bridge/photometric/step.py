@@ -21,8 +21,8 @@ from ..mesh.normals import vertex_normals
 ROUNDS = 2  # of averaging of the normals along which vertices move
 HEXAGON = np.sqrt(3) / 2  # area of a vertex of a regular triangle mesh with edges of 1
 MOST_ROUNDS = 400
-# The diagonal of the Gauss-Newton system is that of vertices that move alone. Neighbours move together, and then a window
-# normalises part of what they do away: steps by the diagonal go a sixth of the way
+# The diagonal of the Gauss-Newton system is that of vertices that move alone. Neighbours move together, and then windows
+# normalise part of what they do away: steps by the whole diagonal go a sixth of the way
 CURVATURE = 0.25
 
 

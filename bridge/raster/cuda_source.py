@@ -27,6 +27,7 @@ VIEW = np.dtype(
 
 
 def source() -> str:
+    """The CUDA source of the rasteriser's kernels."""
     constants = {"NEAR": NEAR, "TINY": TINY, "STEEP": float(STEEP), "BEND": float(BEND)}
     constants |= {"MAX_WALK": MAX_WALK, "LOSS_CELLS": LOSS_CELLS}
     return join([VERTEX_NORMALS, *(FOLDER / name for name in FILES)], constants)

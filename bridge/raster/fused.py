@@ -19,6 +19,7 @@ f32 = np.float32
 
 @njit(inline="always")
 def l1_slope(x):
+    """The derivative of |x|: its sign, 0 at 0."""
     return 1.0 if x > 0 else (-1.0 if x < 0 else 0.0)
 
 

@@ -122,6 +122,7 @@ class NvdiffrastRasteriser:
                 total = total + _image_loss(torch, image[:, :height, :width], target, loss)
         total = total * targets.scale
         total.backward()
+        assert vertices.grad is not None
         return float(total.detach()), vertices.grad.cpu().numpy()
 
     def _take(self, targets: ImageTargets) -> None:

@@ -56,6 +56,7 @@ def visibility(vertices: torch.Tensor, faces: torch.Tensor, camera: Camera) -> t
 
 
 def vertex_normals(vertices: torch.Tensor, faces: torch.Tensor) -> torch.Tensor:  # [V, 3]
+    """Area-weighted unit normals of the vertices."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     cross = torch.linalg.cross(b - a, c - a)
     total = torch.zeros_like(vertices)
@@ -129,4 +130,5 @@ def loss_and_gradient(
         total = total + image_loss(image, torch.as_tensor(target, dtype=torch.float64), mode, mask_weight, robust_scale)
     total = total * scale
     total.backward()
+    assert v.grad is not None
     return float(total.detach()), v.grad.numpy()

@@ -172,8 +172,8 @@ def _moves(
         turn, shift = pose_difference(start, end)
         far = np.linalg.norm(start.center - sphere.center)
         pixels = np.linalg.norm(end.project(head)[0] - start.project(head)[0], axis=1).mean()
-        sizes = np.degrees(np.linalg.norm(turn)), 100 * np.linalg.norm(shift) / far, pixels
-        found.append(Move(start.name, *map(float, sizes), held=i not in used))
+        degrees, percent = np.degrees(np.linalg.norm(turn)), 100 * np.linalg.norm(shift) / far
+        found.append(Move(start.name, float(degrees), float(percent), float(pixels), held=i not in used))
     return found
 
 

@@ -108,8 +108,8 @@ def evaluate(
         cosine = np.clip((ours * truth.normals).sum(-1)[both], -1, 1)
         angle.append(np.degrees(np.arccos(cosine)))
         gradient.append(np.abs(_sobel(ours) - _sobel(truth.normals)).sum(-1)[both])
-    depth, angle, gradient = np.concatenate(depth), np.concatenate(angle), np.concatenate(gradient)
-    if not len(depth):
+    depths, angles, gradients = np.concatenate(depth), np.concatenate(angle), np.concatenate(gradient)
+    if not len(depths):
         raise BridgeError(
             "no-overlap",
             "The mesh is not where the ground truth's face is in any evaluation view.",
@@ -120,12 +120,12 @@ def evaluate(
         inputs = [view.camera for view in capture.views]
         surface = surface_error(inputs, vertices, faces, *results.read_ply(capture.evaluation.mesh))
     return Score(
-        depth_mm=float(depth.mean()),
-        depth_median_mm=float(np.median(depth)),
-        normal_deg=float(angle.mean()),
-        normal_median_deg=float(np.median(angle)),
-        below_10_pct=float((angle < GOOD_DEG).mean() * 100),
-        normal_gradient=float(gradient.mean()),
+        depth_mm=float(depths.mean()),
+        depth_median_mm=float(np.median(depths)),
+        normal_deg=float(angles.mean()),
+        normal_median_deg=float(np.median(angles)),
+        below_10_pct=float((angles < GOOD_DEG).mean() * 100),
+        normal_gradient=float(gradients.mean()),
         coverage_pct=covered / face_pixels * 100,
         views=len(truths),
         pixels=len(depth),
@@ -229,6 +229,7 @@ def _sobel(normals: np.ndarray) -> np.ndarray:  # [H, W, 3] -> [H, W, 6]
 
 
 def main(argv: list[str]) -> int:
+    """Run `python -m bridge evaluate`; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bridge evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("capture", type=Path)
     parser.add_argument("mesh", type=Path, help="a .ply or the .npz of a run")

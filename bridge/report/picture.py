@@ -41,6 +41,7 @@ def clay(normals: np.ndarray) -> np.ndarray:
 
 
 def heat(error_deg: np.ndarray) -> np.ndarray:  # [h, w] degrees, NaN outside -> uint8 RGB
+    """Errors as colours: Turbo, from blue (none) to red (WORST_DEG and more)."""
     level = np.clip(np.nan_to_num(error_deg) / WORST_DEG * 255, 0, 255).astype(np.uint8)
     colours = cv2.applyColorMap(level, cv2.COLORMAP_TURBO)[..., ::-1].copy()
     colours[np.isnan(error_deg)] = BACKGROUND
@@ -83,6 +84,7 @@ def sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], titles: Sequence[str
 
 
 def save(page: Image.Image, path: Path) -> None:
+    """Write a page as PNG or JPEG, atomically."""
     write(path, np.asarray(page)[..., ::-1])
 
 

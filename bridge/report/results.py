@@ -14,10 +14,11 @@ from ..files import atomic
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
     """Uncompressed, because a preview is read within a frame."""
     with atomic(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # arrays are no allow_pickle
 
 
 def write_json(path: Path, body: dict) -> None:
+    """Write a JSON file, atomically; numbers that are not finite are refused."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(body, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
 
@@ -90,10 +91,11 @@ def _read_ply(data: bytes) -> tuple[np.ndarray, np.ndarray]:
         elif name == "face" and len(properties) == 1:
             _, count_type, index_type, _ = properties[0]
             record = np.dtype([("n", _TYPES[count_type]), ("i", _TYPES[index_type], 3)])
-            table = np.frombuffer(data, record, count, body) if len(data) >= body + count * record.itemsize else None
-            if table is None or (table["n"] != 3).any():
+            whole = len(data) >= body + count * record.itemsize
+            triangles = np.frombuffer(data, record, count if whole else 0, body if whole else 0)
+            if not whole or (triangles["n"] != 3).any():
                 raise ValueError("its faces are not all triangles")
-            faces = table["i"].astype(np.int32)
+            faces = triangles["i"].astype(np.int32)
             body += table.nbytes
         else:
             raise ValueError(f"its element '{name}' has lists this reader does not know")

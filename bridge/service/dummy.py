@@ -15,6 +15,7 @@ import time
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 from ..errors import BridgeError
 from ..files import atomic, claim_folder, file_names
@@ -48,7 +49,7 @@ def sphere(rings: int, center: tuple[float, float, float], radius: float) -> Mes
     return points, faces
 
 
-def write_npz(path: Path, arrays: dict[str, tuple[str, list[tuple] | list[float]]]) -> None:
+def write_npz(path: Path, arrays: dict[str, tuple[str, list[Any]]]) -> None:
     """Write arrays as {name: (dtype, rows)}, atomically."""
     with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for name, (dtype, rows) in arrays.items():
@@ -87,6 +88,7 @@ def write_png(path: Path, width: int, height: int, channels: int, value: int) ->
 
 
 def view_names(run: protocol.Run) -> list[str]:
+    """The names of a capture's views, as its file says."""
     source = Path(run.capture)
     try:
         body = json.loads((source / "capture.json" if source.is_dir() else source).read_text(encoding="utf-8"))
@@ -168,6 +170,7 @@ def run_job(run: protocol.Run, send: wire.Send, control: wire.Control, options: 
 
 
 def misbehave(options: argparse.Namespace) -> None:
+    """What a broken bridge does, as the options ask, for the add-on's tests."""
     if options.garbage:
         os.write(options.wire.fileno(), b"Traceback (most recent call last):\n")
     if options.die:
@@ -178,6 +181,7 @@ def misbehave(options: argparse.Namespace) -> None:
 
 
 def main(argv: list[str]) -> int:
+    """Run `python -m bridge dummy`; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bridge dummy", description=__doc__)
     parser.add_argument("--seconds", type=float, default=0.5, help="how long a job takes")
     parser.add_argument("--fail", action="store_true", help="end every job with an error")

@@ -87,12 +87,16 @@ class JobSettings:
 
 @dataclass(frozen=True)
 class Hello:
+    """The first message of either side: who speaks, and which protocol."""
+
     protocol: int = PROTOCOL
     version: str = VERSION
 
 
 @dataclass(frozen=True)
 class Run:
+    """Add-on to bridge: do a job."""
+
     id: str
     capture: str  # capture folder, or a capture*.json in it
     output: str  # folder of the job's files; made if absent
@@ -101,27 +105,35 @@ class Run:
 
 @dataclass(frozen=True)
 class Finish:
+    """Add-on to bridge: stop growing and write the head as it is."""
+
     id: str
 
 
 @dataclass(frozen=True)
 class Cancel:
+    """Add-on to bridge: stop, nothing is wanted any more."""
+
     id: str
 
 
 @dataclass(frozen=True)
 class Shutdown:
-    pass
+    """Add-on to bridge: leave."""
 
 
 @dataclass(frozen=True)
 class Status:
+    """Bridge to add-on: what is being done, in words."""
+
     id: str
     text: str
 
 
 @dataclass(frozen=True)
 class Progress:
+    """Bridge to add-on: how far the job is, 0..1, and how long it will still take."""
+
     id: str
     stage: str  # a verb for the artist: "Reading photos", "Predicting normals", "Carving the head", "Measuring"
     done: int
@@ -132,12 +144,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Preview:
+    """Bridge to add-on: the file of the surface as it is now."""
+
     id: str
     path: str  # .npz: vertices [V, 3] float32 in the capture's world, faces [F, 3] int32
 
 
 @dataclass(frozen=True)
 class Warning:
+    """Bridge to add-on: something the artist should know; the job goes on."""
+
     id: str
     code: str
     sentence: str
@@ -146,6 +162,8 @@ class Warning:
 
 @dataclass(frozen=True)
 class Error:
+    """Bridge to add-on: the job has failed, why, and what helps."""
+
     id: str
     code: str
     sentence: str
@@ -173,6 +191,8 @@ class Result:
 
 @dataclass(frozen=True)
 class Done:
+    """Bridge to add-on: the job has ended, one way or the other."""
+
     id: str
     ok: bool
 
@@ -198,7 +218,7 @@ def decode(line: str) -> Message:
     return record_from(_BY_TYPE[body.pop("type")], body)
 
 
-def record_from(cls: type, body: object) -> typing.Any:
+def record_from(cls: typing.Any, body: object) -> typing.Any:
     """A dataclass from plain JSON data. Unknown keys, missing keys and wrong types are refused by name."""
     name = cls.__name__
     if not isinstance(body, dict):
@@ -222,7 +242,7 @@ def _value_from(where: str, hint: typing.Any, value: object) -> object:
         if dataclasses.is_dataclass(option):
             return record_from(option, value)
         if option is float and type(value) in (int, float):
-            return float(value)
+            return float(typing.cast(float, value))
         if type(value) is option:  # exact: True is no int here
             return value
     wanted = " or ".join("nothing" if option is type(None) else option.__name__ for option in options)

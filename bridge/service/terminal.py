@@ -60,7 +60,7 @@ class Terminal:
     def _progress(self, message: protocol.Progress) -> None:
         left = "" if message.eta_s is None else f"about {message.eta_s:.0f} s left"
         if self._bar:
-            self._bar.update(self._task, completed=message.fraction, description=message.stage, left=left)
+            self._bar.update(self._bar.task_ids[0], completed=message.fraction, description=message.stage, left=left)
             return
         mark = (message.stage, int(message.fraction * 10))
         if mark != self._last:

@@ -11,7 +11,7 @@ from ..capture.framing import HeadFrame
 from ..errors import Check, unchecked
 from ..mesh import Mesh
 from ..mesh.normals import vertex_normals
-from ..raster import make_rasteriser
+from ..raster import Backend, make_rasteriser
 from .targets import Target
 
 DEPTH_TOLERANCE = 0.01  # of the mesh's radius: how far behind the rendered surface a vertex still counts as seen
@@ -21,11 +21,13 @@ ENOUGH = 1.5  # sum of facing cosines over the views at which confidence reaches
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
+    """How well the views together saw each vertex."""
+
     view_count: np.ndarray  # [V] int32: views in which the vertex is visible and faces the camera
     confidence: np.ndarray  # [V] float32 0..1: 0 = seen by no view, near 1 = seen head-on by several
 
 
-def coverage(mesh: Mesh, targets: Sequence[Target], raster: str = "cpu", check: Check = unchecked) -> Coverage:
+def coverage(mesh: Mesh, targets: Sequence[Target], raster: Backend = "cpu", check: Check = unchecked) -> Coverage:
     """Visibility (rendered depth), facing angle and the maps' own weight of every vertex in every view."""
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)
     frame = HeadFrame((low + high) / 2, float(np.linalg.norm(high - low) / 2), np.array([0.0, 0.0, 1.0]))

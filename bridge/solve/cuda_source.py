@@ -17,6 +17,7 @@ SUM_CELLS = 32  # partial sums: fewer threads meet at each
 
 
 def source() -> str:
+    """The CUDA source of the optimiser's kernels."""
     columns = {"LENGTH": LENGTH, "SECOND": SECOND, "FIRST": FIRST, "SEEN": SEEN}
     optimiser = {"BETA": BETA, "SPEED_REFERENCE": SPEED_REFERENCE, "GAIN": GAIN, "GRADIENT_LIMIT": GRADIENT_LIMIT,
                  "MOST_BEND": MOST_BEND}  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 from ..mesh import Surface
 from ..mesh.topology import next_half_edge, previous_half_edge
 
-next_half_edge, previous_half_edge = next_half_edge.py_func, previous_half_edge.py_func
+next_half_edge, previous_half_edge = next_half_edge.py_func, previous_half_edge.py_func  # type: ignore[assignment]
 LARGEST_CUT = 0.05  # share of the faces that may be cut off at one neck
 
 
@@ -38,8 +38,8 @@ def cut_necks(surface: Surface, tangled: np.ndarray) -> Surface | None:
     kept[list(removed)] = False
     faces = np.concatenate([faces[kept], np.array(caps, np.int32)])
     used, faces = np.unique(faces, return_inverse=True)
-    cut = Surface.of(surface.vertices[used], faces.reshape(-1, 3))
-    return cut.moved(surface.vertices[used])
+    closed = Surface.of(surface.vertices[used], faces.reshape(-1, 3))
+    return closed.moved(surface.vertices[used])
 
 
 def _necks(surface: Surface, vertices: np.ndarray) -> list[tuple[int, int, int]]:

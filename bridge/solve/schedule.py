@@ -73,6 +73,7 @@ SETTLE = 40  # steps later: until the rate has fallen, the length of the steps i
 
 
 def plan_of(settings: SolveSettings) -> Plan:
+    """The stages of a solve: those of DENSE where many vertices are wanted."""
     return DENSE if settings.max_vertices >= DENSE_FROM else USUAL
 
 
@@ -99,15 +100,18 @@ def has_converged(losses: list[float], first_of_stage: int) -> bool:
 
 
 def stage_at(settings: SolveSettings, fraction: float) -> int:
+    """Which stage a share 0..1 of the schedule belongs to."""
     stages = plan_of(settings).stages
     return next(i for i, stage in enumerate(stages) if fraction < stage.end or i == len(stages) - 1)
 
 
 def resolution_of(settings: SolveSettings, stage: Stage) -> int:
+    """Pixels of a stage's images."""
     return max(16, round(settings.resolution / stage.shrink))
 
 
 def wanted_vertices(settings: SolveSettings, stage: Stage) -> float:
+    """How many vertices a stage aims at."""
     return min(stage.share * settings.max_vertices, stage.most)
 
 
@@ -138,6 +142,7 @@ def view_groups(views: int, stage: Stage) -> list[list[int]]:
 
 
 def learning_rate(settings: SolveSettings, fraction: float) -> float:
+    """The optimiser's rate at a share 0..1 of the schedule."""
     plan = plan_of(settings)
     late = max(0.0, (fraction - plan.decay_start) / (1 - plan.decay_start))
     return settings.learning_rate * plan.decay_to**late

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ..raster import Backend
+
 Loss = Literal["l1", "robust", "linear", "l2"]
 Preset = Literal["draft", "standard", "fine"]
 USUAL_LAPLACIAN = 0.05
@@ -44,7 +46,7 @@ class SolveSettings:
     """Eq. 9: how much more pixels seen head-on count than grazing ones; 0 counts all alike."""
     seed: int = 0
     """Orientation of the start sphere. Same seed, same machine: same mesh, bit for bit."""
-    raster: str = "auto"
+    raster: Backend = "auto"
     """Rasteriser backend: auto, cpu, nvdiffrast, or one more that bridge.raster.available() lists."""
 
     def __post_init__(self) -> None:

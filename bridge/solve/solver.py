@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -75,14 +76,16 @@ class Solver:
         self._done = 0
         sphere, faces = icosphere(START_LEVEL, START_RADIUS)
         sphere = sphere @ _rotation(settings.seed).T
-        self._mesh = HalfEdgeMesh(sphere, faces, schedule.LONGEST, EXTRA_COLUMNS)
-        self._move, self._separate = move, separate_self_contacts
+        self._mesh: Any = HalfEdgeMesh(sphere, faces, schedule.LONGEST, EXTRA_COLUMNS)
+        self._move: Any = move  # these three by turns for the host or for a device
+        self._separate: Any = separate_self_contacts
         if on_device(settings.raster):
             from ..mesh.device_mesh import DeviceMesh
             from .device_motion import DeviceMotion
 
             motion = DeviceMotion()
-            self._mesh, self._move, self._separate = DeviceMesh(self._mesh), motion.move, motion.separate_self_contacts
+            self._mesh = DeviceMesh(self._mesh)
+            self._move, self._separate = motion.move, motion.separate_self_contacts
 
     def __iter__(self) -> Iterator[Progress]:
         while self._done < schedule.last_step(self.settings, self._still):

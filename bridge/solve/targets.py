@@ -90,7 +90,7 @@ def build_level(
         if np.isnan(box).any():
             continue
         x, y, side = square_crop(box, target.camera.width, target.camera.height)
-        camera = target.camera.crop(x, y, side, side).resize(resolution, resolution)
+        camera = target.camera.crop(x, y, side, side).resize(resolution, resolution)  # type: ignore[arg-type]  # made whole by resize
         weight = np.ones_like(target.mask) if target.weight is None else target.weight
         mask = target.mask[..., None]
         maps = np.concatenate([target.normals * mask, mask, weight[..., None] * mask], -1).astype(np.float32)

@@ -105,6 +105,7 @@ def decide(
     settings: TextureSettings,
     step: Callable[[int], None] = lambda done: None,
 ) -> Plan:
+    """Which photograph paints what of the texture, at which brightness. Raises BridgeError "texture-views"."""
     radius = head_radius(mesh)
     fine = subdivided(mesh, EDGE * radius)
     vertices, faces = fine.vertices, fine.faces

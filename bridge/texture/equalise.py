@@ -18,6 +18,8 @@ SCATTER = (0.5, 0.06)  # scale of Tukey's weights in log light, in the first and
 
 @dataclass(frozen=True, eq=False)
 class Balance:
+    """What makes the photographs of all views equally bright and coloured."""
+
     gains: np.ndarray  # [m, 3] factors on linear light
     vignetting: np.ndarray  # [m] k: light is multiplied by exp(k r^2), r = 1 in the image's corner; 0 without
 

@@ -40,6 +40,7 @@ def map_name(kind: str, tile: int, tiles: Sequence[int], suffix: str = ".png") -
 
 
 def write_albedo(folder: Path, albedo: Albedo) -> list[str]:
+    """Write the albedo maps, one a tile; returns their file names."""
     tiles = list(albedo.maps)
     for tile, image in albedo.maps.items():
         write_png(folder / map_name("albedo", tile, tiles), image, srgb=True)
@@ -79,6 +80,7 @@ def write_report(
     folder: Path, mesh: UvMesh, albedo: Albedo, settings: TextureSettings, maps: Mapping[str, list[str]],
     made_uvs: bool, extra: Mapping[str, object],
 ) -> None:  # fmt: skip
+    """Write what was done and how it went as JSON."""
     write_json(
         folder / "texture.json",
         {

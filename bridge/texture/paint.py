@@ -146,4 +146,5 @@ def paint_values(corners, faces, values, share, out, covered):
 
 
 def tables() -> tuple[np.ndarray, np.ndarray]:
+    """The look-up tables between stored and linear light that paint() takes."""
     return DECODE, ENCODE_SQRT

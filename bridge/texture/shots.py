@@ -56,6 +56,7 @@ def head_box(camera: Camera, vertices: np.ndarray) -> tuple[int, int, int, int] 
 
 
 def cut(photo: Photo, box: tuple[int, int, int, int]) -> Photo:
+    """The part of a photograph in a box x0, y0, x1, y1, with its camera."""
     x0, y0, x1, y1 = box
     return Photo(photo.camera.crop(x0, y0, x1 - x0, y1 - y0), photo.pixels[y0:y1, x0:x1], None)
 

@@ -38,12 +38,14 @@ class Appearance:
 
 
 def skin_colour(rng: np.random.Generator) -> np.ndarray:  # [3] linear
+    """A random colour of skin."""
     red = rng.uniform(0.08, 0.8)
     green = red * rng.uniform(0.5, 0.82)
     return np.array([red, green, green * rng.uniform(0.55, 0.95)])
 
 
 def hair_colour(rng: np.random.Generator) -> np.ndarray:  # [3] linear
+    """A random colour of hair."""
     return rng.uniform(0.01, 0.1) ** rng.uniform(0.4, 1.0) * np.array([1, rng.uniform(0.6, 1), rng.uniform(0.3, 1)])
 
 

@@ -30,6 +30,7 @@ def save(
     progress: Progress,
     settings: dict,
 ) -> None:
+    """Write all that a run needs to go on, atomically."""
     arrays = {f"model/{k}": v.detach().cpu().numpy() for k, v in model.state_dict().items()}
     arrays |= {f"ema/{k}": v.cpu().numpy() for k, v in ema.items()}
     for name, state in optimiser.states():
@@ -41,6 +42,7 @@ def save(
 
 
 def note_of(path: Path) -> dict:
+    """What a checkpoint says about itself, without its weights."""
     with np.load(path) as data:
         return json.loads(data["note"].tobytes())
 

@@ -23,6 +23,7 @@ def read(path: Path) -> dict[str, list[float]]:
 
 
 def smoothed(values: list[float], keep: float = 0.9) -> list[float]:
+    """The running mean of values."""
     out: list[float] = []
     for value in values:
         out.append(value if not out else keep * out[-1] + (1 - keep) * value)

@@ -126,6 +126,7 @@ def load_ict(path: Path) -> IctModel:
 
 
 def load_avatar(folder: Path) -> AvatarModel:
+    """One avatar from its folder."""
     record = json.loads((folder / "head.json").read_text(encoding="utf-8"))
     data = np.load(folder / record["npz"])
     scale = record["mm_per_native_unit"] / record["mm_per_unit"]

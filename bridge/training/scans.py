@@ -45,6 +45,7 @@ def load_scans(folder: Path) -> list[Scan]:
 
 
 def load_scan(path: Path, seed: int) -> Scan:
+    """One scan, its parts joined and its scale made that of a head."""
     import trimesh
 
     try:

@@ -42,6 +42,7 @@ def tube(
 
 
 def part(vertices, faces, colour, kind, bump, gloss) -> Subject:
+    """A subject of one material from a closed mesh."""
     n, f = len(vertices), len(faces)
     return Subject(
         vertices=vertices,

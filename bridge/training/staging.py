@@ -49,6 +49,7 @@ def _seen_from(subject: Subject, direction: np.ndarray, size: int, out: np.ndarr
 
 
 def light(rng: np.random.Generator, subject: Subject, statue: bool) -> Lighting:
+    """Random lights, and what of them reaches each vertex."""
     count = len(subject.vertices)
     lit = statue or rng.random() < 0.68
     if not lit:
@@ -153,6 +154,7 @@ def cameras(rng: np.random.Generator, subject: Subject, count: int, kind: str | 
 
 
 def background(rng: np.random.Generator, size: int) -> np.ndarray:  # [s, s, 3] sRGB
+    """A random background: one colour, a gradient, or noise and shapes."""
     kind = rng.random()
     if kind < 0.35:
         return np.tile(rng.choice([0.0, 0.5, 1.0, rng.random()]) + np.zeros(3), (size, size, 1)).astype(np.float32)

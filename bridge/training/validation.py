@@ -62,6 +62,7 @@ def score_output(output: torch.Tensor, batch: Batch) -> list[np.ndarray]:
 
 @torch.no_grad()
 def validate(model: torch.nn.Module, groups: list[dict], size: int, device: torch.device, views: int = 6) -> Score:
+    """The scores of a model on groups of views that it was not trained on."""
     was, parts = model.training, []
     model.eval()
     for group in groups:

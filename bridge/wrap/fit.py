@@ -72,6 +72,7 @@ def pose_of(template: Template, scan: Scan) -> Similarity:
 
 
 def inverse(pose: Similarity) -> Similarity:
+    """The similarity that undoes another."""
     rotation = pose.rotation.T
     return Similarity(1 / pose.scale, rotation, -rotation @ pose.offset / pose.scale)
 

@@ -128,6 +128,7 @@ def measure(
 
 
 def main(names: list[str]) -> int:
+    """Make the landmark maps of the templates named; returns the exit code."""
     from ..model.load import load_template
 
     landmarker = Landmarker(need(LANDMARKS))

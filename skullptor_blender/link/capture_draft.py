@@ -36,7 +36,7 @@ class Picture:
         target = folder / f"{stem}{self.suffix}"
         if self.source is not None:
             return place(self.source, target)
-        target.write_bytes(self.data if self.data is not None else png_of(self.pixels))
+        target.write_bytes(self.data if self.data is not None else png_of(self.pixels))  # type: ignore[arg-type]  # one of the three is given
         return target
 
 
@@ -86,7 +86,8 @@ class CaptureDraft:
 
 
 def _write_view(folder: Path, view: DraftView, stem: str) -> dict:
-    record, files = view.record, {}
+    record = view.record
+    files: dict[str, str | None] = {}
     for kind, place_of in (("image", "images"), ("mask", "masks"), ("normals", "normals")):
         picture: Picture | None = getattr(view, kind)
         files[kind] = None

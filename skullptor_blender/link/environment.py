@@ -52,7 +52,7 @@ def requirements(root: Path, extra: str) -> list[str]:
 
 def extra_for_machine() -> str:
     """Which of the project's extras suits this machine: an NVIDIA driver brings nvidia-smi along."""
-    found = shutil.which("nvidia-smi")
+    found = shutil.which("nvidia-smi") is not None
     if not found and WINDOWS:
         system = Path(os.environ.get("SYSTEMROOT", "C:/Windows")) / "System32" / "nvidia-smi.exe"
         found = system.is_file()

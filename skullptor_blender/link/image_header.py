@@ -50,7 +50,8 @@ def _png(file: BinaryIO, start: bytes) -> Header:
     if len(start) < 24 or start[12:16] != b"IHDR":
         raise Unreadable("its header is cut off")
     width, height = struct.unpack(">II", start[16:24])
-    at, rows = len(_PNG), []
+    at = len(_PNG)
+    rows: list = []
     while True:
         file.seek(at)
         head = file.read(8)

@@ -27,7 +27,7 @@ def shade(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     corners = vertices[faces]
     face_normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     index = faces.ravel()
-    normals = np.stack(
+    normals: np.ndarray = np.stack(
         [np.bincount(index, np.repeat(face_normals[:, axis], 3), len(vertices)) for axis in range(3)], axis=1
     )
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-20)

@@ -64,7 +64,7 @@ def sequence_file(first: Path, step: int | None, number: int | None = None) -> P
     if not digits:
         return first
     last = digits[-1]
-    number = int(last.group()) + step if number is None else number
+    number = int(last.group()) + (step or 0) if number is None else number
     stem = f"{first.stem[: last.start()]}{number:0{len(last.group())}d}{first.stem[last.end() :]}"
     return first.with_name(stem + first.suffix)
 

@@ -200,8 +200,8 @@ class Worker:
                     )
             sentence = f"'{self.interpreter}' does not answer as the engine's Python.{said}"
             return WorkerError("no-bridge", sentence, SET_UP_CURE)
-        how = self._process.poll()
-        how = "" if how is None else f" (exit code {how})" if how >= 0 else f" (signal {-how})"
+        code = self._process.poll()
+        how = "" if code is None else f" (exit code {code})" if code >= 0 else f" (signal {-code})"
         cure = f"Try again with a lower preset; the whole log is '{self.log}'."
         return WorkerError("bridge-died", f"The engine stopped in mid-run{how}.{said}", cure)
 

@@ -16,6 +16,7 @@ FRONT_COST = 12.0  # times its length that an edge in the middle of the face cos
 
 
 def face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [F, 3], as long as twice the area
+    """Normals of the faces, twice their areas long."""
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     return np.cross(b - a, c - a)
 
