@@ -20,6 +20,7 @@ MODULES = (
     "operators.check",
     "operators.scale",
     "operators.texture",
+    "operators.rigs",
     "ui.preset_files",
     "ui.panel",
     "ui.texture_panel",

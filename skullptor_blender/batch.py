@@ -88,7 +88,7 @@ def parser(program: str = "batch.py") -> argparse.ArgumentParser:
     settings.add_argument("--image-folder", metavar="DIR", help="photographs named as the cameras")
     settings.add_argument("--mask-folder", metavar="DIR", help="masks named as the cameras")
     settings.add_argument("--normals-folder", metavar="DIR", help="measured normal maps named as the cameras")
-    settings.add_argument("--bridge-python", metavar="PYTHON", help="the solver's Python")
+    settings.add_argument("--bridge-python", metavar="PYTHON", help="the engine's Python")
     return p
 
 
@@ -397,7 +397,7 @@ def copy(source: str, target: Path | None) -> None:
     if target is None:
         return
     if not source or not Path(source).is_file():
-        print(f"Warning: the bridge gave no {target.suffix} for {target}", flush=True)
+        print(f"Warning: the engine gave no {target.suffix} for {target}", flush=True)
         return
     with replacing(target) as temporary:
         shutil.copyfile(source, temporary)

@@ -43,7 +43,7 @@ class BridgeCommand:
         arguments: Sequence[str],
         log: Path,
         follow: Follow = lambda: None,
-        stage: str = "Starting the bridge",
+        stage: str = "Starting the engine",
         prepare: Callable[[], object] | None = None,
     ) -> None:
         """title: of the button. follow: asked after each command that went well for the arguments of one
@@ -194,12 +194,12 @@ class BridgeCommand:
             return WorkerError("bridge", self._complaint)
         last = self._last[-1] if self._last else ""
         if "lacks the package" in last or "No module named" in last:
-            return WorkerError("no-bridge", f"'{self.interpreter}' lacks the bridge's packages. {last}", SET_UP_CURE)
+            return WorkerError("no-bridge", f"'{self.interpreter}' lacks the engine's packages. {last}", SET_UP_CURE)
         if "There is no command" in last:
-            return WorkerError("no-bridge", f"The bridge is older than the add-on. {last}", SET_UP_CURE)
+            return WorkerError("no-bridge", f"The engine is older than the add-on. {last}", SET_UP_CURE)
         how = f"exit code {code}" if code >= 0 else f"signal {-code}"
         said = f' Its last words: "{last}".' if last else ""
-        return WorkerError("bridge-died", f"The bridge stopped ({how}).{said}", f"The whole log is '{self.log}'.")
+        return WorkerError("bridge-died", f"The engine stopped ({how}).{said}", f"The whole log is '{self.log}'.")
 
     def cancel(self) -> None:
         """Ask it to stop; step() sees it through."""

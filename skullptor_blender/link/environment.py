@@ -32,7 +32,10 @@ OLDEST, NEWEST = (3, 11), (3, 14)  # Pythons for which the packages have wheels
 _PROBE = "import sys, ensurepip, venv; print('%d.%d' % sys.version_info[:2], sys.executable)"
 _PIP_VARIABLES = {"PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_ROOT"}  # they would send packages elsewhere
 DEBIAN_CURE = "On Debian and Ubuntu: sudo apt install python3-venv."
-PYTHON_CURE = "Install Python 3.11, 3.12 or 3.13 from python.org, or choose one as Base Python in the preferences."
+PYTHON_CURE = (
+    "Install Python 3.11, 3.12 or 3.13 from python.org, or choose one as Python for Set Up in the preferences, under"
+    " Advanced."
+)
 
 
 def requirements(root: Path, extra: str) -> list[str]:
@@ -153,12 +156,12 @@ def base_python(chosen: str = "") -> tuple[str, str]:
         if done.returncode or len(answer) < 2:
             last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
             lacks_venv = lacks_venv or bool(last and "ensurepip" in last[0])
-            tried = f"'{command[0]}' cannot make environments: {last[0] if last else 'it says nothing'}."
+            tried = f"'{command[0]}' cannot be used for the set-up: {last[0] if last else 'it says nothing'}."
             continue
         version = tuple(int(part) for part in answer[0].split("."))
         if OLDEST <= version <= NEWEST:
             return answer[1].strip(), answer[0]
-        tried = f"'{command[0]}' is Python {answer[0]}; the solver needs 3.11 to 3.14."
+        tried = f"'{command[0]}' is Python {answer[0]}; the engine needs 3.11 to 3.14."
     cure = f"{DEBIAN_CURE} {PYTHON_CURE}" if lacks_venv and not WINDOWS else PYTHON_CURE
     if chosen:
         raise WorkerError("no-python", tried, cure)

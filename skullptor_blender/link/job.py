@@ -35,7 +35,7 @@ class Job:
     draft: CaptureDraft | None = None  # what is to be written as the capture first
     title: str = "Reconstruct Head"  # of the button that started it
     state: str = RUNNING
-    stage: str = "Starting the bridge"
+    stage: str = "Starting the engine"
     status: str = ""
     fraction: float = 0.0
     eta_s: float | None = None
@@ -122,8 +122,8 @@ class Job:
             else:
                 self.state = FINISHED
         else:
-            cure = f"The bridge's log is '{self.worker.log}'."
-            self.error = self.error or WorkerError("no-result", "The bridge ended without a result.", cure)
+            cure = f"The engine's log is '{self.worker.log}'."
+            self.error = self.error or WorkerError("no-result", "The engine ended without a result.", cure)
             self.state = FAILED
 
     def _start_thread(self, what: Callable[[], None]) -> None:

@@ -28,7 +28,9 @@ class Outcome:
 job: Job | None = None
 outcome: Outcome | None = None
 findings: list[Finding] | None = None  # of the last check, None when none was made
+findings_about = ""  # the cameras that they are about, see scene/capture.signature
 check_picture = ""  # of the bridge's check of the cameras
+last_folder = ""  # of the file browser
 quiet = False  # the caller prints the outcome itself
 doctor_text = ""
 doctor_running = False
@@ -41,6 +43,14 @@ def running() -> Job | None:
 
 def setting_up() -> SetUp | None:
     return set_up if set_up is not None and set_up.running else None
+
+
+def expire() -> None:
+    """The cameras have changed: what was said about them is no longer true."""
+    global findings, outcome, check_picture
+    findings, check_picture = None, ""
+    if outcome is not None and not outcome.ok:
+        outcome = None
 
 
 def reset() -> None:

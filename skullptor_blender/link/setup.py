@@ -132,9 +132,9 @@ class SetUp:
         (plan.folder / READY).unlink(missing_ok=True)
         locked = self._choose(packages, name, pins)
         self._install(locked)
-        self._enter_stage("warm", "Compiling the solver")
+        self._enter_stage("warm", "Preparing the engine, once, about 2 minutes")
         self._run_child([*self._bridge, "warm"], lambda: self._bridge_trouble("cannot be compiled"))
-        self._enter_stage("doctor", "Asking the doctor")
+        self._enter_stage("doctor", "Testing the engine")
         lines = self._run_child(
             [*self._bridge, "doctor"], lambda: self._bridge_trouble("does not work"), keep_doctor=True
         )
@@ -170,7 +170,7 @@ class SetUp:
 
     def _environment(self, base: str, name: str) -> None:
         """Our own folder with a Python that has pip: the one that is there if it is whole, else a new one."""
-        self._enter_stage("environment", "Making the environment")
+        self._enter_stage("environment", "Making a place for the engine")
         folder = self.plan.folder
         if folder.exists() and not environment.is_ours(folder) and any(folder.iterdir()):
             raise WorkerError(
@@ -189,13 +189,13 @@ class SetUp:
         needed = GIGABYTES.get(self.plan.extra, 1.0)
         free = shutil.disk_usage(folder).free / 1e9
         if free < needed:
-            sentence = f"The disk of '{folder}' has {free:.1f} GB left; the solver needs about {needed:.1f} GB."
+            sentence = f"The disk of '{folder}' has {free:.1f} GB left; the engine needs about {needed:.1f} GB."
             raise WorkerError("disk", sentence, "Free some space, or choose another Set-Up Folder in the preferences.")
         environment.write_json(folder / CLAIM, {"made_by": "Skullptor for Blender", "digest": name})
         self._run_child(
             [base, "-m", "venv", str(folder)],
             lambda: WorkerError(
-                "set-up", f"'{base}' cannot make an environment: {self._last}.", environment.PYTHON_CURE
+                "set-up", f"'{base}' cannot be used for the set-up: {self._last}.", environment.PYTHON_CURE
             ),
         )
 
@@ -337,7 +337,7 @@ class SetUp:
         return re.sub(r"^(ERROR|Error|Problem): *", "", told[-1]).rstrip(".") if told else "it says nothing"
 
     def _bridge_trouble(self, what: str) -> WorkerError:
-        return WorkerError("set-up", f"The solver is installed but {what}: {self._last}.", f"See '{self.plan.log}'.")
+        return WorkerError("set-up", f"The engine is installed but {what}: {self._last}.", f"See '{self.plan.log}'.")
 
     def _pip_trouble(self, what: str, package: str = "") -> WorkerError:
         """pip's many lines as one sentence with a cure."""
@@ -351,9 +351,7 @@ class SetUp:
             return WorkerError("disk", f"{what}: the disk is full.", f"Free some space. {AGAIN}")
         if "DO NOT MATCH THE HASHES" in said:
             sentence = f"{what}: the file is not the one that was chosen, so it was refused."
-            return WorkerError(
-                "package", sentence, f"Remove the environment, then set it up anew; see '{self.plan.log}'."
-            )
+            return WorkerError("package", sentence, f"Remove the engine, then set it up anew; see '{self.plan.log}'.")
         if _NETWORK.search(said):
             return WorkerError("network", f"{what}: the network does not answer.", f"Check network and proxy. {AGAIN}")
         if missing:
@@ -393,8 +391,8 @@ def _locked(plan: Plan):
 
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            sentence = "Another Blender, or the rest of one that was killed, is setting up the solver just now."
-            raise WorkerError("set-up", sentence, "Wait for it: the environment is shared.") from None
+            sentence = "Another Blender, or the rest of one that was killed, is setting up the engine just now."
+            raise WorkerError("set-up", sentence, "Wait for it: the engine is shared.") from None
         yield file.fileno()
 
 

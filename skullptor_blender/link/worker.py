@@ -40,8 +40,8 @@ class WorkerError(Exception):
 
 READY = "ready.json"  # written last into an environment that the add-on sets up
 SET_UP_CURE = (
-    "Press Set Up in the add-on's preferences, or set Existing Python there to the .venv that 'make setup' makes in a"
-    " copy of the repository."
+    "Press Set Up in the Skullptor panel, or choose a Python that has the engine in the add-on's preferences,"
+    " under Advanced."
 )
 
 
@@ -71,9 +71,9 @@ def find_interpreter(preferred: str, root: Path, environments: Iterable[Path] = 
                 return path
             half = half or folder
     if half:
-        cure = "Press Set Up in the add-on's preferences: it goes on where it stopped."
-        raise WorkerError("no-bridge", f"The set-up of the bridge in '{half}' was not finished.", cure)
-    raise WorkerError("no-bridge", "There is no bridge: its Python environment was not found.", SET_UP_CURE)
+        cure = "Press Set Up: it goes on where it stopped."
+        raise WorkerError("no-bridge", f"The set-up of the engine in '{half}' was not finished.", cure)
+    raise WorkerError("no-bridge", "The engine is not set up yet.", SET_UP_CURE)
 
 
 def child_environment() -> dict[str, str]:
@@ -166,7 +166,7 @@ class Worker:
             messages += self._understand(line)
         if not self.greeted and time.monotonic() - self._started > HELLO_SECONDS:
             self.kill()
-            sentence = f"The bridge '{self.interpreter}' does not answer: it said nothing for {HELLO_SECONDS:.0f} s."
+            sentence = f"The engine '{self.interpreter}' does not answer: it said nothing for {HELLO_SECONDS:.0f} s."
             raise WorkerError("no-bridge", sentence, SET_UP_CURE)
         return messages
 
@@ -180,8 +180,8 @@ class Worker:
         except protocol.ProtocolError as error:
             self.kill()
             code = "garbage" if self.greeted else "no-bridge"
-            cure = f"Try again; the bridge's log is '{self.log}'." if self.greeted else SET_UP_CURE
-            raise WorkerError(code, f"The bridge does not speak our language. {error}", cure) from None
+            cure = f"Try again; the engine's log is '{self.log}'." if self.greeted else SET_UP_CURE
+            raise WorkerError(code, f"The engine does not fit this add-on. {error}", cure) from None
         return [message]
 
     def _death(self) -> WorkerError:
@@ -196,14 +196,14 @@ class Worker:
                     return WorkerError("no-bridge", sentence, "Install the add-on again.")
                 if "No module named" in line or "lacks the package" in line:
                     return WorkerError(
-                        "no-bridge", f"'{self.interpreter}' lacks the bridge's packages. {line}", SET_UP_CURE
+                        "no-bridge", f"'{self.interpreter}' lacks the engine's packages. {line}", SET_UP_CURE
                     )
-            sentence = f"'{self.interpreter}' does not answer as the bridge's Python.{said}"
+            sentence = f"'{self.interpreter}' does not answer as the engine's Python.{said}"
             return WorkerError("no-bridge", sentence, SET_UP_CURE)
         code = self._process.poll()
         how = "" if code is None else f" (exit code {code})" if code >= 0 else f" (signal {-code})"
         cure = f"Try again with a lower preset; the whole log is '{self.log}'."
-        return WorkerError("bridge-died", f"The bridge stopped in mid-run{how}.{said}", cure)
+        return WorkerError("bridge-died", f"The engine stopped in mid-run{how}.{said}", cure)
 
     def log_tail(self, lines: int = 5) -> list[str]:
         """The last lines that are not empty."""

@@ -26,14 +26,14 @@ class SKULLPTOR_OT_check_cameras(BridgeOperator, bpy.types.Operator):
     __annotations__ = {
         "photographs": BoolProperty(
             name="Photographs",
-            description="Compare the photographs with each other as well, which takes the solver and some seconds. Off:"
+            description="Compare the photographs with each other as well, which takes the engine and some seconds. Off:"
             " the cameras' numbers and files only",
             default=True,
             options={"SKIP_SAVE"},
         ),
         "bridge_python": StringProperty(
-            name="Bridge Python",
-            description="The solver's Python, when it is not the one of the preferences",
+            name="Engine's Python",
+            description="The engine's Python, when it is not the one of the preferences",
             options={"SKIP_SAVE", "HIDDEN"},
         ),
     }

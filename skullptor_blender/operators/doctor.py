@@ -30,7 +30,7 @@ def ask_doctor(interpreter: Path) -> str:
 
 
 class SKULLPTOR_OT_doctor(bpy.types.Operator):
-    """Ask the bridge what this machine can do and what is missing"""
+    """Ask the engine what this machine can do and what is missing"""
 
     bl_idname = "skullptor.doctor"
     bl_label = "Doctor"

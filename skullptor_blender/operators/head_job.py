@@ -68,6 +68,7 @@ def read_cameras(context: bpy.types.Context, values: dict) -> scene_capture.Came
         values["normals_folder"],
     )
     session.findings = found.findings
+    session.findings_about = scene_capture.signature(context.view_layer)
     return found
 
 

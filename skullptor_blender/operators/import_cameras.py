@@ -5,6 +5,7 @@ The bridge reads, we build. What it writes is kept: beside the saved .blend in "
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -12,6 +13,7 @@ import uuid
 from pathlib import Path
 
 import bpy
+from bpy.app.handlers import persistent
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from ..link import capture_formats, run_files, session
@@ -20,8 +22,8 @@ from ..link.preflight import plural
 from ..link.reference_names import PHOTOGRAPHS
 from ..link.worker import WorkerError
 from ..scene import cameras as scene_cameras
+from ..scene import keep, rigs
 from ..scene import result as scene_result
-from ..scene import rigs
 from ..ui import preferences
 from .bridge_operator import BridgeOperator
 from .sight import frame_rig
@@ -45,6 +47,7 @@ PLAIN_NAMES = frozenset(
     }
 )
 LOG = "captures.log"
+DEMO = preferences.ROOT / "demo" / "capture"
 
 
 class _MakesCameras(BridgeOperator):
@@ -138,6 +141,14 @@ def home(context: bpy.types.Context, chosen: str = "") -> Path:
     return preferences.cache_folder(context) / "captures"
 
 
+def holds_photographs(folder: Path) -> bool:
+    """Here or one folder deeper, as far as the engine looks."""
+    with contextlib.suppress(OSError):
+        files = itertools.chain(folder.glob("*"), folder.glob("*/*"))
+        return any(path.suffix.lower() in PHOTOGRAPHS for path in files)
+    return False
+
+
 def free(folder: Path) -> Path:
     """The folder's name, or with a number behind it if it is taken."""
     number, found = 1, folder
@@ -177,8 +188,8 @@ def shared_properties() -> dict:
             options={"SKIP_SAVE"},
         ),
         "bridge_python": StringProperty(
-            name="Bridge Python",
-            description="The solver's Python, when it is not the one of the preferences",
+            name="Engine's Python",
+            description="The engine's Python, when it is not the one of the preferences",
             options={"SKIP_SAVE", "HIDDEN"},
         ),
     }
@@ -333,9 +344,8 @@ class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
 
     def start(self, context: bpy.types.Context) -> BridgeCommand:
         folder = Path(bpy.path.abspath(self.directory)) if self.directory else Path("no folder")
-        files = itertools.chain(folder.glob("*"), folder.glob("*/*"))  # the bridge looks one folder deeper
-        if not any(path.suffix.lower() in PHOTOGRAPHS for path in files):
-            cure = "Choose the folder in which the photographs lie."
+        if not holds_photographs(folder):
+            cure = "Choose the folder in which the photographs lie, or the file that holds the cameras."
             raise WorkerError("no-images", f"'{folder}' holds no photographs.", cure)
         arguments = ["calibrate", str(folder)]
         if self.masks:
@@ -348,22 +358,145 @@ class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
         return self.bridge_command(context, name_of(folder), *arguments)
 
 
+class SKULLPTOR_OT_add_photographs(_MakesCameras, bpy.types.Operator):
+    """Choose a folder or a file: cameras of another program are read, plain photographs get cameras of their own"""
+
+    bl_idname = "skullptor.add_photographs"
+    bl_label = "Photographs or Cameras"
+
+    __annotations__ = {
+        **SKULLPTOR_OT_photos_to_cameras.__annotations__,
+        **SKULLPTOR_OT_import_capture.__annotations__,
+        "filter_glob": StringProperty(default="", options={"HIDDEN", "SKIP_SAVE"}),
+        "display_type": EnumProperty(  # Blender's own numbers
+            items=(("LIST", "List", "", 1), ("THUMBNAIL", "Thumbnails", "", 3)),
+            default="THUMBNAIL",
+            options={"HIDDEN", "SKIP_SAVE"},
+        ),
+        "advanced": BoolProperty(
+            name="Advanced", description="Show what only unusual rigs need", options={"SKIP_SAVE"}
+        ),
+    }
+    own = SKULLPTOR_OT_import_capture.own
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        kind = self.kind()
+        says = {
+            "cameras": ("Cameras: they are imported", "CAMERA_DATA"),
+            "photographs": ("Photographs: cameras are found", "FILE_IMAGE"),
+        }
+        text, icon = says.get(kind, ("Choose a folder or a file", "INFO"))
+        layout.label(text=text, icon=icon)
+        layout.prop(self, "masks")
+        layout.prop(self, "front")
+        icon = "DISCLOSURE_TRI_DOWN" if self.advanced else "DISCLOSURE_TRI_RIGHT"
+        layout.prop(self, "advanced", icon=icon, emboss=False)
+        if self.advanced:
+            names = ["turn_upright", "capture_folder"]
+            if kind != "photographs":
+                names = ["format", "images", "unit_mm", "first_pixel", *names]
+            if kind != "cameras":
+                names = ["separate", "marker", *names]
+            for name in names:
+                layout.prop(self, name)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.browsed = True
+        if session.last_folder and not self.filepath:
+            self.filepath = session.last_folder
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def chosen(self) -> Path:
+        """The folder or file: a photograph stands for its folder."""
+        path = Path(bpy.path.abspath(self.filepath or self.directory)) if self.filepath or self.directory else Path()
+        return path.parent if path.suffix.lower() in PHOTOGRAPHS and not path.is_dir() else path
+
+    def kind(self) -> str:
+        """ "cameras", "photographs" or neither; a calibration beside the photographs is what was meant."""
+        path = self.chosen()
+        if self.format != AUTO:
+            return "cameras"
+        with contextlib.suppress(capture_formats.UnknownFormat, OSError):
+            capture_formats.guess(path)
+            return "cameras"
+        return "photographs" if holds_photographs(path) else ""
+
+    def start(self, context: bpy.types.Context) -> BridgeCommand | None:
+        path, kind = self.chosen(), self.kind()
+        self.filepath = str(path)
+        if path != Path():
+            session.last_folder = str(path if path.is_dir() else path.parent) + os.sep
+        if kind == "photographs":
+            self.directory = str(path)
+            return SKULLPTOR_OT_photos_to_cameras.start(self, context)
+        return SKULLPTOR_OT_import_capture.start(self, context)
+
+
+class SKULLPTOR_OT_import_demo(bpy.types.Operator):
+    """Import a small capture that comes with the add-on, to try everything with it"""
+
+    bl_idname = "skullptor.import_demo"
+    bl_label = "Try the Demo"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not (DEMO / "capture.json").is_file():
+            cls.poll_message_set("The demo is not part of this package")
+            return False
+        return session.running() is None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            return bpy.ops.skullptor.import_capture("EXEC_DEFAULT", filepath=str(DEMO))
+        except RuntimeError as error:
+            self.report({"ERROR"}, str(error).strip())
+            return {"CANCELLED"}
+
+
 def menu_entry(self: bpy.types.Menu, context: bpy.types.Context) -> None:
     self.layout.operator(
         SKULLPTOR_OT_import_capture.bl_idname, text="Head Capture (COLMAP, Metashape, RealityScan, ...)"
     )
 
 
-CLASSES = (SKULLPTOR_OT_import_capture, SKULLPTOR_OT_photos_to_cameras)
+@persistent
+def before_saving(path: str, *_) -> None:
+    """Nothing of the user's lives in the cache only: its captures go beside the file that is saved."""
+    if not isinstance(path, str) or not path:
+        return
+    try:
+        keep.bring_along(Path(path), preferences.cache_folder(bpy.context) / "captures")
+    except OSError as error:
+        session.outcome = session.Outcome(
+            False,
+            f"The photographs cannot be copied beside '{Path(path).name}': {error.strerror or error}.",
+            "They stay in the cache folder. Save on a disk with free space, or pack them: File > External Data.",
+            code="output",
+        )
+
+
+CLASSES = (
+    SKULLPTOR_OT_import_capture,
+    SKULLPTOR_OT_photos_to_cameras,
+    SKULLPTOR_OT_add_photographs,
+    SKULLPTOR_OT_import_demo,
+)
 
 
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.TOPBAR_MT_file_import.append(menu_entry)
+    bpy.app.handlers.save_pre.append(before_saving)
 
 
 def unregister() -> None:
+    bpy.app.handlers.save_pre.remove(before_saving)
     bpy.types.TOPBAR_MT_file_import.remove(menu_entry)
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

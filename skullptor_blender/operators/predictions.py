@@ -34,8 +34,8 @@ class SKULLPTOR_OT_predict_normals(BridgeOperator, bpy.types.Operator):
     __annotations__ = {
         **{name: kind for name, kind in setting_properties({"SKIP_SAVE"}).items() if name in PREDICTION},
         "bridge_python": StringProperty(
-            name="Bridge Python",
-            description="The solver's Python, when it is not the one of the preferences",
+            name="Engine's Python",
+            description="The engine's Python, when it is not the one of the preferences",
             options={"SKIP_SAVE", "HIDDEN"},
         ),
     }

@@ -33,8 +33,8 @@ class SKULLPTOR_OT_reconstruct_head(BridgeOperator, bpy.types.Operator):
             options={"SKIP_SAVE", "HIDDEN"},
         ),
         "bridge_python": StringProperty(
-            name="Bridge Python",
-            description="The solver's Python, when it is not the one of the preferences",
+            name="Engine's Python",
+            description="The engine's Python, when it is not the one of the preferences",
             options={"SKIP_SAVE", "HIDDEN"},
         ),
     }

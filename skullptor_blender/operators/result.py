@@ -10,7 +10,7 @@ from ..link import session
 from ..link.preflight import plural
 from ..scene import covers, neck, rigs
 from ..scene import result as scene_result
-from ..ui import heat_map
+from ..ui import heat_map, view
 from ..ui.properties import HEAT_MAPS
 
 
@@ -33,7 +33,11 @@ class SKULLPTOR_OT_show_confidence(_OnResult, bpy.types.Operator):
     __annotations__ = {
         "show": EnumProperty(
             name="Show",
-            items=(*HEAT_MAPS, (heat_map.PHOTOGRAPHS, "Photographs", "What the head wore before")),
+            items=(
+                *HEAT_MAPS,
+                (heat_map.PHOTOGRAPHS, "Photographs", "What the head wore before"),
+                (heat_map.CLAY, "Clay", "One colour, to see the shape alone"),
+            ),
             description="What the colours tell. Not given: the scene's choice, or the photographs when it is shown",
             options={"SKIP_SAVE"},
         ),
@@ -50,18 +54,18 @@ class SKULLPTOR_OT_show_confidence(_OnResult, bpy.types.Operator):
         if ob.mode != "OBJECT":
             self.report({"ERROR"}, f"'{ob.name}' is being edited. Leave its {ob.mode.replace('_', ' ').title()} mode.")
             return {"CANCELLED"}
-        if what != heat_map.PHOTOGRAPHS and not heat_map.can_show(mesh, what):
+        if what in heat_map.LEGENDS and not heat_map.can_show(mesh, what):
             self.report({"ERROR"}, f"'{ob.name}' has no attribute '{what}' any more. Run it again.")
             return {"CANCELLED"}
         heat_map.show(mesh, what)
-        self.show_colors(context)
+        view.show_colors(context, "MATERIAL" if what == heat_map.CLAY else "VERTEX")
         return {"FINISHED"}
 
-    def show_colors(self, context: bpy.types.Context) -> None:
-        """A solid view shows materials' own colours; the click was made to see those of the vertices."""
-        space = context.space_data
-        if space is not None and space.type == "VIEW_3D" and space.shading.type == "SOLID":
-            space.shading.color_type = "VERTEX"
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties) -> str:
+        if properties.is_property_set("show"):
+            return cls.bl_rna.properties["show"].enum_items[properties.show].description
+        return cls.__doc__
 
 
 class SKULLPTOR_OT_run_again(_OnResult, bpy.types.Operator):
@@ -106,7 +110,7 @@ class SKULLPTOR_OT_trim_at_neck(_OnResult, bpy.types.Operator):
     __annotations__ = {
         "lower": FloatProperty(
             name="Lower",
-            description="Cut so much below the narrowest place of the neck; negative: above it",
+            description="Cut so much lower than where the neck ends; negative: higher",
             subtype="DISTANCE",
             unit="LENGTH",
             default=0.0,

@@ -8,10 +8,13 @@ import numpy as np
 from bpy.props import FloatProperty
 from mathutils import Matrix, Vector
 
+from ..link import session
 from ..link.preflight import plural
 from ..scene import capture as scene_capture
+from ..scene import neck, rigs, symmetry, upright
 from ..scene import result as scene_result
 
+JAW = 0.2  # share of the head's height above its neck from which its two sides are compared
 INTERPUPILLARY = 0.063  # metres, the mean of adults; most lie within 54 and 74 mm
 
 
@@ -71,10 +74,11 @@ class SKULLPTOR_OT_set_scale(bpy.types.Operator):
             return {"CANCELLED"}
         factor = self.length / distance
         change = Matrix.Translation((a + b) / 2) @ Matrix.Scale(factor, 4) @ Matrix.Translation(-(a + b) / 2)
-        cameras = [ob for ob in context.view_layer.objects if ob.type == "CAMERA"]
+        rig = rigs.active(context.scene)
+        cameras = list(rigs.cameras(rig, context.view_layer))  # the scene's own camera stays where it is
         in_edit = context.view_layer.objects.active if context.mode == "EDIT_MESH" else None
         pickers = [] if in_edit else list(context.view_layer.objects.selected)
-        heads = [ob for ob in context.view_layer.objects if scene_result.is_result(ob)]
+        heads = scene_result.of_rig(rig, context.view_layer)
         meshes = {ob.data for ob in heads}
         for root in dict.fromkeys(root_of(ob) for ob in [*cameras, *pickers]):
             if root not in heads:
@@ -120,7 +124,54 @@ def scale_mesh(mesh: bpy.types.Mesh, change: Matrix) -> None:
     mesh.update()
 
 
-CLASSES = (SKULLPTOR_OT_set_scale,)
+class SKULLPTOR_OT_centre_head(bpy.types.Operator):
+    """Move and turn the rig and its heads so that the face's mirror plane is X = 0, as mirrored sculpting needs it"""
+
+    bl_idname = "skullptor.centre_head"
+    bl_label = "Centre on X"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        head = scene_result.chosen(context)
+        if head is None or head.mode != "OBJECT" or session.running():
+            cls.poll_message_set("Select a head made by Reconstruct Head, in Object Mode, while nothing runs")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        head = scene_result.chosen(context)
+        rig = rigs.of_head(context.scene, head)
+        co = np.empty(3 * len(head.data.vertices), np.float32)
+        head.data.vertices.foreach_get("co", co)
+        vertices = co.reshape(-1, 3).astype(np.float64)
+        up = np.array(rigs.up(rig, context.view_layer))
+        height, cut = vertices @ up, neck.level(vertices, up)
+        upper = vertices[height > cut + JAW * (height.max() - cut)]  # a neck is round and tells little
+        found = symmetry.plane(upper, up)
+        if found is None:
+            self.report({"ERROR"}, f"No mirror plane was found in '{head.name}'. Turn the rig by hand.")
+            return {"CANCELLED"}
+        normal, distance = found
+        turn = Matrix(upright.rotation_between(normal, np.array([1.0, 0.0, 0.0])).tolist()).to_4x4()
+        point = Vector(upper.mean(0))
+        change = Matrix.Translation(point) @ turn @ Matrix.Translation(-point)
+        on_plane = Vector(upper.mean(0) - normal * (upper.mean(0) @ normal - distance))
+        change = Matrix.Translation((-(change @ on_plane).x, 0, 0)) @ change
+        cameras = list(rigs.cameras(rig, context.view_layer))
+        heads = scene_result.of_rig(rig, context.view_layer)
+        for root in dict.fromkeys(root_of(ob) for ob in cameras):
+            root.matrix_world = change @ root.matrix_world
+        for mesh in {ob.data for ob in heads}:
+            scale_mesh(mesh, change)
+        context.view_layer.update()
+        moved = abs((change @ on_plane - on_plane).x) * context.scene.unit_settings.scale_length * 1000
+        turned = np.degrees(upright.angle(normal, [1.0, 0.0, 0.0]))
+        self.report({"INFO"}, f"Moved by {moved:.1f} mm and turned by {turned:.1f}°")
+        return {"FINISHED"}
+
+
+CLASSES = (SKULLPTOR_OT_set_scale, SKULLPTOR_OT_centre_head)
 
 
 register, unregister = bpy.utils.register_classes_factory(CLASSES)

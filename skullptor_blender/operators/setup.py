@@ -18,7 +18,7 @@ BLOCKING_TICK = 0.05
 def redraw(context: bpy.types.Context) -> None:
     for window in context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type == "PREFERENCES":
+            if area.type in {"PREFERENCES", "VIEW_3D"}:
                 area.tag_redraw()
 
 
@@ -33,7 +33,7 @@ class _SetsUp:
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if session.setting_up():
-            cls.poll_message_set("The solver is being set up")
+            cls.poll_message_set("The engine is being set up")
             return False
         if session.running():
             cls.poll_message_set("A head is being reconstructed; finish or cancel it first")
@@ -97,7 +97,9 @@ class _SetsUp:
     def end(self) -> set[str]:
         session.doctor_text = self.job.doctor or session.doctor_text
         if self.job.state == setup.FINISHED:
-            self.report({"INFO"}, "The solver is set up and answers")
+            if session.outcome is not None and session.outcome.code == "no-bridge":
+                session.outcome = None  # cured
+            self.report({"INFO"}, "The engine is set up and works")
             return {"FINISHED"}
         if self.job.state == setup.CANCELLED:
             self.report({"INFO"}, "The set-up was cancelled; Set Up goes on from here")
@@ -118,19 +120,19 @@ def set_up_properties() -> dict:
             name="Packages For",
             items=preferences.PACKAGES,
             default="auto",
-            description="Which of the solver's packages are installed, when it is not what the preferences say",
+            description="Which of the engine's packages are installed, when it is not what the preferences say",
             options={"SKIP_SAVE"},
         ),
         "base_python": StringProperty(
-            name="Base Python",
-            description="The Python that makes the environment, when it is not the one of the preferences",
+            name="Python for Set Up",
+            description="The Python that the engine is set up with, when it is not the one of the preferences",
             options={"SKIP_SAVE", "HIDDEN"},
         ),
     }
 
 
 class SKULLPTOR_OT_set_up(_SetsUp, bpy.types.Operator):
-    """Download the solver's packages into an environment of its own; Blender's Python is not touched"""
+    """Download the engine into a folder of its own; Blender's Python is not touched"""
 
     bl_idname = "skullptor.set_up"
     bl_label = "Set Up"
@@ -152,7 +154,7 @@ class SKULLPTOR_OT_set_up(_SetsUp, bpy.types.Operator):
 
 
 class SKULLPTOR_OT_set_up_from_folder(_SetsUp, bpy.types.Operator):
-    """Make the solver's environment from a folder of wheels that 'pip download' filled; no network is used"""
+    """Set the engine up from a folder of wheels that 'pip download' filled; no network is used"""
 
     bl_idname = "skullptor.set_up_from_folder"
     bl_label = "Install From Folder"
@@ -187,7 +189,7 @@ class SKULLPTOR_OT_cancel_set_up(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         job = session.setting_up()
         if job is None or job.cancelling:
-            cls.poll_message_set("The solver is not being set up")
+            cls.poll_message_set("The engine is not being set up")
             return False
         return True
 
@@ -198,7 +200,7 @@ class SKULLPTOR_OT_cancel_set_up(bpy.types.Operator):
 
 
 class SKULLPTOR_OT_remove_set_up(bpy.types.Operator):
-    """Delete the environment that Set Up made, and nothing else"""
+    """Delete the engine that Set Up made, and nothing else"""
 
     bl_idname = "skullptor.remove_set_up"
     bl_label = "Remove"
@@ -207,11 +209,11 @@ class SKULLPTOR_OT_remove_set_up(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if session.setting_up() or session.running():
-            cls.poll_message_set("The environment is in use")
+            cls.poll_message_set("The engine is in use")
             return False
         folder = preferences.environment_folder(context)
         if not environment.is_ours(folder) and not environment.leftovers(folder):
-            cls.poll_message_set("There is no environment that Set Up made")
+            cls.poll_message_set("There is no engine that Set Up made")
             return False
         return True
 
@@ -229,7 +231,7 @@ class SKULLPTOR_OT_remove_set_up(bpy.types.Operator):
             thread.join()
         session.set_up = None
         redraw(context)
-        self.report({"INFO"}, "The environment is removed")
+        self.report({"INFO"}, "The engine is removed")
         return {"FINISHED"}
 
 

@@ -54,7 +54,7 @@ def read(path: Path) -> tuple[dict, Path]:
         if has_distortion(view):
             raise ImportProblem(
                 f"View '{view['name']}' has lens distortion, which a Blender camera cannot show:"
-                " undistort the photographs first (python -m bridge undistort)."
+                " undistort the photographs first, or use Photographs or Cameras."
             )
     return body, folder
 

@@ -81,6 +81,17 @@ def cameras(view_layer: bpy.types.ViewLayer) -> Iterator[bpy.types.Object]:
     )
 
 
+def signature(view_layer: bpy.types.ViewLayer) -> str:
+    """A text that changes with the used cameras: their places, lenses and photographs."""
+    parts = []
+    for ob in cameras(view_layer):
+        data = ob.data
+        numbers = [*(x for row in ob.matrix_world for x in row), data.lens, data.shift_x, data.shift_y]
+        images = [background.image.filepath for background in data.background_images if background.image]
+        parts.append(f"{ob.name} {data.type} {' '.join(f'{x:.6g}' for x in numbers)} {images}")
+    return "\n".join(parts)
+
+
 def frame_of(data: bpy.types.Camera, render: bpy.types.RenderSettings) -> conventions.BlenderCamera:
     """Blender's numbers. Percentage and border change how many pixels are rendered, not where the frame is."""
     return conventions.BlenderCamera(

@@ -10,11 +10,12 @@ LEVELS = 96  # slices between crown and shoulders
 CROWN = 0.15  # share of the height below the crown where the search for the widest slice begins
 SMOOTH = 5  # slices that are averaged
 SHOULDERS = 1.15  # a bust is this much wider than its neck somewhere below it
+STILL_NECK = 1.08  # times the narrowest slice
 FRINGE = 0.04  # share of the height that is cut off where there are no shoulders
 
 
 def level(vertices: np.ndarray, up: np.ndarray, confidence: np.ndarray | None = None) -> float:
-    """The height along up at which a head is cut: its narrowest slice between jaw and shoulders, else its fringe.
+    """The height along up at which a head is cut: where its neck ends above the shoulders, else its fringe.
 
     vertices [V, 3]; up [3] unit; confidence [V] 0..1: what no camera saw tells nothing about the shape.
     """
@@ -35,15 +36,14 @@ def level(vertices: np.ndarray, up: np.ndarray, confidence: np.ndarray | None = 
     padded = np.pad(width, SMOOTH // 2, mode="edge")
     width = np.convolve(padded, np.ones(SMOOTH) / SMOOTH, mode="valid")
     start = int(CROWN * LEVELS)
-    # downwards: the first slice that is narrower than all before it and from which the bust widens again
-    for i in range(start + 1, LEVELS - 1):
-        below = width[i + 1 :]
-        if (
-            width[i] <= width[start : i + 1].min()
-            and below.max() > SHOULDERS * width[i]
-            and width[i] <= below[:6].min()
-        ):
-            return float(top - (i + 0.5) / LEVELS * (top - bottom))
+    # the narrowest slice from which the bust widens again; a waist below the lip is not the narrowest
+    necks = [i for i in range(start + 1, LEVELS - 1) if width[i + 1 :].max() > SHOULDERS * width[i]]
+    necks = [i for i in necks if width[i] <= width[start:i].min()]
+    if necks:
+        i = narrowest = min(necks, key=lambda i: width[i])
+        while i + 1 < LEVELS and width[i + 1] <= STILL_NECK * width[narrowest]:
+            i += 1  # as low as the neck goes: a chin may hang as deep as the narrowest place
+        return float(top - (i + 0.5) / LEVELS * (top - bottom))
     return float(bottom + FRINGE * (top - bottom))
 
 

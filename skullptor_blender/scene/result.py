@@ -16,6 +16,8 @@ from . import rigs
 COLLECTION = "Skullptor"
 MARK = "skullptor_version"  # custom property that tells our objects; names may be changed by anyone
 COLOR = "color"  # name of the colour attribute
+CLAY = "clay"  # mark of the material without colours
+MATERIALS = {COLOR: "Photographs", CLAY: "Clay"}  # names; else it is the heat map's
 UNSEEN = -1.0  # value of an attribute where no camera sees
 ATTRIBUTES = {"view_count": "INT", "confidence": "FLOAT", "normal_error": "FLOAT"}
 
@@ -118,18 +120,23 @@ def paint(mesh: bpy.types.Mesh, colors: np.ndarray) -> None:
 
 
 def material(layer: str) -> bpy.types.Material:
-    """The one material of all results for a colour attribute, found by its mark: its colours on a matt surface."""
+    """The one material of all results for a colour attribute, found by its mark: its colours on a matt surface. CLAY:
+    one without colours.
+    """
     for material in bpy.data.materials:
         mark = material.get(MARK)
         if mark and layer == (mark if isinstance(mark, str) else COLOR):
             return material
-    material = bpy.data.materials.new(f"Skullptor {'Photographs' if layer == COLOR else 'Heat Map'}")
+    material = bpy.data.materials.new(f"Skullptor {MATERIALS.get(layer, 'Heat Map')}")
     material[MARK] = layer
     if material.node_tree is None:  # Blender 5 makes the nodes by itself
         material.use_nodes = True
     nodes = material.node_tree.nodes
     shader = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Roughness"].default_value = 0.6
+    if layer == CLAY:
+        shader.inputs["Base Color"].default_value = material.diffuse_color = (0.55, 0.49, 0.44, 1.0)
+        return material
     attribute = nodes.new("ShaderNodeVertexColor")
     attribute.layer_name = layer
     attribute.location = (shader.location.x - 220, shader.location.y)

@@ -17,7 +17,7 @@ KEY = "skullptor_rig"  # custom property of a rig's collection, and of its heads
 _STORED = "skullptor_rig_settings"  # custom property of a collection or a scene: the settings of a rig not in use
 OWN_CAMERAS = "Own Cameras"
 FOLDERS = ("image_folder", "mask_folder", "normals_folder")
-_NOT_OF_A_RIG = {"rna_type", "name", "active_rig", "heat_map", "look"}
+_NOT_OF_A_RIG = {"rna_type", "name", "active_rig", "heat_map", "look", "show_cameras"}
 _RENDER = ("resolution_x", "resolution_y", "pixel_aspect_x", "pixel_aspect_y")
 
 
@@ -116,6 +116,14 @@ def show_only(rig: Rig, view_layer: bpy.types.ViewLayer, is_head) -> None:
     for ob in view_layer.objects:
         if is_head(ob):
             ob.hide_set(not rig.owns(ob) or ob.hide_render, view_layer=view_layer)
+
+
+def show_photographs(rig: Rig, view_layer: bpy.types.ViewLayer, shown: bool, blend: float) -> None:
+    """Behind the head, or so far over it; not shown they are clear, and stay what a run reads."""
+    for ob in cameras(rig, view_layer):
+        for background in ob.data.background_images[:1]:
+            background.display_depth = "FRONT" if blend > 0 else "BACK"
+            background.alpha = (blend if blend > 0 else 1.0) if shown else 0.0
 
 
 def layer_collection(

@@ -8,7 +8,7 @@ import numpy as np
 from ..scene import result as scene_result
 
 ATTRIBUTE = "heat_map"
-PHOTOGRAPHS, CONFIDENCE, NORMAL_ERROR = "photographs", "confidence", "normal_error"
+PHOTOGRAPHS, CONFIDENCE, NORMAL_ERROR, CLAY = "photographs", "confidence", "normal_error", "clay"
 ERROR_DEGREES = 30.0  # and more: fully red
 LEGENDS = {
     CONFIDENCE: "Blue: sure, red: unsure, grey: unseen",
@@ -38,6 +38,8 @@ def colors(values: np.ndarray, what: str) -> np.ndarray:
 def shown(mesh: bpy.types.Mesh) -> str:
     """What the mesh shows now."""
     what = mesh.get(_SHOWN, "")
+    if what == CLAY:
+        return CLAY
     return what if what in LEGENDS and ATTRIBUTE in mesh.color_attributes else PHOTOGRAPHS
 
 
@@ -50,6 +52,13 @@ def show(mesh: bpy.types.Mesh, what: str) -> None:
     """Dress the mesh: a heat map, or again what it wore before. The mesh must be out of edit mode."""
     if what == PHOTOGRAPHS:
         return _restore_material(mesh)
+    _remember_material(mesh)
+    if what == CLAY:
+        _remove_colors(mesh)
+        _assign_material(mesh, scene_result.material(CLAY))
+        mesh[_SHOWN] = CLAY
+        mesh.update()
+        return None
     values = np.empty(len(mesh.vertices), np.float32)
     mesh.attributes[what].data.foreach_get("value", values)
     rgba = np.ones((len(values), 4), np.float32)
@@ -58,13 +67,24 @@ def show(mesh: bpy.types.Mesh, what: str) -> None:
     attribute.data.foreach_set("color_srgb", rgba.ravel())
     mesh.color_attributes.active_color = attribute
     mesh.color_attributes.render_color_index = mesh.color_attributes.active_color_index
-    if shown(mesh) == PHOTOGRAPHS:
-        if mesh.materials and mesh.materials[0]:
-            mesh[_BEFORE] = mesh.materials[0]
-        _assign_material(mesh, scene_result.material(ATTRIBUTE))
+    _assign_material(mesh, scene_result.material(ATTRIBUTE))
     mesh[_SHOWN] = what
     mesh.update()
     return None
+
+
+def _remember_material(mesh: bpy.types.Mesh) -> None:
+    if shown(mesh) == PHOTOGRAPHS and mesh.materials and mesh.materials[0]:
+        mesh[_BEFORE] = mesh.materials[0]
+
+
+def _remove_colors(mesh: bpy.types.Mesh) -> None:
+    """The heat map goes, the photographs' colours are the active ones again."""
+    if attribute := mesh.color_attributes.get(ATTRIBUTE):
+        mesh.color_attributes.remove(attribute)
+    if photographs := mesh.color_attributes.get(scene_result.COLOR):
+        mesh.color_attributes.active_color = photographs
+        mesh.color_attributes.render_color_index = mesh.color_attributes.active_color_index
 
 
 def _restore_material(mesh: bpy.types.Mesh) -> None:
@@ -74,11 +94,7 @@ def _restore_material(mesh: bpy.types.Mesh) -> None:
     for key in (_SHOWN, _BEFORE):
         if key in mesh:
             del mesh[key]
-    if attribute := mesh.color_attributes.get(ATTRIBUTE):
-        mesh.color_attributes.remove(attribute)
-    if photographs := mesh.color_attributes.get(scene_result.COLOR):
-        mesh.color_attributes.active_color = photographs
-        mesh.color_attributes.render_color_index = mesh.color_attributes.active_color_index
+    _remove_colors(mesh)
     mesh.update()
 
 

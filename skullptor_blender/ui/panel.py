@@ -8,22 +8,25 @@ from pathlib import Path
 
 import bpy
 
-from ... import __package__ as base_package
 from ...bridge.service.protocol import MINIMUM_VIEWS
 from ..link import session
-from ..link.preflight import ERROR, WARNING, plural
+from ..link.preflight import ERROR, WARNING, Finding, plural
+from ..link.worker import WorkerError
 from ..scene import capture as scene_capture
-from ..scene import covers, reference_image
+from ..scene import covers, reference_image, rigs
 from ..scene import result as scene_result
-from ..scene.result import COLOR
-from . import check_report, heat_map, pictures, report_table
+from . import check_report, heat_map, pictures, preferences, report_table
 from .preset_files import SKULLPTOR_PT_presets
-from .properties import HEAT_MAPS
 from .text import activity, duration, remaining
 
 DISK_SECONDS = 2.0  # how long an answer of the disk is believed: a panel is drawn many times a second
 WRAP = 44  # letters, where the width of the sidebar is unknown; a label does not wrap by itself
-LABELS = {name: label for name, label, _ in HEAT_MAPS}
+LOOKS = (
+    (heat_map.CLAY, "Clay"),
+    (heat_map.PHOTOGRAPHS, "Photographs"),
+    (heat_map.CONFIDENCE, "Confidence"),
+    (heat_map.NORMAL_ERROR, "Error"),
+)
 TITLES = ("Camera", "Error", "Outline", "Covers", "Sure")
 VIEWS = 12  # rows of the table of a report
 THUMBNAIL = 4.5  # size of a picture in the sidebar, in rows
@@ -63,10 +66,10 @@ def _cached(key: str, ask):
 
 
 def rows(context: bpy.types.Context) -> list[Row]:
-    """Each camera with its image, and its problem in a few words."""
+    """Each used camera with its image, and its problem in a few words."""
     folder = context.scene.skullptor.image_folder
     images = _cached(f"folder {folder}", lambda: reference_image.FolderOfImages(folder))
-    told = {f.view: f for severity in (WARNING, ERROR) for f in session.findings or () if f.severity == severity}
+    told = {f.view: f for severity in (WARNING, ERROR) for f in findings(context) or () if f.severity == severity}
     found = []
     for ob in scene_capture.cameras(context.view_layer):
         reference = reference_image.of_camera(ob, context.scene, images)
@@ -86,6 +89,25 @@ def rows(context: bpy.types.Context) -> list[Row]:
             row.problem, row.severity, row.left_out = finding.sentence, finding.severity, finding.drop
         found.append(row)
     return found
+
+
+def findings(context: bpy.types.Context) -> list[Finding] | None:
+    """What the last check said; None when the cameras have changed since."""
+    if session.findings is None or session.findings_about not in ("", scene_capture.signature(context.view_layer)):
+        return None
+    return session.findings
+
+
+def engine(context: bpy.types.Context) -> bool:
+    """Is the engine set up?"""
+
+    def ask() -> bool:
+        try:
+            return bool(preferences.interpreter(context))
+        except WorkerError:
+            return False
+
+    return _cached("engine", ask)
 
 
 def letters(context: bpy.types.Context) -> int:
@@ -139,29 +161,69 @@ class SKULLPTOR_PT_reconstruct(_Sidebar, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         settings = context.scene.skullptor
-        found = rows(context)
-        ready = sum(row.ready for row in found)
-        problems = [row for row in found if row.severity == ERROR or row.left_out]
         if job := session.running():
             self.draw_running(layout, job)
             return
+        self.draw_set_up(layout, context)
+        found = rows(context)
+        ready = sum(row.ready for row in found)
+        problems = [row for row in found if row.severity == ERROR or row.left_out]
         column = layout.column(align=True)
-        column.label(text=f"{plural(ready, 'camera')} ready", icon="OUTLINER_OB_CAMERA")
+        self.draw_rigs(column, context, ready)
         if problems:
-            self.draw_problems(column, problems, letters(context))
+            self.draw_problems(column, problems, ready, letters(context))
         if ready < MINIMUM_VIEWS:
             wrapped(column, f"A head needs at least {MINIMUM_VIEWS} cameras with photographs", "INFO")
             column.separator()
-            column.operator("skullptor.import_capture", text="Import Capture...", icon="IMPORT")
-            column.operator("skullptor.photos_to_cameras", text="Photos to Cameras...", icon="FILE_IMAGE")
+            column.operator("skullptor.add_photographs", text="Photographs or Cameras...", icon="FILE_IMAGE")
+            if not found:
+                column.operator("skullptor.import_demo", icon="MONKEY")
         column = layout.column()
         column.row().prop(settings, "preset", expand=True)
         button = column.row()
         button.scale_y = 1.5
         button.enabled = ready >= MINIMUM_VIEWS
         button.operator("skullptor.reconstruct_head", icon="MESH_MONKEY")
-        self.draw_outcome(layout)
+        self.draw_outcome(layout, context)
         self.draw_covered(layout, context)
+        self.draw_view(layout, context, ready)
+
+    def draw_set_up(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        """The first row as long as there is no engine."""
+        if job := session.setting_up():
+            preferences.draw_set_up_progress(layout.box(), job)
+            return
+        if engine(context):
+            return
+        box = layout.box().column()
+        box.label(text=f"One-time set-up, {preferences.download_size(context)}", icon="IMPORT")
+        preferences.draw_set_up_button(context, box)
+        if session.set_up is not None and session.set_up.error:
+            said = box.column(align=True)
+            said.alert = True
+            wrapped(said, session.set_up.error.sentence, "ERROR")
+            wrapped(box, session.set_up.error.cure)
+
+    def draw_rigs(self, layout: bpy.types.UILayout, context: bpy.types.Context, ready: int) -> None:
+        """One line a rig, the one in use marked; a single rig is one line."""
+        used = rigs.active(context.scene)
+        listed = rigs.rigs(context.scene)
+        if len(listed) > 1:
+            for rig in listed:
+                line = layout.row(align=True)
+                mine = rig.id == used.id
+                line.operator(
+                    "skullptor.use_rig", text="", icon="RADIOBUT_ON" if mine else "RADIOBUT_OFF", emboss=False
+                ).rig = rig.id
+                if mine and rig.collection:
+                    line.prop(rig.collection, "name", text="")
+                else:
+                    line.label(text=rig.name)
+                count = ready if mine else sum(1 for _ in rigs.cameras(rig, context.view_layer))
+                line.label(text=str(count), icon="OUTLINER_OB_CAMERA")
+                head = bool(scene_result.of_rig(rig, context.view_layer))
+                line.label(text="", icon="OUTLINER_OB_MESH" if head else "BLANK1")
+        layout.label(text=f"{plural(ready, 'camera')} ready", icon="OUTLINER_OB_CAMERA")
 
     def draw_covered(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         """What was hidden because the head stands in it."""
@@ -172,7 +234,27 @@ class SKULLPTOR_PT_reconstruct(_Sidebar, bpy.types.Panel):
             row.label(text=f"{what} hidden", icon="HIDE_ON")
             row.operator("skullptor.show_covered", text="Show")
 
-    def draw_problems(self, layout: bpy.types.UILayout, problems: list[Row], width: int) -> None:
+    def draw_view(self, layout: bpy.types.UILayout, context: bpy.types.Context, ready: int) -> None:
+        """How the head is looked at, and what of the rig shows."""
+        settings = context.scene.skullptor
+        head = scene_result.chosen(context)
+        column = layout.column(align=True)
+        if head is not None:
+            shown = heat_map.shown(head.data)
+            grid = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
+            for what, text in LOOKS:
+                grid.operator("skullptor.show_confidence", text=text, depress=shown == what).show = what
+            if shown in heat_map.LEGENDS:
+                wrapped(column, heat_map.LEGENDS[shown], "INFO")
+        rig = rigs.active(context.scene)
+        if rig.collection is not None and ready:
+            row = column.row(align=True)
+            row.prop(settings, "show_cameras", toggle=True, icon="CAMERA_DATA")
+            row.prop(settings, "show_photographs", toggle=True, icon="IMAGE_DATA")
+            if settings.show_photographs:
+                column.prop(settings, "photograph_blend", slider=True)
+
+    def draw_problems(self, layout: bpy.types.UILayout, problems: list[Row], ready: int, width: int) -> None:
         column = layout.column(align=True)
         column.alert = True
         column.label(text=f"{plural(len(problems), 'camera')} with a problem", icon="ERROR")
@@ -180,6 +262,10 @@ class SKULLPTOR_PT_reconstruct(_Sidebar, bpy.types.Panel):
             column.label(text=shortened(f"{row.camera}: {row.trouble}", width), icon="BLANK1")
         if len(problems) > PROBLEMS:
             column.label(text=f"... and {len(problems) - PROBLEMS} more: see Cameras", icon="BLANK1")
+        if ready >= MINIMUM_VIEWS:
+            text = f"Use the Other {ready}"
+            operator = layout.operator("skullptor.leave_out", text=text, icon="CHECKMARK")
+            operator.cameras = "\n".join(row.camera for row in problems)
 
     def draw_running(self, layout: bpy.types.UILayout, job) -> None:
         column = layout.column()
@@ -191,25 +277,37 @@ class SKULLPTOR_PT_reconstruct(_Sidebar, bpy.types.Panel):
             row.operator("skullptor.finish_now", icon="CHECKMARK")
         row.operator("skullptor.cancel", icon="X")
 
-    def draw_outcome(self, layout: bpy.types.UILayout) -> None:
+    def draw_outcome(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        """One line and what else there is to say behind Details."""
         outcome = session.outcome
-        if outcome is None:
+        if outcome is None or (outcome.code == "no-bridge" and engine(context)):
             return
         column = layout.column(align=True)
+        said = column.column(align=True)
         if outcome.ok:
-            said = column.column(align=True)
             said.alert = outcome.alert
             wrapped(said, outcome.text, "ERROR" if outcome.alert else "CHECKMARK")
-            for warning in outcome.warnings[:5]:
-                wrapped(column, warning, "ERROR")
+        else:
+            said.alert = bool(outcome.code)
+            wrapped(said, outcome.text, "ERROR" if outcome.code else "INFO")
+            if outcome.cure:
+                wrapped(column, outcome.cure, "BLANK1")
+        self.draw_warnings(column, context, outcome.warnings)
+
+    def draw_warnings(self, layout: bpy.types.UILayout, context: bpy.types.Context, warnings: list[str]) -> None:
+        if not warnings:
             return
-        sentence = column.column(align=True)
-        sentence.alert = bool(outcome.code)
-        wrapped(sentence, outcome.text, "ERROR" if outcome.code else "INFO")
-        if outcome.cure:
-            wrapped(column, outcome.cure, "BLANK1")
-        if outcome.code == "no-bridge":
-            column.operator("preferences.addon_show", text="Open Preferences", icon="PREFERENCES").module = base_package
+        manager = context.window_manager
+        width = letters(context)
+        if len(warnings) == 1 and len(warnings[0]) <= width:
+            layout.label(text=warnings[0], icon="INFO")
+            return
+        row = layout.row(align=True)
+        row.label(text=shortened(warnings[0], width - 8), icon="INFO")
+        row.prop(manager, "skullptor_details", text="Details", toggle=True)
+        if manager.skullptor_details:
+            for warning in warnings:
+                wrapped(layout, warning, "DOT")
 
 
 class SKULLPTOR_PT_cameras(_Sidebar, bpy.types.Panel):
@@ -224,25 +322,39 @@ class SKULLPTOR_PT_cameras(_Sidebar, bpy.types.Panel):
         column = layout.column()
         column.prop(context.scene.skullptor, "image_folder")
         column.prop(context.scene.skullptor, "mask_folder")
-        listing = layout.column(align=True)
-        for row in rows(context):
-            line = listing.row(align=True)
-            line.alert = row.severity == ERROR
-            icon = "ERROR" if row.severity in (ERROR, WARNING) else "CAMERA_DATA"
-            split = line.split(factor=0.4)
-            select_button(split, row.camera, icon)
-            long = len(row.problem) >= 30
-            split.label(text=row.image if long or not row.problem else row.problem)
+        self.draw_listing(layout.column(align=True), context)
         column = layout.column(align=True)
         column.operator("skullptor.check_cameras", icon="VIEWZOOM")
-        column.operator("skullptor.import_capture", text="Import Capture...", icon="IMPORT")
-        column.operator("skullptor.photos_to_cameras", text="Photos to Cameras...", icon="FILE_IMAGE")
-        self.draw_findings(layout)
+        column.operator("skullptor.add_photographs", text="Photographs or Cameras...", icon="FILE_IMAGE")
+        self.draw_findings(layout, context)
 
-    def draw_findings(self, layout: bpy.types.UILayout) -> None:
-        if session.findings is None:
+    def draw_listing(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        """A line a camera: its tick, its name, its photograph or its problem, and an eye to look through it."""
+        told = {row.camera: row for row in rows(context)}
+        space = context.space_data
+        view = space if space is not None and space.type == "VIEW_3D" else None
+        for ob in rigs.cameras(rigs.active(context.scene), context.view_layer):
+            row = told.get(ob.name, Row(ob.name, "left out"))
+            line = layout.row(align=True)
+            line.prop(ob.data.skullptor, "use", text="")
+            line.active = ob.name in told
+            line.alert = row.severity == ERROR
+            split = line.split(factor=0.4)
+            select_button(split, ob.name, "ERROR" if row.severity in (ERROR, WARNING) else "NONE")
+            long = len(row.problem) >= 30
+            split.label(text=row.image if long or not row.problem else row.problem)
+            through = view is not None and view.region_3d.view_perspective == "CAMERA" and view.camera == ob
+            if through:
+                line.operator("view3d.view_camera", text="", icon="HIDE_OFF", depress=True)
+            else:
+                button = line.operator("skullptor.select_camera", text="", icon="HIDE_OFF", emboss=False)
+                button.camera, button.look_through = ob.name, True
+
+    def draw_findings(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+        found = findings(context)
+        if found is None:
             return
-        problems = check_report.together(f for f in session.findings if f.severity in (ERROR, WARNING))
+        problems = check_report.together(f for f in found if f.severity in (ERROR, WARNING))
         if not problems:
             layout.label(text="Nothing wrong was found in the cameras", icon="CHECKMARK")
         for finding, cameras in problems:
@@ -253,7 +365,9 @@ class SKULLPTOR_PT_cameras(_Sidebar, bpy.types.Panel):
             if finding.cure:
                 wrapped(box, finding.cure, "BLANK1")
             for camera in cameras:
-                select_button(box, camera, "OUTLINER_OB_CAMERA")
+                line = box.row(align=True)
+                select_button(line, camera, "OUTLINER_OB_CAMERA")
+                line.operator("skullptor.leave_out", text="Leave Out").cameras = camera
         if session.check_picture:
             show_picture(layout, "check", "Show Rig and Coverage")
 
@@ -307,24 +421,18 @@ class SKULLPTOR_PT_result(_Sidebar, bpy.types.Panel):
         if run.get("date"):
             column.label(text=f"{run['date'].replace('T', ' ')[:16]}, {duration(run.get('seconds', 0))}", icon="BLANK1")
         column = self.layout.column(align=True)
-        shown = heat_map.shown(mesh)
-        column.prop(context.scene.skullptor, "heat_map", text="")
-        on = shown == context.scene.skullptor.heat_map
-        back = "Show Photographs" if COLOR in mesh.color_attributes else "Hide Heat Map"
-        text = back if on else f"Show {LABELS[context.scene.skullptor.heat_map]}"
-        column.operator("skullptor.show_confidence", text=text, icon="SHADING_TEXTURE", depress=on)
-        if shown in heat_map.LEGENDS:
-            wrapped(column, heat_map.LEGENDS[shown], "INFO")
-        column = self.layout.column(align=True)
         column.operator("skullptor.run_again", icon="FILE_REFRESH")
+        column.operator("skullptor.trim_at_neck", icon="MOD_BOOLEAN")
+        column.operator("skullptor.centre_head", icon="MOD_MIRROR")
         column.operator("skullptor.set_scale", text="Set Scale...", icon="DRIVER_DISTANCE")
         if _cached(f"refined {ob.name}", lambda: scene_result.refined_captures(ob)):
             column.operator("skullptor.apply_refined_cameras", icon="CON_CAMERASOLVER")
         report = str(ob.get("skullptor_report") or "")
         if report and _cached(f"file {report}", Path(report).is_file):
             if run.get("picture"):
-                show_picture(column, "report", "Show Report")
-            column.operator("wm.path_open", text="Open Report", icon="FILE_TICK").filepath = report
+                show_picture(column, "report", "Report")
+            else:
+                column.operator("wm.path_open", text="Report", icon="FILE_TICK").filepath = report
 
 
 class SKULLPTOR_PT_views(_Sidebar, bpy.types.Panel):
@@ -437,7 +545,7 @@ class SKULLPTOR_PT_camera(bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
-        layout.template_ID(context.camera.skullptor, "mask", open="image.open", text="Own Mask")
+        layout.template_ID(context.camera.skullptor, "mask", open="image.open", text="Custom Mask")
 
 
 CLASSES = (
@@ -451,4 +559,15 @@ CLASSES = (
 )
 
 
-register, unregister = bpy.utils.register_classes_factory(CLASSES)
+def register() -> None:
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.WindowManager.skullptor_details = bpy.props.BoolProperty(
+        name="Details", description="Show all that was said about the last run"
+    )
+
+
+def unregister() -> None:
+    del bpy.types.WindowManager.skullptor_details
+    for cls in reversed(CLASSES):
+        bpy.utils.unregister_class(cls)

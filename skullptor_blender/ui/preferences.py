@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ... import __package__ as base_package
 from ..link import environment, session, worker
@@ -27,28 +27,29 @@ class SKULLPTOR_AP_preferences(bpy.types.AddonPreferences):
     __annotations__ = {
         "bridge_python": StringProperty(
             name="Existing Python",
-            description="Use this Python for the solver instead of an environment made by Set Up, as studios and farms"
-            " do. Its environment's folder will do as well. Empty: a .venv in the repository, or what Set Up made",
+            description="A Python that has the engine's packages, instead of what Set Up makes, as studios and farms"
+            " have it. The folder of its environment will do as well. Empty: what Set Up made",
             subtype="FILE_PATH",
         ),
         "packages": EnumProperty(
             name="Packages For",
             items=PACKAGES,
             default="auto",
-            description="Which of the solver's packages Set Up installs",
+            description="Which of the engine's packages Set Up installs",
         ),
         "environment_folder": StringProperty(
             name="Set-Up Folder",
-            description="Where Set Up makes the solver's environment; a short path is best on Windows. Empty: the"
+            description="Where Set Up puts the engine; a short path is best on Windows. Empty: the"
             " add-on's own folder, which other Blender versions find as well",
             subtype="DIR_PATH",
         ),
         "base_python": StringProperty(
-            name="Base Python",
-            description="The Python (3.11 to 3.14) that makes the environment. Empty: Blender's own or one of the"
+            name="Python for Set Up",
+            description="The Python (3.11 to 3.14) that the engine is set up with. Empty: Blender's own or one of the"
             " system; nothing is ever installed into either",
             subtype="FILE_PATH",
         ),
+        "show_advanced": BoolProperty(name="Advanced", description="Show the other ways to set the engine up"),
         "cache_folder": StringProperty(
             name="Cache Folder",
             description="Where photographs, meshes and reports of the runs are kept. Leave it empty for the add-on's"
@@ -63,12 +64,19 @@ class SKULLPTOR_AP_preferences(bpy.types.AddonPreferences):
         layout.use_property_decorate = False
         self.draw_bridge(context, layout)
         self.draw_set_up(context, layout)
-        column = layout.column()
-        column.prop(self, "bridge_python")
-        column.prop(self, "packages")
-        column.prop(self, "environment_folder")
-        column.prop(self, "base_python")
-        column.prop(self, "cache_folder")
+        layout.column().prop(self, "cache_folder")
+        icon = "DISCLOSURE_TRI_DOWN" if self.show_advanced else "DISCLOSURE_TRI_RIGHT"
+        layout.prop(self, "show_advanced", icon=icon, emboss=False)
+        if self.show_advanced:
+            advanced = layout.column()
+            column = advanced.column()
+            column.prop(self, "bridge_python")
+            column.prop(self, "packages")
+            column.prop(self, "environment_folder")
+            column.prop(self, "base_python")
+            row = advanced.row()
+            row.operator("skullptor.set_up_from_folder", icon="FILE_FOLDER")
+            row.operator("skullptor.remove_set_up", icon="TRASH")
         row = layout.row()
         row.operator("skullptor.doctor")
         row.operator("skullptor.copy_doctor", icon="COPYDOWN")
@@ -79,7 +87,7 @@ class SKULLPTOR_AP_preferences(bpy.types.AddonPreferences):
 
     def draw_bridge(self, context: bpy.types.Context, layout: bpy.types.UILayout) -> None:
         if session.setting_up():
-            layout.label(text="The solver is being set up; Blender can be used meanwhile", icon="INFO")
+            layout.label(text="The engine is being set up; Blender can be used meanwhile", icon="INFO")
             return
         try:
             found = interpreter(context)
@@ -89,26 +97,17 @@ class SKULLPTOR_AP_preferences(bpy.types.AddonPreferences):
             warning.label(text=error.sentence, icon="ERROR")
             layout.label(text=error.cure)
             return
-        layout.label(text=f"Bridge: {found}", icon="CHECKMARK")
+        layout.label(text=f"Engine: {found}", icon="CHECKMARK")
         folder = next((folder for folder in environment_folders(context) if folder in found.parents), None)
         if folder and not environment.is_current(folder, ROOT):
-            layout.label(text="The solver's packages have changed: press Set Up", icon="INFO")
+            layout.label(text="The engine has a new version: press Set Up", icon="INFO")
 
     def draw_set_up(self, context: bpy.types.Context, layout: bpy.types.UILayout) -> None:
         job = session.set_up
         if job and job.running:
-            column = layout.column()
-            text = "Cancelling" if job.cancelling else f"{job.stage} {job.fraction:.0%}"
-            column.progress(factor=job.fraction, text=text, type="BAR")
-            column.label(text=f"{duration(job.elapsed)} so far. {job.detail}", icon="TIME")
-            column.operator("skullptor.cancel_set_up", icon="X")
+            draw_set_up_progress(layout, job)
             return
-        if not bpy.app.online_access:
-            layout.label(text="Set Up needs System > Network > Allow Online Access; From Folder does not", icon="INFO")
-        row = layout.row()
-        row.operator("skullptor.set_up", icon="IMPORT")
-        row.operator("skullptor.set_up_from_folder", icon="FILE_FOLDER")
-        row.operator("skullptor.remove_set_up", icon="TRASH")
+        draw_set_up_button(context, layout)
         if job and job.error:
             column = layout.column(align=True)
             column.alert = True
@@ -116,6 +115,30 @@ class SKULLPTOR_AP_preferences(bpy.types.AddonPreferences):
             layout.label(text=job.error.cure)
         if job and job.plan.log.is_file():
             layout.operator("wm.path_open", text="Open Set-Up Log", icon="TEXT").filepath = str(job.plan.log)
+
+
+def draw_set_up_button(context: bpy.types.Context, layout: bpy.types.UILayout) -> None:
+    """Set Up, and beside it what it needs: Blender's own leave to use the network."""
+    row = layout.row(align=True)
+    if not bpy.app.online_access and not bpy.app.online_access_override:
+        row.prop(context.preferences.system, "use_online_access", text="Allow Online Access", toggle=True, icon="URL")
+    row.operator("skullptor.set_up", icon="IMPORT")
+
+
+def draw_set_up_progress(layout: bpy.types.UILayout, job) -> None:
+    column = layout.column()
+    text = "Cancelling" if job.cancelling else f"{job.stage} {job.fraction:.0%}"
+    column.progress(factor=job.fraction, text=text, type="BAR")
+    column.label(text=f"{duration(job.elapsed)} so far. {job.detail}", icon="TIME")
+    column.operator("skullptor.cancel_set_up", icon="X")
+
+
+def download_size(context: bpy.types.Context) -> str:
+    """What Set Up would load."""
+    preferences = get(context)
+    packages = preferences.packages if preferences else "auto"
+    extra = environment.extra_for_machine() if packages == "auto" else packages
+    return {"bridge": "0.9 GB", "cuda": "4.5 GB"}.get(extra, "")
 
 
 def get(context: bpy.types.Context) -> SKULLPTOR_AP_preferences | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
+from ..scene import rigs
+
 PRESETS = (
     ("draft", "Draft", "Up to 25,000 vertices: a quick look that shows whether cameras and photographs fit"),
     ("standard", "Standard", "Up to 100,000 vertices: the head with its folds"),
@@ -125,6 +127,28 @@ def setting_properties(options: set[str] | None = None) -> dict:
     }
 
 
+def _layer(settings: bpy.types.PropertyGroup) -> bpy.types.LayerCollection | None:
+    rig = rigs.active(settings.id_data)
+    return rigs.layer_collection(bpy.context.view_layer, rig.collection) if rig.collection else None
+
+
+def _cameras_shown(settings: bpy.types.PropertyGroup) -> bool:
+    layer = _layer(settings)
+    return layer is None or not layer.hide_viewport
+
+
+def _show_cameras(settings: bpy.types.PropertyGroup, value: bool) -> None:
+    if layer := _layer(settings):
+        layer.hide_viewport = not value
+
+
+def _show_photographs(settings: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    """On the cameras of the rig in use. They keep their backgrounds switched on: those are the photographs of a run."""
+    if context.view_layer is not None:
+        shown, blend = settings.show_photographs, settings.photograph_blend
+        rigs.show_photographs(rigs.active(settings.id_data), context.view_layer, shown, blend)
+
+
 class SKULLPTOR_PG_settings(bpy.types.PropertyGroup):
     """What the artist chose for this scene."""
 
@@ -135,6 +159,27 @@ class SKULLPTOR_PG_settings(bpy.types.PropertyGroup):
         ),
         "use_steps": BoolProperty(name="Own Steps", description="Set the number of steps instead of the preset's"),
         "use_smoothness": BoolProperty(name="Own Smoothness", description="Set the smoothness instead of the preset's"),
+        "show_cameras": BoolProperty(
+            name="Cameras",
+            description="Show the cameras of the rig in use; hidden ones are used all the same",
+            get=_cameras_shown,
+            set=_show_cameras,
+        ),
+        "show_photographs": BoolProperty(
+            name="Photograph",
+            description="Show a camera's photograph when you look through it",
+            default=True,
+            update=_show_photographs,
+        ),
+        "photograph_blend": FloatProperty(
+            name="Over the Head",
+            description="How much the photograph covers the head: 0 lies behind it, 1 hides it",
+            default=0.0,
+            min=0.0,
+            max=1.0,
+            subtype="FACTOR",
+            update=_show_photographs,
+        ),
         "active_rig": StringProperty(
             name="Rig in Use", description="Identity of the rig whose cameras are used", options={"HIDDEN"}
         ),
@@ -175,7 +220,7 @@ class SKULLPTOR_PG_view(bpy.types.PropertyGroup):
             default=True,
         ),
         "mask": PointerProperty(
-            name="Own Mask",
+            name="Custom Mask",
             type=bpy.types.Image,
             description="A mask for this camera's photograph, of the same size: white is head. It replaces the folder's"
             " mask, the photograph's transparency and the predicted mask",

@@ -17,6 +17,16 @@ def panels(context: bpy.types.Context) -> None:
         region.tag_redraw()
 
 
+def panels_again() -> None:
+    """Once more in a moment: a panel that has changed its height pushes those below it only in its next drawing."""
+
+    def again() -> None:
+        panels(bpy.context)
+
+    if not bpy.app.background:
+        bpy.app.timers.register(again, first_interval=0.2)
+
+
 def views(context: bpy.types.Context) -> None:
     for region in _regions(context, "WINDOW"):
         region.tag_redraw()

@@ -91,8 +91,6 @@ def hide_relationship_lines(context: bpy.types.Context) -> None:
 
 def show_colors(context: bpy.types.Context, kind: str = "VERTEX") -> None:
     """Solid views show materials' own colours, unless they are told to show those of the vertices."""
-    if bpy.app.background:
-        return
     for window in context.window_manager.windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":

@@ -50,10 +50,12 @@ def test_what_is_in_the_zip(archive):
     for needed in (
         "blender_manifest.toml", "__init__.py", "LICENSE", "skullptor_blender/ui/panel.py",
         "skullptor_blender/batch.py", "bridge/__main__.py", "bridge/service/protocol.py", "pyproject.toml",
+        "demo/capture/capture.json",
     ):  # fmt: skip
         assert needed in names
     for name in names:
-        assert not name.startswith(("tests/", "demo/", "docs/", ".", "bench/")), name
+        assert not name.startswith(("tests/", "docs/", ".", "bench/")), name
+        assert not name.startswith("demo/") or name.startswith("demo/capture/"), name
         assert "__pycache__" not in name
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     tracked = set(listed.split())

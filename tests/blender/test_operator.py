@@ -260,7 +260,7 @@ def test_no_bridge(rig, monkeypatch, unchanged, tmp_path):
     monkeypatch.setenv(worker.PYTHON_VARIABLE, str(tmp_path / "nowhere"))
     said = refused()
     assert "nowhere" in said
-    assert "make setup" in said
+    assert "Press Set Up" in said
     monkeypatch.setenv(worker.PYTHON_VARIABLE, sys.executable)
     assert "no such file" in refused(bridge_python=str(tmp_path / "python"))
     assert session.outcome.code == "no-bridge"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
+
 import bpy
 import pytest
 from skullptor_extension.bridge.service import protocol
+from skullptor_extension.skullptor_blender.link import environment, session, worker
 from skullptor_extension.skullptor_blender.link import job as jobs
-from skullptor_extension.skullptor_blender.link import session
-from skullptor_extension.skullptor_blender.ui import panel, properties
+from skullptor_extension.skullptor_blender.ui import panel, preferences, properties
 
 from .helpers import texts
 
@@ -27,7 +30,7 @@ def test_an_empty_scene_says_what_is_needed(draw):
     assert "0 cameras ready" in said
     assert "at least 3 cameras" in said
     assert ("set", ("enabled", False), {}) in log
-    assert "skullptor.import_capture" in operators(log)
+    assert operators(log)[:2] == ["skullptor.add_photographs", "skullptor.import_demo"]
 
 
 def test_a_rig_is_ready(draw, rig):
@@ -73,9 +76,73 @@ def test_many_problems_are_not_all_named(draw, rig, capture):
     assert "... and 3 more: see Cameras" in said
 
 
-def test_no_bridge_leads_to_the_preferences(draw, rig):
-    session.outcome = session.Outcome(False, "There is no bridge.", "Press Set Up.", code="no-bridge")
-    assert "preferences.addon_show" in operators(draw(panel.SKULLPTOR_PT_reconstruct))
+def test_without_an_engine_the_first_row_sets_it_up_and_the_error_goes_with_it(draw, rig, monkeypatch, tmp_path):
+    engine = os.environ[worker.PYTHON_VARIABLE]
+    monkeypatch.setenv(worker.PYTHON_VARIABLE, str(tmp_path / "nowhere"))
+    with pytest.raises(RuntimeError):
+        bpy.ops.skullptor.reconstruct_head()
+    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    assert texts(log)[0].startswith("One-time set-up, ")
+    assert texts(log)[0].endswith(" GB")
+    assert operators(log)[0] == "skullptor.set_up"
+    if not bpy.app.online_access:
+        assert [args[1] for call, args, _ in log if call == "prop"][0] == "use_online_access"
+    assert "there is no such file" in " ".join(texts(log))
+    monkeypatch.setenv(worker.PYTHON_VARIABLE, engine)
+    panel._disk.clear()
+    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    assert "skullptor.set_up" not in operators(log)
+    assert "there is no such file" not in " ".join(texts(log))
+
+
+def test_no_text_has_a_second_word_for_the_engine():
+    """Everything that an artist reads: names, tooltips, errors."""
+    shown = []
+    for name in dir(bpy.ops.skullptor):
+        rna = getattr(bpy.ops.skullptor, name).get_rna_type()
+        shown += [rna.name, rna.description]
+        shown += [text for p in rna.properties for text in (p.name, p.description)]
+    for group in (properties.SKULLPTOR_PG_settings, properties.SKULLPTOR_PG_view, preferences.SKULLPTOR_AP_preferences):
+        kinds = group.__annotations__.values()
+        shown += [kind.keywords.get(key, "") for kind in kinds for key in ("name", "description")]
+    shown += [worker.SET_UP_CURE, environment.PYTHON_CURE]
+    assert len(shown) > 150
+    for text in shown:
+        assert not re.search(r"\b(bridge|solver|make setup|Base Python)\b", text, re.IGNORECASE), text
+
+
+def test_many_words_stand_behind_details(draw, rig):
+    warnings = [f"Photograph {i} has no lens data, so its field of view is guessed from its size." for i in range(17)]
+    session.outcome = session.Outcome(True, "5 cameras imported", warnings=warnings)
+    closed = texts(draw(panel.SKULLPTOR_PT_reconstruct))
+    assert sum(text.startswith("Photograph ") for text in closed) == 1
+    assert "Details" in closed
+    bpy.context.window_manager.skullptor_details = True
+    opened = " ".join(texts(draw(panel.SKULLPTOR_PT_reconstruct)))
+    bpy.context.window_manager.skullptor_details = False
+    assert all(warning in opened for warning in warnings)
+
+
+def test_what_was_said_about_cameras_expires_when_they_change(draw, rig):
+    rig[3].scale.x = -1
+    bpy.context.view_layer.update()
+    bpy.ops.skullptor.check_cameras(photographs=False)
+    assert any("mirrored" in text for text in texts(draw(panel.SKULLPTOR_PT_cameras)))
+    rig[3].scale.x = 1
+    bpy.context.view_layer.update()
+    assert not any("mirrored" in text for text in texts(draw(panel.SKULLPTOR_PT_cameras)))
+
+
+def test_one_click_goes_on_with_the_other_cameras(draw, rig, capture):
+    (capture / "images" / "cam01.png").unlink()
+    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    assert "Use the Other 3" in texts(log)
+    assert bpy.ops.skullptor.leave_out(cameras="cam01") == {"FINISHED"}
+    panel._disk.clear()
+    said = texts(draw(panel.SKULLPTOR_PT_reconstruct))
+    assert "3 cameras ready" in said
+    assert not any("problem" in text for text in said)
+    assert bpy.ops.skullptor.reconstruct_head() == {"FINISHED"}
 
 
 def test_settings_are_drawn(draw, rig):
@@ -110,7 +177,7 @@ def test_results_and_errors_are_told(draw, rig):
     assert any("vertices" in text for text in texts(log))
     assert any("dummy made it" in text for text in texts(log))
     assert panel.SKULLPTOR_PT_result.poll(bpy.context)
-    assert "Open Report" in texts(draw(panel.SKULLPTOR_PT_result))
+    assert "Report" in texts(draw(panel.SKULLPTOR_PT_result))
     session.outcome = session.Outcome(False, "Camera 'x' is mirrored.", "Clear its scale.", code="camera-mirrored")
     said = texts(draw(panel.SKULLPTOR_PT_reconstruct))
     assert "Camera 'x' is mirrored." in said

@@ -30,6 +30,9 @@ def head():
     return made
 
 
+LOOKS = ["Clay", "Photographs", "Confidence", "Error"]
+
+
 def worn(ob) -> tuple[str, str, list[str]]:
     mesh = ob.data
     materials = [material.name for material in mesh.materials if material]
@@ -40,6 +43,22 @@ def painted(ob) -> np.ndarray:
     stored = np.empty(16, np.float32)
     ob.data.color_attributes["heat_map"].data.foreach_get("color_srgb", stored)
     return stored.reshape(4, 4)[:, :3]
+
+
+def test_one_row_of_looks_in_solid_and_in_material_preview(head):
+    shading = next(a for a in bpy.context.screen.areas if a.type == "VIEW_3D").spaces.active.shading
+    bpy.ops.skullptor.show_confidence(show="clay")
+    assert worn(head) == ("clay", "color", ["Skullptor Clay"])
+    assert shading.color_type == "MATERIAL"
+    base = head.data.materials[0].node_tree.nodes["Principled BSDF"].inputs["Base Color"]
+    assert not base.links  # one colour in Material Preview as well
+    bpy.ops.skullptor.show_confidence(show="normal_error")
+    assert worn(head) == ("normal_error", "heat_map", ["Skullptor Heat Map"])
+    assert shading.color_type == "VERTEX"
+    bpy.ops.skullptor.show_confidence(show="clay")
+    bpy.ops.skullptor.show_confidence(show="photographs")
+    assert worn(head) == ("photographs", "color", ["Skullptor Photographs"])
+    assert shading.color_type == "VERTEX"
 
 
 def test_one_click_there_and_one_back(head):
@@ -176,16 +195,11 @@ def test_the_panel_is_about_the_active_head_also_in_a_new_session(draw, rig):
     assert "Zoë" in said
     assert "Draft, network normals" in said
     assert any(text.endswith(" vertices") for text in said)
-    assert "Open Report" in said
-    assert "Show Confidence" in said
+    assert "Report" in said
     bpy.ops.skullptor.show_confidence()
-    said = texts(draw(panel.SKULLPTOR_PT_result))
-    assert "Hide Heat Map" in said
-    head.data.color_attributes.new("color", "BYTE_COLOR", "POINT")
-    assert "Show Photographs" in texts(draw(panel.SKULLPTOR_PT_result))
+    said = texts(draw(panel.SKULLPTOR_PT_reconstruct))
+    assert [text for text in said if text in LOOKS] == LOOKS
     assert any("Blue" in text for text in said)
-    bpy.context.scene.skullptor.heat_map = "normal_error"
-    assert "Show Normal Error" in texts(draw(panel.SKULLPTOR_PT_result))
     head["skullptor_settings"] = head["skullptor_run"] = "damaged"
     draw(panel.SKULLPTOR_PT_result)
 

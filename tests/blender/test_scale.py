@@ -83,3 +83,17 @@ def test_the_same_place_twice_is_refused(rig):
         marker.select_set(True)
     with pytest.raises(RuntimeError, match="the same"):
         bpy.ops.skullptor.set_scale()
+
+
+def test_the_scenes_own_camera_stays_where_it_is(rig):
+    own = bpy.data.objects.new("own", bpy.data.cameras.new("own"))
+    bpy.context.scene.collection.objects.link(own)
+    own.location = (7.0, -6.0, 5.0)
+    for ob in bpy.context.selected_objects:
+        ob.select_set(False)
+    for ob in rig[:2]:
+        ob.select_set(True)
+    before = rig[0].location.copy()
+    assert bpy.ops.skullptor.set_scale(length=1.0) == {"FINISHED"}
+    assert (rig[0].location - before).length > 0.01
+    assert tuple(own.location) == (7.0, -6.0, 5.0)

@@ -37,7 +37,7 @@ def drawn():
     """What the preferences show; they are not enabled here, so their own functions are called."""
     from .conftest import FakeLayout
 
-    fake = type("Fake", (), {"layout": FakeLayout()})()
+    fake = type("Fake", (), {"layout": FakeLayout(), "show_advanced": True})()
     for name in ("draw", "draw_bridge", "draw_set_up"):
         setattr(fake, name, getattr(preferences.SKULLPTOR_AP_preferences, name).__get__(fake))
     fake.draw(bpy.context)
@@ -50,7 +50,7 @@ def buttons(log):
 
 def test_from_a_folder_to_a_bridge_and_back(place, tmp_path, capsys):
     assert not bpy.ops.skullptor.remove_set_up.poll()
-    assert "There is no bridge" in " ".join(texts(drawn()))
+    assert "The engine is not set up" in " ".join(texts(drawn()))
     folder = tmp_path / "wheels"
     assert bpy.ops.skullptor.set_up_from_folder(directory=str(folder), base_python=sys.executable) == {"FINISHED"}
     assert "Installing skpone (1 of 3)" in capsys.readouterr().out
@@ -58,7 +58,7 @@ def test_from_a_folder_to_a_bridge_and_back(place, tmp_path, capsys):
     python = worker.environment_python(place / "environment")
     assert preferences.interpreter(bpy.context) == python
     said = texts(drawn())
-    assert f"Bridge: {python}" in said
+    assert f"Engine: {python}" in said
     assert "Open Set-Up Log" in said
 
     # another Blender version of the same user finds it, and may not remove it
@@ -70,7 +70,7 @@ def test_from_a_folder_to_a_bridge_and_back(place, tmp_path, capsys):
 
     # another version of the add-on names other packages
     (preferences.ROOT / "pyproject.toml").write_text('[project.optional-dependencies]\nbridge = ["skpone"]')
-    assert any("have changed" in text for text in texts(drawn()))
+    assert any("engine has a new version" in text for text in texts(drawn()))
 
     assert bpy.ops.skullptor.remove_set_up() == {"FINISHED"}
     assert sorted(path.name for path in place.iterdir()) == ["set-up.lock", "set-up.log"]
@@ -87,7 +87,7 @@ def test_without_online_access_the_switch_is_named():
 
 
 def test_a_failure_is_one_sentence_and_stays_in_the_preferences(tmp_path):
-    with pytest.raises(RuntimeError, match="cannot be started.*Base Python"):
+    with pytest.raises(RuntimeError, match="cannot be started.*Python for Set Up"):
         bpy.ops.skullptor.set_up_from_folder(directory=str(tmp_path / "wheels"), base_python=str(tmp_path / "no"))
     said = " ".join(texts(drawn()))
     assert "cannot be started" in said
@@ -124,7 +124,9 @@ def test_the_window_does_not_wait_and_cancel_is_quick(place, tmp_path, monkeypat
         time.sleep(0.01)
     log = drawn()
     assert buttons(log)[0] == "skullptor.cancel_set_up"
-    assert [keywords["text"] for call, _, keywords in log if call == "progress"][0].startswith("Making the environment")
+    assert [keywords["text"] for call, _, keywords in log if call == "progress"][0].startswith(
+        "Making a place for the engine"
+    )
     time.sleep(0.3)
     began = time.monotonic()
     assert bpy.ops.skullptor.cancel_set_up() == {"FINISHED"}

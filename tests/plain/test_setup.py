@@ -317,13 +317,13 @@ def test_the_python_that_makes_it(tmp_path, monkeypatch):
     assert Path(path).is_file()
     assert version == f"{sys.version_info[0]}.{sys.version_info[1]}"
     assert environment.base_python()[1] >= "3.11"
-    with pytest.raises(worker.WorkerError, match="cannot be started.*Base Python"):
+    with pytest.raises(worker.WorkerError, match="cannot be started.*Python for Set Up"):
         environment.base_python(str(tmp_path / "python"))
     old = tmp_path / "old python"
     old.write_text("#!/bin/sh\necho 3.9 $0\n")
     old.chmod(0o755)
     if not worker.WINDOWS:
-        with pytest.raises(worker.WorkerError, match=r"is Python 3.9; the solver needs 3.11"):
+        with pytest.raises(worker.WorkerError, match=r"is Python 3.9; the engine needs 3.11"):
             environment.base_python(str(old))
     if not worker.WINDOWS:
         old.write_text("#!/bin/sh\necho No module named ensurepip >&2\nexit 1\n")

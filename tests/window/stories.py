@@ -45,7 +45,7 @@ def middle(window: Window):
 def import_by_hand(window: Window, capture: Path) -> Steps:
     """Clicks 1 to 4: tab, Import Capture, path, Import."""
     yield from window.open_tab()
-    yield from window.click("skullptor.import_capture")
+    yield from window.click("skullptor.add_photographs")
     yield from window.wait(lambda: len(bpy.context.window_manager.windows) > 1 or has_browser(), "the file browser", 20)
     yield 1.0
     window.bring_into_view()
@@ -60,7 +60,7 @@ def import_by_hand(window: Window, capture: Path) -> Steps:
     except LookupError:  # Blender 5.2 completes the path at the first Return and leaves the field at the second
         yield from window.key("Return")
         yield from window.find("file.execute", "FILE_BROWSER", "EXECUTE", columns=(0.9,))
-    yield from window.press(*window.found, "Import Capture")
+    yield from window.press(*window.found, "Photographs or Cameras")
     yield from window.wait(lambda: len(cameras()) > 2, "the cameras", 30)
     yield 0.7
 
@@ -374,6 +374,16 @@ def first_hour(window: Window, capture: str, preset: str = "draft") -> Steps:
     yield 1.0
     window.shot("4-done-without")
     made.hide_set(False)
+    if made.data.validate():
+        raise AssertionError("the head's mesh was not valid")
+    for look in ("clay", "confidence", "normal_error", "photographs"):
+        for shading in ("SOLID", "MATERIAL"):
+            window.area()[1].spaces.active.shading.type = shading
+            with window.override():
+                bpy.ops.skullptor.show_confidence(show=look)
+            yield 2.5
+            window.shot(f"6-{look}-{shading.lower()}")
+    window.area()[1].spaces.active.shading.type = "SOLID"
     # a later run leaves the view where the artist has turned it
     region_3d = window.area()[1].spaces.active.region_3d
     region_3d.view_distance *= 1.3
@@ -386,3 +396,23 @@ def first_hour(window: Window, capture: str, preset: str = "draft") -> Steps:
     if [*region_3d.view_location, *region_3d.view_rotation, region_3d.view_distance] != before:
         raise AssertionError("the second run has moved the view")
     window.shot("5-second")
+
+
+def two_rigs(window: Window, one: str, other: str) -> Steps:
+    """Two people in one scene: the list tells them apart, and nothing of the first is used for the second."""
+    for capture in (one, other):
+        with window.override():
+            bpy.ops.skullptor.import_capture(filepath=capture)
+        yield 0.5
+    yield from window.open_tab()
+    rigs, capture = window.module("scene.rigs"), window.module("scene.capture")
+    with window.override():
+        first = next(capture.cameras(window.scene.view_layers[0]))
+        bpy.ops.skullptor.select_camera(camera=first.name, look_through=True)
+    window.scene.skullptor.photograph_blend = 0.5
+    yield 2.0
+    window.shot("two-rigs")
+    found = rigs.rigs(window.scene)
+    used = [ob.name for ob in capture.cameras(window.scene.view_layers[0])]
+    if len(found) != 2 or len(used) * 2 != len([ob for ob in cameras() if ob.parent]):
+        raise AssertionError(f"{[rig.name for rig in found]} with {used}")

@@ -137,6 +137,10 @@ def test_the_first_head_is_seen(blender):
     assert height_of_change(shots / "2-imported.png", shots / "3-growing.png") > 1 / 3
 
 
+def test_two_people_in_one_scene(blender):
+    blender.tell("two_rigs", str(CAPTURE), str(around_the_origin(blender.place / "other")))
+
+
 def test_deleted_cameras_undo_and_another_file_in_mid_run(blender):
     blender.tell("ends", str(CAPTURE))
 
