@@ -30,6 +30,7 @@ def truth(template: Template, regions: Regions, seed: int) -> tuple[np.ndarray, 
     shape = template.vertices + np.tensordot(rng.normal(0, 1, len(template.identity)), template.identity, 1)
     shown = regions.exposed | template.of_part("eye_left", "eye_right")
     triangles = template.triangles_of("skin", "eye_left", "eye_right")
+    assert template.landmarks is not None
     marks = template.landmarks.points(shape) + rng.normal(0, NOISE_MM, (468, 3))
     world = Similarity(0.9, np.eye(3), np.array([30.0, -20, 10]))
     scan = Scan(
@@ -52,6 +53,7 @@ def nricp(template: Template, scan: Scan) -> np.ndarray:  # [V, 3] world
     target = trimesh.Trimesh(local.vertices[used], np.searchsorted(used, local.faces), process=False)
     chosen = list(NRICP_LANDMARKS)
     marks = template.landmarks
+    assert marks is not None
     face, _ = source.nearest.on_surface(marks.points(template.vertices)[chosen])[2], None
     corners = source.vertices[source.faces[face]]
     weights = trimesh.triangles.points_to_barycentric(corners, marks.points(template.vertices)[chosen])

@@ -68,7 +68,8 @@ def collect(
     with ThreadPoolExecutor(WORKERS) as pool:
         parts = list(pool.map(one, range(len(pictures.cameras))))
     # in the order of the views: the same digits every time
-    information, force = (np.sum([part[k] for part in parts], axis=0) for k in (0, 1))
+    information = np.sum([part[0] for part in parts], axis=0)
+    force = np.sum([part[1] for part in parts], axis=0)
     return Evidence(information, force, np.array([part[2] for part in parts]))
 
 
@@ -94,11 +95,11 @@ def _cosine(render: Render, pictures: Pictures, i: int) -> np.ndarray:  # [H, W]
     return np.clip(-(render.normals[i] @ pictures.cameras[i].forward.astype(np.float32)), 0, 1)
 
 
-def _view(i, vertices, faces, pictures, partners, half, factors, render, use):
+def _view(i, vertices, faces, pictures, partners, half, factors, render, use) -> tuple[np.ndarray, np.ndarray, float]:
     total = np.zeros(len(vertices)), np.zeros(len(vertices))
     rows, columns = np.flatnonzero(use[i].any(1)), np.flatnonzero(use[i].any(0))
     if not len(rows) or not len(partners):
-        return *total, np.nan
+        return total[0], total[1], float("nan")
     part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     first = np.array([rows[0], columns[0]])
     camera = pictures.cameras[i]
@@ -140,7 +141,7 @@ def _view(i, vertices, faces, pictures, partners, half, factors, render, use):
         np.ascontiguousarray(render.triangle[i][part]), depth, first, back, camera.center, vertices, faces, information,
         force, *total,
     )  # fmt: skip
-    return *total, mean_ncc / count if count else np.nan
+    return total[0], total[1], mean_ncc / count if count else float("nan")
 
 
 @njit(cache=True, nogil=True)

@@ -43,7 +43,7 @@ BENDING, SHARP = 400.0, 40.0
 REACH = 0.01  # of the head's radius: over which the curvature's local mean is taken
 # Where photographs are silent the bending energy may smooth what is shorter than this (radii of the head), and what is
 # longer stays: shoulders, the back of a crown that two views see at a grazing angle
-STAYS = 0.15
+STAYS = 0.3
 ANCHOR = BENDING * (2 * np.pi / STAYS) ** 4  # information per area about staying
 FARTHEST = 1.5  # pixels a vertex moves in a step
 FINE_ENOUGH = 0.7  # share of a level's pixels that the photographs must have for it to be worth its time
