@@ -20,7 +20,7 @@ from .scene import Scene
 
 LEAST_VIEWS = 3
 # judged through the other cameras: not to be trusted while one of them is wrong
-SIDE_EFFECTS = ("scale", "photo-exposure", "photo-blurred", "coverage-gap", "coverage-face", "cameras-loose")
+SIDE_EFFECTS = ("scale", "photo-exposure", "photo-blurred", "coverage-gap", "coverage-face")
 MOST_MATCHED = 32  # views beyond which features are not compared: silhouettes alone tell enough
 
 

@@ -60,8 +60,8 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
 
     __annotations__ = {
         "bridge_python": StringProperty(
-            name="Bridge Python",
-            description="The solver's Python, when it is not the one of the preferences",
+            name="Engine's Python",
+            description="The engine's Python, when it is not the one of the preferences",
             options={"SKIP_SAVE", "HIDDEN"},
         ),
     }

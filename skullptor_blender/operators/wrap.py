@@ -36,8 +36,8 @@ class SKULLPTOR_OT_wrap_template(BridgeOperator, bpy.types.Operator):
         "template": EnumProperty(name="Template", items=TEMPLATES, default="hm08"),
         "file": StringProperty(name="File", description="The template of your own", subtype="FILE_PATH"),
         "bridge_python": StringProperty(
-            name="Bridge Python",
-            description="The solver's Python, when it is not the one of the preferences",
+            name="Engine's Python",
+            description="The engine's Python, when it is not the one of the preferences",
             options={"SKIP_SAVE", "HIDDEN"},
         ),
     }
