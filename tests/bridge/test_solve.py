@@ -390,6 +390,7 @@ def test_the_solve_ends_when_nothing_improves():
     assert not schedule.has_converged([0.4] * 150, 100)
 
 
+@pytest.mark.slow  # half a minute, and many on a busy machine
 def test_steps_that_are_not_needed_are_left_out_but_the_rate_falls_all_the_same(subject, monkeypatch):
     """At a high rate the loss stands still where the length of the steps leaves it: what ends there is rough."""
     rates, plain = [], schedule.learning_rate
