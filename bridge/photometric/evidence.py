@@ -6,22 +6,19 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numba import njit
 
 from ..errors import Check, unchecked
-from ..raster import Render, make_rasteriser
 from .correlation import gather
 from .pictures import Pictures
+from .sight import WORKERS, look
 from .warp import warp
 
 PARTNERS = 4  # views that a view is compared with
-NEAR_DEG, FAR_DEG = 3.0, 65.0  # angle between two views at the head: closer tells no depth, farther looks too different
+NEAR_DEG, FAR_DEG = 3.0, 80.0  # angle between two views at the head: closer tells no depth, farther looks too different
 LEAST_COSINE = 0.2  # between normal and line of sight
 BEHIND = 3.0  # pixels that a point may lie behind the surface that a partner sees
-EDGE = 3.0  # pixels of depth between neighbouring pixels that make an edge where one part hides another
-WORKERS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +54,12 @@ def collect(
 
     vertices [V, 3] in the head's frame, faces [F, 3]; half: windows are (2 half + 1)^2 pixels; trust: of each view.
     """
-    render = make_rasteriser("cpu", pictures.cameras).render(vertices.astype(np.float32), faces)
-    use = [_usable(render, pictures, i) for i in range(len(pictures.cameras))]
+    sights = look(vertices, faces, pictures)
     factors = [1.0] * len(pictures.cameras) if trust is None else list(trust)
 
     def one(i: int) -> tuple[np.ndarray, np.ndarray, float]:
         check()
-        return _view(i, vertices, faces, pictures, partners[i], half, factors, render, use)
+        return _view(i, vertices, faces, pictures, partners[i], half, factors, sights)
 
     with ThreadPoolExecutor(WORKERS) as pool:
         parts = list(pool.map(one, range(len(pictures.cameras))))
@@ -73,74 +69,45 @@ def collect(
     return Evidence(information, force, np.array([part[2] for part in parts]))
 
 
-def _usable(render: Render, pictures: Pictures, i: int) -> np.ndarray:  # [H, W] uint8
-    """Pixels well inside the head, and not at edges where one part of it hides another."""
-    depth = render.depth[i]
-    hit = (render.triangle[i] >= 0).astype(np.uint8)
-    kernel = np.ones((3, 3), np.uint8)
-    jump = cv2.dilate(depth, kernel) - cv2.erode(depth, kernel)
-    # a surface seen at a grazing angle has steep depth without an edge
-    cosine = _cosine(render, pictures, i)
-    steep = np.sqrt(np.maximum(1 - cosine**2, 0)) / np.maximum(cosine, 0.1)
-    edge = jump > (EDGE + 3 * steep) * pictures.pixel
-    inside = cv2.erode(hit, kernel) & ~cv2.dilate(edge.astype(np.uint8), kernel).astype(bool)
-    mask = pictures.masks[i]
-    if mask is not None:
-        inside &= mask > 0.5
-    return inside.astype(np.uint8)
-
-
-def _cosine(render: Render, pictures: Pictures, i: int) -> np.ndarray:  # [H, W]
-    """Between the surface's normal and the line of sight, roughly (the optical axis)."""
-    return np.clip(-(render.normals[i] @ pictures.cameras[i].forward.astype(np.float32)), 0, 1)
-
-
-def _view(i, vertices, faces, pictures, partners, half, factors, render, use) -> tuple[np.ndarray, np.ndarray, float]:
+def _view(i, vertices, faces, pictures, partners, half, factors, sights) -> tuple[np.ndarray, np.ndarray, float]:
     total = np.zeros(len(vertices)), np.zeros(len(vertices))
-    rows, columns = np.flatnonzero(use[i].any(1)), np.flatnonzero(use[i].any(0))
-    if not len(rows) or not len(partners):
+    mine = sights[i]
+    if not mine.use.any() or not len(partners):
         return total[0], total[1], float("nan")
-    part = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    first = np.array([rows[0], columns[0]])
-    camera = pictures.cameras[i]
-    back = camera.R.T @ np.linalg.inv(camera.K)
-    depth, normals, mine = (np.ascontiguousarray(a[part]) for a in (render.depth[i], render.normals[i], use[i]))
-    reference = np.ascontiguousarray(pictures.grey[i][part])
+    reference = mine.cut(pictures.grey[i])
     shape = reference.shape
     values, change, cosine = (np.empty(shape, np.float32) for _ in range(3))
-    information, force = np.zeros(shape), np.zeros(shape)
-    terms = np.empty((4, *shape))
+    information, force = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    terms = np.empty((4, *shape), np.float32)
     mean_ncc, count = 0.0, 0
     for j in partners:
-        other = pictures.cameras[j]
-        P = other.K @ np.concatenate([other.R, other.t[:, None]], 1)
-        theirs = pictures.grey[j], render.depth[j], use[j], P, other.center
+        trust = min(factors[i], factors[j])
+        if trust <= 0:
+            continue
+        other = sights[j]
         seen = warp(
-            first, depth, normals, mine, back, camera.center, *theirs, BEHIND * pictures.pixel, LEAST_COSINE,
+            mine.first, mine.depth, mine.normals, mine.use, mine.back, mine.camera.center, pictures.grey[j],
+            other.first, other.depth, other.use, other.P, other.camera.center, BEHIND * pictures.pixel, LEAST_COSINE,
             values, change, cosine,
         )  # fmt: skip
         if not seen:
             continue
-        trust = min(factors[i], factors[j])
-        total_ncc, pixels = gather(
-            reference,
-            values,
-            change,
-            cosine,
-            half,
-            pictures.noise[i],
-            pictures.noise[j],
-            trust,
-            terms,
-            information,
-            force,
-        )
+        noise = pictures.noise[i], pictures.noise[j]
+        total_ncc, pixels = gather(reference, values, change, cosine, half, *noise, trust, terms, information, force)
         mean_ncc += total_ncc
         count += pixels
     scatter(
-        np.ascontiguousarray(render.triangle[i][part]), depth, first, back, camera.center, vertices, faces, information,
-        force, *total,
-    )  # fmt: skip
+        mine.triangle,
+        mine.depth,
+        mine.first,
+        mine.back,
+        mine.camera.center,
+        vertices,
+        faces,
+        information,
+        force,
+        *total,
+    )
     return total[0], total[1], mean_ncc / count if count else float("nan")
 
 

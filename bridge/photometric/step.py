@@ -13,24 +13,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.linalg import cg
+from numba import njit, prange
 
+from ..mesh import Surface
 from ..mesh.normals import vertex_normals
 
 ROUNDS = 2  # of averaging of the normals along which vertices move
-HEXAGON = np.sqrt(3) / 2  # area of a vertex of a regular triangle mesh with edges of 1
+HEXAGON = 3**0.5 / 2  # area of a vertex of a regular triangle mesh with edges of 1
 MOST_ROUNDS = 400
+ACCURATE, MOST_TURNS = 1e-3, 400  # of conjugate gradients
 
 
 @dataclass(frozen=True, eq=False)
 class Bending:
     """The bending energy of one connectivity, and where its vertices move."""
 
+    surface: Surface
     normals: np.ndarray  # [V, 3] unit
-    system: sparse.csr_matrix  # [V, V]
+    to_curvature: np.ndarray  # [V]: times the way of a vertex beside its neighbours' mean
+    weight: np.ndarray  # [V] of the square of each vertex's curvature
     pull: np.ndarray  # [V]: minus the gradient at rest
-    edges: np.ndarray  # [V] mean edge length
+    areas: np.ndarray  # [V] of each vertex's share of the surface
 
     @classmethod
     def of(cls, vertices: np.ndarray, faces: np.ndarray, strength: float, reach: float, sharp: float) -> Bending:
@@ -39,40 +42,28 @@ class Bending:
         strength: dimensionless; reach: length over which the local mean of the curvature is taken; sharp: curvature
         beside its local mean from which the energy gives way (Geman and McClure): a lip is no noise.
         """
-        mean, edges = averaging(vertices, faces)
-        normals = vertex_normals(vertices.astype(np.float32), faces).astype(np.float64)
+        surface = Surface.of(vertices, faces)
+        rings, count = surface.rings, len(vertices)
+        normals = vertex_normals(vertices, faces).astype(np.float64)
         for _ in range(ROUNDS):
-            normals = 0.5 * (normals + mean @ normals)
-        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-        laplacian = sparse.identity(len(vertices), format="csr") - mean
-        edge = mean @ edges
-        curvature = 4 * ((laplacian @ vertices) * normals).sum(1) / edge**2
-        rounds = int(min(MOST_ROUNDS, np.ceil(2 * (reach / np.median(edge)) ** 2)))
-        local = curvature.copy()
-        for _ in range(rounds):
-            local = 0.5 * (local + mean @ local)
-        weight = strength * HEXAGON * edge**2  # area
+            normals = np.stack([half_way(np.ascontiguousarray(normals[:, d]), *rings) for d in range(3)], 1)
+        normals /= np.maximum(np.sqrt((normals**2).sum(1, keepdims=True)), 1e-12)
+        edge, height = np.empty(count), np.empty(count)
+        _measure(np.ascontiguousarray(vertices, np.float64), normals, *rings, edge, height)
+        edge = neighbours_mean(edge, *rings)
+        to_curvature = 4 / edge**2
+        curvature = to_curvature * height
+        local = curvature
+        for _ in range(int(min(MOST_ROUNDS, np.ceil(2 * (reach / np.median(edge)) ** 2)))):
+            local = half_way(local, *rings)
         off = (curvature - local) ** 2
         for _ in range(2):
-            off = 0.5 * (off + mean @ off)
-        weight = weight / (1 + off / sharp**2)
-        to_curvature = sparse.diags(4 / edge**2) @ laplacian
-        system = (to_curvature.T @ sparse.diags(weight) @ to_curvature).tocsr()
-        return cls(normals, system, -(to_curvature.T @ (weight * (curvature - local))), edges)
-
-
-def averaging(vertices: np.ndarray, faces: np.ndarray) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """[V, V] that takes every vertex's value to its neighbours' mean, and the mean edge length [V]."""
-    a, b = faces.reshape(-1), np.roll(faces, -1, axis=1).reshape(-1)
-    V = len(vertices)
-    lengths = np.linalg.norm(vertices[a] - vertices[b], axis=1)
-    count = np.bincount(a, minlength=V) + np.bincount(b, minlength=V)
-    edges = (np.bincount(a, lengths, V) + np.bincount(b, lengths, V)) / np.maximum(count, 1)
-    graph = sparse.coo_matrix((np.ones(len(a)), (a, b)), shape=(V, V)).tocsr()
-    graph = (graph + graph.T).tocsr()
-    graph.data[:] = 1.0
-    degree = np.asarray(graph.sum(1)).ravel()
-    return (sparse.diags(1 / np.maximum(degree, 1)) @ graph).tocsr(), edges
+            off = half_way(off, *rings)
+        areas = HEXAGON * edge**2
+        weight = strength * areas / (1 + off / sharp**2)
+        pull = np.empty(count)
+        _transposed(-to_curvature * weight * (curvature - local), *rings, pull)
+        return cls(surface, normals, to_curvature, weight, pull, areas)
 
 
 def solve(
@@ -87,8 +78,118 @@ def solve(
     information, force [V]: of the photographs; anchor: information per area that every place has about staying, so
     that broad shapes hold where photographs are silent.
     """
-    staying = anchor * HEXAGON * bending.edges**2
-    system = (bending.system + sparse.diags(information + staying)).tocsr()
-    preconditioner = sparse.diags(1 / system.diagonal())
-    found, _ = cg(system, force + bending.pull, rtol=1e-3, maxiter=400, M=preconditioner)
+    found = conjugate_gradients(
+        information + anchor * bending.areas, force + bending.pull, bending.to_curvature, bending.weight,
+        *bending.surface.rings, ACCURATE, MOST_TURNS,
+    )  # fmt: skip
     return np.clip(found, -farthest, farthest)
+
+
+@njit(cache=True, parallel=True)
+def half_way(values, first, neighbours):
+    """Values [V] half way to their neighbours' mean."""
+    result = np.empty_like(values)
+    for i in prange(len(values)):
+        total = 0.0
+        for q in range(first[i], first[i + 1]):
+            total += values[neighbours[q]]
+        result[i] = 0.5 * (values[i] + total / max(first[i + 1] - first[i], 1))
+    return result
+
+
+@njit(cache=True, parallel=True)
+def neighbours_mean(values, first, neighbours):
+    """The mean [V] of the values [V] around every vertex."""
+    result = np.empty_like(values)
+    for i in prange(len(values)):
+        total = 0.0
+        for q in range(first[i], first[i + 1]):
+            total += values[neighbours[q]]
+        result[i] = total / max(first[i + 1] - first[i], 1)
+    return result
+
+
+@njit(cache=True, parallel=True)
+def _measure(vertices, normals, first, neighbours, edge, height):
+    """edge [V] = mean edge length, height [V] = way of a vertex beside its neighbours' mean along its normal."""
+    for i in prange(len(vertices)):
+        count = max(first[i + 1] - first[i], 1)
+        length = 0.0
+        above = 0.0
+        for q in range(first[i], first[i + 1]):
+            square = 0.0
+            for d in range(3):
+                way = vertices[i, d] - vertices[neighbours[q], d]
+                square += way * way
+                above += way * normals[i, d]
+            length += np.sqrt(square)
+        edge[i] = length / count
+        height[i] = above / count
+
+
+@njit(cache=True, parallel=True)
+def _weighed(x, to_curvature, weight, first, neighbours, result):
+    """result [V] = to_curvature * weight * (curvature that the motion x [V] adds)."""
+    for i in prange(len(x)):
+        total = 0.0
+        for q in range(first[i], first[i + 1]):
+            total += x[neighbours[q]]
+        added = to_curvature[i] * (x[i] - total / max(first[i + 1] - first[i], 1))
+        result[i] = to_curvature[i] * weight[i] * added
+
+
+@njit(cache=True, parallel=True)
+def _transposed(values, first, neighbours, result):
+    """result [V] = the transpose of "beside the neighbours' mean" on values [V]."""
+    for i in prange(len(values)):
+        total = values[i]
+        for q in range(first[i], first[i + 1]):
+            j = neighbours[q]
+            total -= values[j] / max(first[j + 1] - first[j], 1)
+        result[i] = total
+
+
+@njit(cache=True)
+def _dot(a, b):
+    """In one order always; BLAS would also keep its idle threads busy."""
+    total = 0.0
+    for i in range(len(a)):
+        total += a[i] * b[i]
+    return total
+
+
+@njit(cache=True)
+def conjugate_gradients(diagonal, right, to_curvature, weight, first, neighbours, accurate, turns):
+    """x [V] with (diag(diagonal) + C^T diag(weight) C) x = right, where C = to_curvature * (1 - neighbours' mean)."""
+    inverse = np.empty_like(right)
+    for i in range(len(right)):
+        total = diagonal[i] + weight[i] * to_curvature[i] ** 2
+        for q in range(first[i], first[i + 1]):
+            j = neighbours[q]
+            total += weight[j] * (to_curvature[j] / max(first[j + 1] - first[j], 1)) ** 2
+        inverse[i] = 1 / max(total, 1e-30)
+    x = np.zeros_like(right)
+    residual = right.copy()
+    z = inverse * residual
+    direction = z.copy()
+    once, product = np.empty_like(x), np.empty_like(x)
+    energy = _dot(residual, z)
+    goal = accurate**2 * _dot(right, right)
+    for _ in range(turns):
+        if _dot(residual, residual) <= goal:
+            break
+        _weighed(direction, to_curvature, weight, first, neighbours, once)
+        _transposed(once, first, neighbours, product)
+        for i in range(len(x)):
+            product[i] += diagonal[i] * direction[i]
+        step = energy / max(_dot(direction, product), 1e-300)
+        for i in range(len(x)):
+            x[i] += step * direction[i]
+            residual[i] -= step * product[i]
+            z[i] = inverse[i] * residual[i]
+        before = energy
+        energy = _dot(residual, z)
+        share = energy / max(before, 1e-300)
+        for i in range(len(x)):
+            direction[i] = z[i] + share * direction[i]
+    return x

@@ -44,14 +44,15 @@ def sample(image, u, v):
 
 
 @njit(cache=True, nogil=True)
-def warp(first, depth, normals, use, back, center, image, their_depth, their_use, P, their_center, behind, least_cosine,
-         values, change, cosine):  # fmt: skip
+def warp(first, depth, normals, use, back, center, image, their_first, their_depth, their_use, P, their_center, behind,
+         least_cosine, values, change, cosine):  # fmt: skip
     """Fills values, change and cosine [h, w] float32: the partner's grey at the surface point of each pixel of the
     reference's part that starts at pixel first (y, x), its derivative to the surface's motion along its normal, and the
     smaller cosine between normal and both lines of sight; 0 where not both views see the point.
 
     depth, use [h, w], normals [h, w, 3]: the part; use is 0 where a pixel must not be compared. back [3, 3]: pixel to
-    ray of depth 1 in the world. image, their_depth, their_use [H, W] and P [3, 4] are the partner's; behind: how far
+    ray of depth 1 in the world. image [H, W] and P [3, 4] are the partner's, their_depth and
+    their_use [h', w'] its part that starts at pixel their_first; behind: how far
     behind the surface that the partner sees a point still counts as seen. Returns how many pixels are seen.
     """
     H, W = image.shape
@@ -84,7 +85,9 @@ def warp(first, depth, normals, use, back, center, image, their_depth, their_use
             v = (P[1, 0] * X + P[1, 1] * Y + P[1, 2] * Z + P[1, 3]) / there
             if u < 2 or v < 2 or u >= W - 2 or v >= H - 2:
                 continue
-            i, j = int(u), int(v)
+            i, j = int(u) - their_first[1], int(v) - their_first[0]
+            if i < 0 or j < 0 or i >= their_depth.shape[1] or j >= their_depth.shape[0]:
+                continue
             if their_use[j, i] == 0 or there > their_depth[j, i] + behind:
                 continue
             value, to_right, down = sample(image, u, v)

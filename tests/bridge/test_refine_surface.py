@@ -77,8 +77,8 @@ def seen_through(radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     P = second.K @ np.concatenate([second.R, second.t[:, None]], 1)
     values, change, cosine = (np.empty(shape, np.float32) for _ in range(3))
     back = first.R.T @ np.linalg.inv(first.K)
-    warp(np.zeros(2, np.int64), depth, normals, hit.astype(np.uint8), back, first.center, pictures.grey[1], far,
-         everywhere, P, second.center, 1.0, 0.4, values, change, cosine)  # fmt: skip
+    warp(np.zeros(2, np.int64), depth, normals, hit.astype(np.uint8), back, first.center, pictures.grey[1],
+         np.zeros(2, np.int64), far, everywhere, P, second.center, 1.0, 0.4, values, change, cosine)  # fmt: skip
     return values, change, cosine
 
 
