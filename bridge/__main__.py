@@ -45,7 +45,21 @@ def follow_stdin() -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Exit codes: 0 done, 1 a clear error was printed, 2 bad usage."""
+    """Run a command by its name. Exit codes: 0 done, 1 a clear error was printed, 2 bad usage."""
+    try:
+        code = play(argv)
+        sys.stdout.flush()  # a reader that has left is met here, not while the interpreter ends
+        return code
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `| head`: whoever read our lines has left, and so do we, without writing at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+
+
+def play(argv: list[str]) -> int:
+    """Find the command in the table, import it and call it."""
     if not argv or argv[0] in ("-h", "--help"):
         print("usage: python -m bridge COMMAND [options]\n")
         for name, (_, _, what) in COMMANDS.items():
@@ -70,12 +84,6 @@ def main(argv: list[str]) -> int:
             f"{sys.executable} -m pip install '.[bridge]' (for training '.[bridge,train]').",
             file=sys.stderr,
         )
-        return 1
-    except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # `| head`: whoever read our lines has left, and so do we, without writing at exit either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
 
 
