@@ -13,12 +13,15 @@ from .cache import key_of, parts_of
 from .record import Cached, Job, Tools
 
 VERSION = "check 7"  # part of the cache's key: another check finds other things
+LEAST_VIEWS = 3  # two cameras never contradict a third
 TOLD_LATER = ("scale",)  # by the finished mesh, which knows better
 
 
 def check(job: Job, tools: Tools) -> None:
-    """Stage: the check of cameras, photographs and masks before the solve."""
+    """Stage: the check of cameras, photographs and masks before the solve. Fewer than three check nothing."""
     inputs = job.inputs
+    if len(inputs.photos) < LEAST_VIEWS:
+        return
     given = [mask is not None for mask in inputs.given_masks]
     mattes = [m.matte if mask is None else mask for m, mask in zip(inputs.maps, inputs.given_masks, strict=True)]
     told = inspect(

@@ -14,6 +14,7 @@ from . import (
     measure,
     predict,
     preflight,
+    prior,
     read,
     refine_surface,
     texture,
@@ -43,6 +44,7 @@ REFINE = Stage("Refining the cameras", 0.25, refining, find_head.refine_cameras)
 READ_NORMALS = Stage("Reading normals", 0.02, measured, predict.read_measured)
 PREDICT = Stage("Predicting normals", 0.30, predicted, predict.predict, cached=predict.CACHED)
 LEAVE_OUT = Stage("Looking for the head", 0.01, carving_predicted, leave_out.leave_out)
+LAY = Stage("Laying a head on the photographs", 0.03, for_mesh, prior.lay_head)
 DRAW = Stage("Drawing", 0.04, for_maps, draw_normals.draw)
 CHECK = Stage("Checking the cameras", 0.03, for_mesh, preflight.check, preflight.CACHED, forgiven=CHECK_FAILURES)
 CARVE = Stage("Carving the head", 0.25, for_mesh, carve.carve)
@@ -61,6 +63,7 @@ STAGES = (
     READ_NORMALS,
     PREDICT,
     LEAVE_OUT,
+    LAY,
     DRAW,
     CHECK,
     CARVE,
