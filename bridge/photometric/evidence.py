@@ -12,6 +12,7 @@ from numba import njit
 from ..errors import Check, unchecked
 from .correlation import gather
 from .pictures import Pictures
+from .shine import hide
 from .sight import WORKERS, look
 from .warp import warp
 
@@ -49,12 +50,17 @@ def collect(
     half: int,
     trust: Sequence[float] | np.ndarray | None = None,
     check: Check = unchecked,
+    shiny: np.ndarray | None = None,
 ) -> Evidence:
     """Compare every view with its partners through the mesh.
 
-    vertices [V, 3] in the head's frame, faces [F, 3]; half: windows are (2 half + 1)^2 pixels; trust: of each view.
+    vertices [V, 3] in the head's frame, faces [F, 3]; half: windows are (2 half + 1)^2 pixels; trust: of each view;
+    shiny [views, V] bool: what is in a highlight there.
     """
     sights = look(vertices, faces, pictures)
+    if shiny is not None:
+        for sight, shines in zip(sights, shiny, strict=True):
+            hide(sight.triangle, faces, shines, sight.use)
     factors = [1.0] * len(pictures.cameras) if trust is None else list(trust)
 
     def one(i: int) -> tuple[np.ndarray, np.ndarray, float]:

@@ -21,6 +21,7 @@ from ..solve.cleanup import untangle
 from .density import remeshed
 from .evidence import Evidence, collect, partners_of
 from .pictures import Pictures
+from .shine import highlights
 from .step import Bending, solve
 
 
@@ -36,15 +37,14 @@ class Level:
 LEVELS = (Level(250, 6, 25_000), Level(500, 6, 60_000), Level(1000, 6, 100_000), Level(2000, 6, 400_000),
           Level(4000, 6, 1_000_000))  # fmt: skip
 HALF = 2  # windows of 5 x 5 pixels
-# Strength of the bending energy, and from which mean curvature (1 / radius of the head's sphere) it gives way: lips and
-# lids are no noise. Found on valid_wf2 (degrees, below 10, gradient at standard): 100 2.17, 97.2 %, 0.054; 400 2.14,
-# 96.3 %, 0.050; 1500 2.25, 95.6 %, 0.049
-BENDING, SHARP = 400.0, 40.0
+# Strength of the bending energy, and from which difference of the mean curvature to the local one (1 / radius of the
+# head's sphere) it gives way: lips and lids are no noise
+BENDING, SHARP = 400.0, 8.0
 REACH = 0.01  # of the head's radius: over which the curvature's local mean is taken
 # Where photographs are silent the bending energy may smooth what is shorter than this (radii of the head), and what is
 # longer stays: shoulders, the back of a crown that two views see at a grazing angle
 STAYS = 0.3
-ANCHOR = BENDING * (2 * np.pi / STAYS) ** 4  # information per area about staying
+ANCHOR = 400.0 * (2 * np.pi / STAYS) ** 4  # information per area about staying
 FARTHEST = 1.5  # pixels a vertex moves in a step
 FINE_ENOUGH = 0.7  # share of a level's pixels that the photographs must have for it to be worth its time
 OUTVOTED = 0.5  # a view whose correlation is less than this share of the usual one is of something else, or blurred
@@ -95,8 +95,9 @@ def refine_surface(
         partners = partners_of(pictures)
         if evidence is not None:
             points, faces = remeshed(points, faces, evidence.information > 0, level.vertices, check)
+        shiny = highlights(points, faces, photos, masks, cameras, frame)
         for _ in range(level.steps):
-            evidence = collect(points, faces, pictures, partners, HALF, trust, check)
+            evidence = collect(points, faces, pictures, partners, HALF, trust, check, shiny)
             trust = np.where(_outvoted(evidence.mean_ncc), 0.0, trust)
             check()
             bending = Bending.of(points, faces, BENDING, REACH, SHARP)
