@@ -19,7 +19,6 @@ def match(job: Job, tools: Tools) -> None:
         job.frame,
         report.check,
         lambda done, total: report.step(done, total + 1),
-        [target.mask for target in job.targets],
     )
     job.mesh = untangled(job.mesh, matched.mesh, job.frame, report.check)
     job.matched = replace(matched, mesh=job.mesh)

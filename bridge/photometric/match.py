@@ -23,7 +23,6 @@ from ..mesh import Mesh
 from ..mesh.normals import vertex_normals
 from ..raster import make_rasteriser
 from .consistency import mean_ncc
-from .shine import highlights
 
 HEAD_PIXELS = 1000  # across the head's sphere: finer photographs are shrunk
 MOST_VIEWS = 4  # that look at one vertex, the most frontal first
@@ -99,12 +98,9 @@ def match_photographs(
     frame: HeadFrame,
     check: Check = unchecked,
     step: Callable[[int, int], None] = lambda done, total: None,
-    masks: Sequence[np.ndarray | None] | None = None,
 ) -> Matched:
     """Move the vertices of a closed mesh along their normals to where the photographs [H, W, 3] (sRGB 0..1, without
-    distortion) of its cameras agree. Connectivity is kept; crossing faces are left to solve.untangled.
-
-    masks [h, w] 0..1: highlights are told from the background with them."""
+    distortion) of its cameras agree. Connectivity is kept; crossing faces are left to solve.untangled."""
     pictures = _PackedPhotos.of(photos, cameras, frame)
     vertices = (mesh.vertices - frame.center) / frame.radius
     adjacency = _adjacency(mesh.faces, len(vertices))
@@ -117,8 +113,7 @@ def match_photographs(
         chosen = np.sort(np.random.default_rng(0).choice(count, SEARCHED, replace=False))
     confidence = np.zeros(count, np.float32)
     for i, sweep in enumerate(SWEEPS):
-        shiny = highlights(vertices, mesh.faces, photos, masks or [None] * len(photos), cameras, frame)[:, chosen]
-        displacement, certainty = _sweep(vertices, mesh.faces, adjacency, mean, chosen, shiny, pictures, sweep, check)
+        displacement, certainty = _sweep(vertices, mesh.faces, adjacency, mean, chosen, pictures, sweep, check)
         vertices = vertices + displacement
         confidence = np.maximum(confidence, certainty)  # the wider the search, the more a match stands out
         step(i + 1, len(SWEEPS))
@@ -133,7 +128,6 @@ def _sweep(
     adjacency: sparse.csr_matrix,
     mean: sparse.csr_matrix,
     chosen: np.ndarray,
-    shiny: np.ndarray,
     pictures: _PackedPhotos,
     sweep: Sweep,
     check: Check,
@@ -142,7 +136,7 @@ def _sweep(
     count = len(vertices)
     normals = _smoothed_normals(vertices, faces, mean, AROUND)
     points, towards = vertices[chosen], normals[chosen]
-    views, seen_by, pixel = _visible(points, towards, shiny, vertices, faces, pictures)
+    views, seen_by, pixel = _visible(points, towards, vertices, faces, pictures)
     offsets = np.linspace(-sweep.reach, sweep.reach, sweep.steps)
     found = np.zeros((len(chosen), sweep.steps), np.float32)
     block = 4096
@@ -203,15 +197,9 @@ def _adjacency(faces: np.ndarray, count: int) -> sparse.csr_matrix:
 
 
 def _visible(
-    points: np.ndarray,
-    normals: np.ndarray,
-    shiny: np.ndarray,
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    pictures: _PackedPhotos,
+    points: np.ndarray, normals: np.ndarray, vertices: np.ndarray, faces: np.ndarray, pictures: _PackedPhotos
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The most frontal views that see every point [V, m] without a highlight (shiny [views, V]), how many they are [V],
-    and the size of a pixel there [V]."""
+    """The most frontal views that see every point [V, m], how many they are [V], and the size of a pixel there [V]."""
     cameras = pictures.cameras
     render = make_rasteriser("cpu", cameras).render(vertices.astype(np.float32), faces)
     facing = np.full((len(points), len(cameras)), -1.0)
@@ -224,7 +212,7 @@ def _visible(
         sees = (surface > 0) & (np.abs(surface - depth) < DEPTH_TOLERANCE)
         sight = camera.center - points
         cosine = (sight * normals).sum(1) / np.linalg.norm(sight, axis=1)
-        facing[:, i] = np.where(sees & (cosine > LEAST_COSINE) & ~shiny[i], cosine, -1)
+        facing[:, i] = np.where(sees & (cosine > LEAST_COSINE), cosine, -1)
     order = np.argsort(-facing, axis=1, kind="stable")[:, :MOST_VIEWS]
     counts = (np.take_along_axis(facing, order, 1) > 0).sum(1)
     centers = np.stack([camera.center for camera in cameras])
