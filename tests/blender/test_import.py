@@ -264,7 +264,7 @@ sys.exit(1)  # because of the error among the findings
 
 
 def test_the_bridges_findings_reach_the_panel(tmp_path, rig, monkeypatch, draw):
-    from skullptor_extension.skullptor_blender.ui import panel
+    from skullptor_extension.skullptor_blender.ui import camera_rows, disk_cache, panels
 
     (tmp_path / "fake.py").write_text(CHECK)
     monkeypatch.setattr(command, "ENTRY", ("-u", str(tmp_path / "fake.py")))
@@ -272,8 +272,8 @@ def test_the_bridges_findings_reach_the_panel(tmp_path, rig, monkeypatch, draw):
     assert [(f.code, f.view) for f in session.findings] == [("swapped", "cam01"), ("swapped", "cam02"), ("gap", "")]
     assert session.outcome.text == "2 problems found in the cameras"
     assert Path(session.check_picture).is_file()
-    panel._disk.clear()
-    log = draw(panel.SKULLPTOR_PT_cameras)
+    disk_cache.forget()
+    log = draw(panels.SKULLPTOR_PT_cameras)
     said = [keywords["text"] for _, _, keywords in log if "text" in keywords]
     joined = " ".join(said)
     assert joined.count("show each other's photographs.") == 1
@@ -282,7 +282,7 @@ def test_the_bridges_findings_reach_the_panel(tmp_path, rig, monkeypatch, draw):
     assert "Show Rig and Coverage" in said
     # once in the list, once under the finding
     assert said.count("cam01") == 2 and said.count("cam00") == 1
-    rows = {row.camera: row.severity for row in panel.rows(bpy.context)}
+    rows = {row.camera: row.severity for row in camera_rows.rows(bpy.context)}
     assert rows["cam01"] == "ERROR" and rows["cam03"] == ""
 
 
