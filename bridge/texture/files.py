@@ -77,21 +77,18 @@ def write_mesh(folder: Path, mesh: UvMesh, texture: str) -> None:
 
 
 def write_report(
-    folder: Path, mesh: UvMesh, albedo: Albedo, settings: TextureSettings, maps: Mapping[str, list[str]],
-    made_uvs: bool, extra: Mapping[str, object],
-) -> None:  # fmt: skip
-    """Write what was done and how it went as JSON."""
+    folder: Path, mesh: UvMesh, albedo: Albedo, settings: TextureSettings, more: Mapping[str, object]
+) -> None:
+    """Write what was done and how it went as JSON. more: what is told beside mesh, albedo and settings."""
     write_json(
         folder / "texture.json",
         {
             "settings": asdict(settings),
-            "uvs": "made" if made_uvs else "given",
             "tiles": mesh.tiles(),
             "charts": int(mesh.charts().max()) + 1,
-            "maps": dict(maps),
             "seen_pct": round(albedo.seen_pct, 2),
             "views": list(albedo.views),
             "gains": np.round(albedo.gains, 4).tolist(),
-            **extra,
+            **more,
         },
     )
