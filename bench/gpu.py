@@ -24,8 +24,7 @@ from bridge.raster import ImageTargets, LossSettings, available, cuda, make_rast
 from bridge.raster.cuda import CudaRasteriser
 from bridge.solve import Solver, SolveSettings
 from bridge.solve.device_motion import DeviceMotion
-from bridge.solve.motion import Motion
-from bridge.solve.optimise import EXTRA_COLUMNS
+from bridge.solve.optimise import EXTRA_COLUMNS, Motion
 from bridge.solve.schedule import LONGEST
 from bridge.solve.solver import SEPARATE_EVERY, SORT_EVERY
 

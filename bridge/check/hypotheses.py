@@ -62,7 +62,7 @@ def find_faults(scene: Scene, given_masks: Sequence[bool]) -> tuple[list[Finding
             break
         before = scene.cost(excluded)
         # beside a fault that was found, a small one of another view is likely its side effect
-        best, left = _best(scene, excluded, before, small_too=not findings)
+        best, left = _best(scene, Search(excluded, before, small_too=not findings))
         if best is not None:
             findings.append(_finding(scene, best))
             scene = best.scene
@@ -111,8 +111,18 @@ def find_rig_fault(scene: Scene) -> tuple[Finding, Scene] | None:
     return (best[1], best[2]) if best is not None and best[0] < SENSIBLE * before else None
 
 
-def _best(scene: Scene, excluded: set[int], before: float, small_too: bool) -> tuple[Hypothesis | None, int | None]:
+@dataclass(frozen=True)
+class Search:
+    """What an explanation is looked for under."""
+
+    excluded: set[int]  # views that are out of the way
+    before: float  # the cost that an explanation has to mend
+    small_too: bool  # may it be a small fault?
+
+
+def _best(scene: Scene, search: Search) -> tuple[Hypothesis | None, int | None]:
     """The best explanation, or the one view without which the others agree, or neither."""
+    excluded, before = search.excluded, search.before
     present = [i for i in range(len(scene.cameras)) if i not in excluded]
     no_match_cost = scene.no_match_cost(excluded)
 
@@ -132,7 +142,7 @@ def _best(scene: Scene, excluded: set[int], before: float, small_too: bool) -> t
         return None, None
     if pair is not None and before - fair[first] < ALARM:
         suspects = [*pair, *(i for i in suspects if i not in pair)]
-    chosen = _best_hypothesis(scene, excluded, before, suspects, lonely, small_too)
+    chosen = _best_hypothesis(scene, search, suspects, lonely)
     if chosen is not None:
         return chosen, None
     if scene.all_off:
@@ -143,17 +153,16 @@ def _best(scene: Scene, excluded: set[int], before: float, small_too: bool) -> t
         assert pair is not None  # both says so
         for i, other in (pair, pair[::-1]):  # two faults: one is explained while the other is out of the way
             less = excluded | {other}
-            chosen = _best_hypothesis(scene, less, scene.cost(less), [i], [], small_too)
+            chosen = _best_hypothesis(scene, Search(less, scene.cost(less), search.small_too), [i], [])
             if chosen is not None:
                 return chosen, None
         return None, pair[0]
     return None, None
 
 
-def _best_hypothesis(
-    scene: Scene, excluded: set[int], before: float, suspects: list[int], lonely: list[int], small_too: bool
-) -> Hypothesis | None:
+def _best_hypothesis(scene: Scene, search: Search, suspects: list[int], lonely: list[int]) -> Hypothesis | None:
     """The explanation that restores agreement best; the continuous ones are tried when no plain one does."""
+    excluded, before = search.excluded, search.before
     good = 1 + scene.no_match_cost(excluded)
     candidates = (
         list(_swapped_photos(scene, excluded, list(dict.fromkeys(suspects + lonely)))) if len(suspects) > 1 else []
@@ -165,7 +174,7 @@ def _best_hypothesis(
         if chosen is not None and chosen.restores(before, excluded) and chosen.cost < good:
             break
         candidates += [
-            e for e in _continuous_faults(scene, excluded, i) if not e.small or (small_too and not scene.all_off)
+            e for e in _continuous_faults(scene, excluded, i) if not e.small or (search.small_too and not scene.all_off)
         ]
         chosen = min(candidates, key=lambda e: e.cost, default=None)
     return chosen if chosen is not None and chosen.restores(before, excluded) else None

@@ -54,7 +54,9 @@ def main(argv: list[str]) -> int:
         cameras = [photo.camera for photo in inputs.photos]
         pixels = [photo.pixels for photo in inputs.photos]
         given = [mask is not None for mask in inputs.given_masks]
-        inspection = inspect(cameras, pixels, mattes, given, capture.unit_mm, unreadable, inputs.maps)
+        inspection = inspect(
+            cameras, pixels, mattes, given, unit_mm=capture.unit_mm, findings=unreadable, maps=inputs.maps
+        )
         for finding in inspection.findings:
             print(f"{finding.severity.capitalize()}: {finding.sentence} {finding.cure}", flush=True)
         if not inspection.findings:

@@ -95,8 +95,10 @@ def main(argv: list[str]) -> int:
         reporter = Reporter(uuid.uuid4().hex, terminal.show, control, {"Texturing": 1.0})
         reporter.begin("Texturing")
         target, masks = Target.before(options.mesh.name, mesh, capture.cameras), [None] * len(capture.views)
-        how = {"detail_from": dense, "share": _percents(reporter), "check": reporter.check}
-        found = make(target, capture.views, masks, settings, options.output, **how)
+        share, check = _percents(reporter), reporter.check
+        found = make(
+            target, capture.views, masks, settings, options.output, detail_from=dense, share=share, check=check
+        )
         reporter.end()
         print(f"Wrote {options.output} ({found['seen_pct']:.1f} % of the map are seen by a photograph)")
     return failed.code

@@ -17,8 +17,8 @@ from ..raster import LossSettings, Rasteriser, make_rasteriser, on_device
 from . import schedule
 from .cleanup import clean_up
 from .contacts import separate_self_contacts
-from .motion import Motion, move
-from .optimise import EXTRA_COLUMNS, SEEN
+from .motion import move
+from .optimise import EXTRA_COLUMNS, SEEN, Motion
 from .settings import SolveSettings
 from .targets import Level, Target, build_level
 

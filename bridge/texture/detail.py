@@ -70,7 +70,7 @@ def bake_detail(
     if np.median(gap) > APART * radius:
         raise BridgeError(
             "detail-apart",
-            f"The dense head '{dense_head.name}' lies away from the mesh: their distance is {np.median(gap):.3g} units.",
+            f"The dense head '{dense_head.name}' lies away from the mesh: {np.median(gap):.3g} units apart.",
             "Give the dense head that the mesh was wrapped onto or made from, in the same world.",
         )
     fine, source = _subdivided(tangent_frames(mesh), FINENESS * _usual_edge(dense))

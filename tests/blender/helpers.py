@@ -71,8 +71,9 @@ needs_bridge = pytest.mark.skipif(not BRIDGE.is_file(), reason="needs the bridge
 def read_cameras():
     """The cameras of the scene as a run would read them."""
     context = bpy.context
-    folders = (getattr(context.scene.skullptor, name) for name in ("image_folder", "mask_folder", "normals_folder"))
-    return scene_capture.read_cameras(context.scene, context.view_layer, context.evaluated_depsgraph_get(), *folders)
+    settings, depsgraph = context.scene.skullptor, context.evaluated_depsgraph_get()
+    folders = {name: getattr(settings, name) for name in ("image_folder", "mask_folder", "normals_folder")}
+    return scene_capture.read_cameras(context.scene, context.view_layer, depsgraph, **folders)
 
 
 def project(record, points: np.ndarray) -> np.ndarray:

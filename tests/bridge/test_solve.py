@@ -20,9 +20,9 @@ from bridge.mesh.topology import build_twins, icosphere
 from bridge.solve import Solver, SolveSettings, Target, coverage, schedule, solver, warm_up
 from bridge.solve.cleanup import clean_up, untangle
 from bridge.solve.contacts import separate_self_contacts, separated_positions
-from bridge.solve.motion import Motion, move
+from bridge.solve.motion import move
 from bridge.solve.necks import cut_necks
-from bridge.solve.optimise import EXTRA_COLUMNS, SEEN
+from bridge.solve.optimise import EXTRA_COLUMNS, SEEN, Motion
 from bridge.solve.resample import resample
 from bridge.solve.targets import build_level, square_crop
 from tests.bridge.scenes import bumpy, look_at, met_fronts, ring, targets_of
