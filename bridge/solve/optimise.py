@@ -86,8 +86,8 @@ def _step(data, gradient, force, bend, order, keep, take, rate, weight, least, s
 def optimise(mesh: HalfEdgeMesh, surface: Surface, gradient: np.ndarray, motion: Motion, shortest: np.ndarray) -> None:
     """Moves the mesh, whose surface it is, by one step and adapts the target lengths within shortest [V] .. longest.
 
-    The Laplacian term of Eq. 7 (motion.laplacian, motion.order) is scaled by the vertex's speed: it smooths what is still
-    moving. Of the first order it is part of the gradient, as published. Of the second it stays out of the moments, as
+    The Laplacian term of Eq. 7 (motion.laplacian, motion.order) is scaled by the vertex's speed: it smooths what still
+    moves. Of the first order it is part of the gradient, as published. Of the second it stays out of the moments, as
     weight decay does in Loshchilov and Hutter 2019, and has a limit: where few views look the gradient is small, and in
     one sum with it the term holds the surface away from the true one.
     """
