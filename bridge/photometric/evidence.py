@@ -78,7 +78,7 @@ def _view(i, vertices, faces, pictures, partners, half, factors, sights) -> tupl
     shape = reference.shape
     values, change, cosine = (np.empty(shape, np.float32) for _ in range(3))
     information, force = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    terms = np.empty((4, *shape), np.float32)
+    terms = np.empty((3, *shape), np.float32)
     mean_ncc, count = 0.0, 0
     for j in partners:
         trust = min(factors[i], factors[j])
@@ -116,7 +116,7 @@ def scatter(triangle, depth, first, back, center, vertices, faces, information, 
     """Adds the pixels' sums [h, w] to those of the vertices [V], by the barycentric weights of the surface point."""
     for y in range(triangle.shape[0]):
         for x in range(triangle.shape[1]):
-            if information[y, x] <= 0:
+            if information[y, x] <= 0 and force[y, x] == 0:
                 continue
             px, py, z = first[1] + x + 0.5, first[0] + y + 0.5, np.float64(depth[y, x])
             f = triangle[y, x]
