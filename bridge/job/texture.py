@@ -78,11 +78,19 @@ def main(argv: list[str]) -> int:
         from ..texture.texture import texture as make
 
         settings = TextureSettings(
-            frontal=options.frontal, silhouette=options.silhouette, back_faces=options.back_faces,
-            equalise=not options.no_equalise, fill=not options.no_fill, size=options.size,
-            excluded=tuple(options.without), align=not options.no_align, vignetting=options.vignetting,
-            delight=options.delight, extras=options.extras, bits=options.bits,
-        )  # fmt: skip
+            frontal=options.frontal,
+            silhouette=options.silhouette,
+            back_faces=options.back_faces,
+            equalise=not options.no_equalise,
+            fill=not options.no_fill,
+            size=options.size,
+            excluded=tuple(options.without),
+            align=not options.no_align,
+            vignetting=options.vignetting,
+            delight=options.delight,
+            extras=options.extras,
+            bits=options.bits,
+        )
         capture = load(options.capture)
         mesh = read_mesh(options.mesh)
         if options.unwrap:

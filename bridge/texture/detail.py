@@ -176,9 +176,13 @@ def _subdivided(frames: Frames, edge: float) -> tuple[Frames, np.ndarray]:
         stack, faces = _split(stack, faces)
     narrow = stack[:, 5:].astype(np.float32)
     fine = Frames(
-        np.ascontiguousarray(stack[:, :3]), np.ascontiguousarray(stack[:, 3:5]), np.ascontiguousarray(narrow[:, :3]),
-        np.ascontiguousarray(narrow[:, 3:6]), np.sign(narrow[:, 6]).astype(np.float32), faces,
-    )  # fmt: skip
+        np.ascontiguousarray(stack[:, :3]),
+        np.ascontiguousarray(stack[:, 3:5]),
+        np.ascontiguousarray(narrow[:, :3]),
+        np.ascontiguousarray(narrow[:, 3:6]),
+        np.sign(narrow[:, 6]).astype(np.float32),
+        faces,
+    )
     grid = np.round((stack[:, :3] - points.min(0)) / (1e-6 * np.ptp(points, axis=0).max())).astype(np.int64)
     _, weld = np.unique((grid[:, 0] << 42) | (grid[:, 1] << 21) | grid[:, 2], return_inverse=True)
     return fine, weld.reshape(-1)

@@ -71,9 +71,12 @@ def write_mesh(folder: Path, mesh: UvMesh, texture: str) -> None:
     """textured.obj with its material, and textured.npz for the add-on."""
     write_obj(folder / "textured.obj", mesh, texture)
     write_npz(
-        folder / "textured.npz", vertices=mesh.vertices, faces=mesh.faces.astype(np.int32),
-        uv=mesh.uv.astype(np.float32), faces_uv=mesh.faces_uv.astype(np.int32),
-    )  # fmt: skip
+        folder / "textured.npz",
+        vertices=mesh.vertices,
+        faces=mesh.faces.astype(np.int32),
+        uv=mesh.uv.astype(np.float32),
+        faces_uv=mesh.faces_uv.astype(np.int32),
+    )
 
 
 def write_report(

@@ -108,11 +108,9 @@ def surface_along(
     """
     vertices, faces = np.ascontiguousarray(surface.vertices, np.float64), surface.faces
     tree = BoxTree.of(vertices, faces)
-    found, height = np.zeros(len(points), np.bool_), np.zeros(len(points))
-    result = np.zeros((len(points), values.shape[1]))
-    _along(
-        np.ascontiguousarray(points, np.float64), np.ascontiguousarray(directions, np.float64), reach, vertices, faces,
-        np.ascontiguousarray(surface.normals, np.float64), tree.order, tree.leaves, tree.boxes, found, height,
-        np.ascontiguousarray(values, np.float64), result,
-    )  # fmt: skip
-    return Met(found, height, result)
+    met = Met(np.zeros(len(points), np.bool_), np.zeros(len(points)), np.zeros((len(points), values.shape[1])))
+    points, directions = np.ascontiguousarray(points, np.float64), np.ascontiguousarray(directions, np.float64)
+    normals, values = np.ascontiguousarray(surface.normals, np.float64), np.ascontiguousarray(values, np.float64)
+    held = tree.order, tree.leaves, tree.boxes
+    _along(points, directions, reach, vertices, faces, normals, *held, met.found, met.height, values, met.values)
+    return met

@@ -46,10 +46,16 @@ def write_capture(folder: Path, views: int = 4, size=(64, 48), unit_mm: float = 
         photo(folder / "images" / f"{name}.png", *size, value=50 + i)
         body["views"].append(
             {
-                "name": name, "image": f"images/{name}.png", "width": size[0], "height": size[1],
-                "K": np.asarray(view_K).tolist(), "R": R.tolist(), "t": t.tolist(), "distortion": None,
+                "name": name,
+                "image": f"images/{name}.png",
+                "width": size[0],
+                "height": size[1],
+                "K": np.asarray(view_K).tolist(),
+                "R": R.tolist(),
+                "t": t.tolist(),
+                "distortion": None,
             }
-        )  # fmt: skip
+        )
     (folder / "capture.json").write_text(json.dumps(body), encoding="utf-8")
     return folder
 

@@ -153,9 +153,12 @@ def test_blender_to_colmap_and_back_within_two_thousandths_of_a_pixel(tmp_path, 
     bridge("export-cameras", "colmap", capture, "-o", tmp_path / "model")
     bpy.ops.wm.read_factory_settings(use_empty=True)
     assert import_capture(
-        tmp_path / "model" / "cameras.txt", images=str(capture / "images"), turn_upright=upright,
-        capture_folder=str(tmp_path / "kept"), unit_mm=1000.0,
-    ) == {"FINISHED"}  # fmt: skip
+        tmp_path / "model" / "cameras.txt",
+        images=str(capture / "images"),
+        turn_upright=upright,
+        capture_folder=str(tmp_path / "kept"),
+        unit_mm=1000.0,
+    ) == {"FINISHED"}
     after = read_cameras().usable
     assert [view.camera for view in after] == [view.camera for view in before]
     rig = bpy.data.objects.get("Rig")
@@ -327,9 +330,7 @@ def test_the_samples_of_other_programs_become_the_same_cameras(sample, tmp_path,
             target.parent.mkdir(exist_ok=True)
             target.write_bytes((images / Path(view["image"]).name).read_bytes())
         images = target.parent
-    assert import_capture(
-        source, images=str(images), capture_folder=str(tmp_path / "kept")
-    ) == {"FINISHED"}  # fmt: skip
+    assert import_capture(source, images=str(images), capture_folder=str(tmp_path / "kept")) == {"FINISHED"}
     found = {view.camera: view.record for view in read_cameras().usable}
     assert len(found) >= 3
     body = json.loads(next((tmp_path / "kept").glob("*/capture.json")).read_text())

@@ -98,10 +98,17 @@ def test_odd_cameras(subject):
     vertices, faces, _ = subject
     places = [(0, 10), (60, -20), (120, 15), (180, -10), (240, 20), (300, 70)]
     cameras = [
-        look_at(azimuth, elevation, width=90 + 8 * i, height=120 - 6 * i, fy_ratio=1.25 - 0.07 * i,
-                focal=1.3, shift=(18 - 5 * i, -12 + 4 * i))
+        look_at(
+            azimuth,
+            elevation,
+            width=90 + 8 * i,
+            height=120 - 6 * i,
+            fy_ratio=1.25 - 0.07 * i,
+            focal=1.3,
+            shift=(18 - 5 * i, -12 + 4 * i),
+        )
         for i, (azimuth, elevation) in enumerate(places)
-    ]  # fmt: skip
+    ]
     mesh = solve(targets_of(vertices, faces, cameras))
     assert_valid(mesh)
     assert distance(mesh, vertices, faces) < 0.026

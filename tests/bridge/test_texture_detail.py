@@ -72,8 +72,9 @@ def test_decoded_normals_are_those_of_the_dense_surface(pair, detail):
 def test_displacement_leads_to_the_dense_surface(pair, detail):
     mesh, _ = pair
     frames = tangent_frames(mesh)
-    at, covered = texels(texel_corners(mesh.uv[mesh.faces_uv], SIZE), frames.faces,
-                         np.concatenate([frames.points, frames.normals], 1))  # fmt: skip
+    at, covered = texels(
+        texel_corners(mesh.uv[mesh.faces_uv], SIZE), frames.faces, np.concatenate([frames.points, frames.normals], 1)
+    )
     n = at[covered][:, 3:] / np.linalg.norm(at[covered][:, 3:], axis=1, keepdims=True)
     moved = at[covered][:, :3] + detail.displacement[1001][covered][:, None] * n
     radius = np.linalg.norm(moved, axis=1)
