@@ -166,8 +166,10 @@ def test_a_photograph_of_something_else_is_outvoted_and_does_no_harm():
 
 
 def test_exposure_makes_no_difference():
-    bright = [np.clip(photo * gain, 0, 1).astype(np.float32)
-              for photo, gain in zip(photographs(), np.linspace(0.5, 1.2, 8), strict=True)]  # fmt: skip
+    bright = [
+        np.clip(photo * gain, 0, 1).astype(np.float32)
+        for photo, gain in zip(photographs(), np.linspace(0.5, 1.2, 8), strict=True)
+    ]
     after = refined(bumpy(broad=1.0, rough=0.1), bright)
     assert np.abs(distance(after.mesh)).mean() < 0.08 and not after.outvoted
 
