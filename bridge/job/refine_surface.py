@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
-from ..capture.images import Photo, read_photo
+import numpy as np
+
+from ..capture.cameras import Camera
+from ..capture.images import read_photo
 from ..capture.inputs import MOST_PIXELS
 from ..check.findings import WARNING, Finding, names
 from ..errors import BridgeError
@@ -39,13 +42,13 @@ def photographs(job: Job) -> Photographs:
     """What the run keeps of its photographs, and the way back to their files, in the poses that the run found."""
     inputs = job.inputs
 
-    def read(i: int) -> Photo:
+    def read(i: int) -> tuple[np.ndarray, Camera]:
         view, kept = inputs.capture.views[i], inputs.photos[i]
         try:
             photo = read_photo(view, MOST_PIXELS)
         except BridgeError:  # the file went away since it was read first
-            return kept
-        return replace(photo, camera=replace(photo.camera, R=kept.camera.R, t=kept.camera.t))
+            return kept.pixels, kept.camera
+        return photo.pixels, replace(photo.camera, R=kept.camera.R, t=kept.camera.t)
 
     return Photographs(
         [photo.pixels for photo in inputs.photos],

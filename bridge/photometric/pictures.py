@@ -10,7 +10,6 @@ import numpy as np
 
 from ..capture.cameras import Camera
 from ..capture.framing import HeadFrame
-from ..capture.images import Photo, resize_map
 
 LEAST_NOISE = 0.5 / 255  # standard deviation of a grey value: what a JPEG leaves of it
 RESPONSE = 6.0  # standard deviation of the kernel below for noise of 1 (Immerkaer 1996)
@@ -31,7 +30,7 @@ class Photographs:
     pixels: Sequence[np.ndarray]
     masks: Sequence[np.ndarray | None]
     cameras: Sequence[Camera]
-    read: Callable[[int], Photo] | None = None
+    read: Callable[[int], tuple[np.ndarray, Camera]] | None = None
     largest: Sequence[float] | None = None
 
     def growth(self, i: int) -> float:
@@ -41,8 +40,7 @@ class Photographs:
     def photo(self, i: int, scale: float) -> tuple[np.ndarray, Camera]:
         """The pixels of a view and their camera, enough of them for `scale` times the kept width."""
         if self.read is not None and scale > SHARPER:
-            photo = self.read(i)
-            return photo.pixels, photo.camera
+            return self.read(i)
         return self.pixels[i], self.cameras[i]
 
 
@@ -103,7 +101,8 @@ def _cut(
     camera = camera.resize(max(8, round(camera.width * shrink)), max(8, round(camera.height * shrink)))
     part = pixels[y0:y1, x0:x1]
     part = cv2.cvtColor(np.ascontiguousarray(part, np.float32), cv2.COLOR_RGB2GRAY) if part.ndim == 3 else part
-    grey = np.ascontiguousarray(resize_map(part, camera.width, camera.height))
+    how = cv2.INTER_AREA if camera.width <= part.shape[1] else cv2.INTER_LINEAR
+    grey = np.ascontiguousarray(cv2.resize(part, (camera.width, camera.height), interpolation=how))
     mask = photographs.masks[i]
     if mask is not None:  # a part of it with the same corners, to a fraction of its pixels
         places = [
@@ -122,8 +121,8 @@ def _part(mask: np.ndarray, box: Sequence[float], width: int, height: int) -> np
     blur = [max(1, round(step)) for step in (turn[0, 0], turn[1, 1])]
     if max(blur) > 1:
         values = cv2.blur(values, blur, borderType=cv2.BORDER_REPLICATE)
-    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(values, turn, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(values, turn, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _noise(grey: np.ndarray, mask: np.ndarray | None) -> float:

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("numba")
 
 from bridge.capture.cameras import Camera  # noqa: E402
-from bridge.capture.images import Photo, resize_map  # noqa: E402
+from bridge.capture.images import resize_map  # noqa: E402
 from bridge.errors import Cancelled  # noqa: E402
 from bridge.mesh import Mesh  # noqa: E402
 from bridge.mesh.boxtree import BoxTree  # noqa: E402
@@ -208,9 +208,9 @@ def test_photographs_are_read_again_where_they_are_sharper_than_what_was_kept():
     kept = [shrunk(camera, photo) for camera, photo in zip(cameras, full, strict=True)]
     asked = []
 
-    def read(i: int) -> Photo:
+    def read(i: int) -> tuple[np.ndarray, Camera]:
         asked.append(i)
-        return Photo(cameras[i], full[i], None)
+        return full[i], cameras[i]
 
     around = ball()[0]
     across = pixels_across(FRAME.normalise(cameras[0]))
