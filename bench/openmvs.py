@@ -36,7 +36,7 @@ def run(programs: Path, capture: Capture, sparse: Sparse, folder: Path) -> Rival
     if not (folder / "refined.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
         scene, dense = folder / "scene.mvs", folder / "dense.mvs"
-        common: list[str | Path] = ["-w", folder, "--max-threads", str(THREADS)]
+        common: list[str | Path] = ["-w", folder, "--max-threads", str(THREADS), "--process-priority", "0"]
         model = folder / "colmap"
         model.mkdir(exist_ok=True)
         if not (model / "sparse").exists():

@@ -20,6 +20,7 @@ from bridge.service.wire import Control
 NEIGHBOURS = 8  # each photograph is compared with so many: the nearest by viewing direction
 APART = np.radians(75.0)  # further apart nothing matches
 LEAST_VIEWS, MOST_ERROR_PX, LEAST_ANGLE = 3, 1.0, 4.0  # of a point that measures; pixels, degrees
+SAME = 1e-7  # of the cloud's diagonal: closer points are one
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +54,8 @@ def find(capture: Capture, folder: Path, masks: list[Path | None]) -> Sparse:
     if not (folder / "held.npz").exists():
         colmap(capture, known)
         found = _triangulated(capture, folder, known, images)
-        order = np.random.default_rng(0).permutation(sorted(found.points3D))
-        held = order[::2]
-        points = _measuring(capture, found, held, masks)
+        held, once = _half(found)
+        points = _measuring(capture, found, once, masks)
         for point in held:
             found.delete_point3D(int(point))
         model.mkdir(exist_ok=True)
@@ -99,6 +99,16 @@ def _triangulated(capture: Capture, folder: Path, known: Path, images: Path) -> 
     output = folder / "triangulated"
     output.mkdir(exist_ok=True)
     return pycolmap.triangulate_points(model, str(session.database), str(images), str(output))
+
+
+def _half(found: pycolmap.Reconstruction) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the points that are held out, and of one at each place: a feature with two directions makes two."""
+    ids = np.array(sorted(found.points3D))
+    at = np.array([found.points3D[int(key)].xyz for key in ids])
+    step = SAME * np.linalg.norm(np.ptp(at, axis=0))
+    _, first, place = np.unique(np.round(at / step), axis=0, return_index=True, return_inverse=True)
+    chosen = np.random.default_rng(0).permutation(len(first))[::2]
+    return ids[np.isin(place.ravel(), chosen)], ids[first[np.sort(chosen)]]
 
 
 def _measuring(
