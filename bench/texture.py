@@ -178,8 +178,11 @@ def unwrap_row(path: Path) -> None:
     share = np.cumsum(area[order]) / area.sum()
     at = [ratio[order][np.searchsorted(share, q)] for q in (0.5, 0.95, 0.99)]
     used = texel_values(made, np.ones((len(mesh.vertices), 1)), 1024)[1].mean()
-    print(f"| {path.stem} | {len(mesh.vertices)} | {charts.max() + 1} | {at[0]:.2f} | {at[1]:.2f} | {at[2]:.2f} | "
-          f"{100 * used:.0f} | {seconds:.1f} |", flush=True)  # fmt: skip
+    print(
+        f"| {path.stem} | {len(mesh.vertices)} | {charts.max() + 1} | {at[0]:.2f} | {at[1]:.2f} | {at[2]:.2f} | "
+        f"{100 * used:.0f} | {seconds:.1f} |",
+        flush=True,
+    )
 
 
 def changed(views: list[View], folder: Path, change) -> list[View]:
@@ -212,18 +215,28 @@ def albedo_rows(subject: Subject, label: str) -> None:
     twice = subject.seen_twice()
     plain = subject.error(image, twice)
     print(f"{label}: size {subject.size}, seen {subject.made.seen_pct:.1f} %, {seconds:.1f} s")
-    print(f"  PSNR over texels seen twice: {plain:.2f} dB ({100 * twice.mean():.0f} % of the map), with one factor a "
-          f"channel {subject.error(image, twice, True):.2f} dB", flush=True)  # fmt: skip
+    print(
+        f"  PSNR over texels seen twice: {plain:.2f} dB ({100 * twice.mean():.0f} % of the map), with one factor a "
+        f"channel {subject.error(image, twice, True):.2f} dB",
+        flush=True,
+    )
     held = [2, 6]
     rest = [view for k, view in enumerate(subject.views) if k not in held]
     without = subject.bake(rest)
     for k in held:
         photo = read_photo(subject.views[k])
         picture, hit = render(subject.mesh, without, photo.camera)
-        inside = cv2.erode(((head_mask(subject.views[k], photo) > 0.99) & (hit > 0.99)).astype(np.uint8),
-                           np.ones((5, 5), np.uint8)) > 0  # fmt: skip
-        print(f"  held out {subject.views[k].name}: PSNR {psnr(picture[inside], photo.pixels[inside]):.2f} dB, SSIM "
-              f"{ssim(picture, photo.pixels, inside):.4f}", flush=True)  # fmt: skip
+        inside = (
+            cv2.erode(
+                ((head_mask(subject.views[k], photo) > 0.99) & (hit > 0.99)).astype(np.uint8), np.ones((5, 5), np.uint8)
+            )
+            > 0
+        )
+        print(
+            f"  held out {subject.views[k].name}: PSNR {psnr(picture[inside], photo.pixels[inside]):.2f} dB, SSIM "
+            f"{ssim(picture, photo.pixels, inside):.4f}",
+            flush=True,
+        )
     with tempfile.TemporaryDirectory() as folder:
         other = subject.bake(changed(subject.views, Path(folder), tinted))
         print(f"  gains 0.7 to 1.4 and tints: {subject.error(other, twice, True):.2f} dB (one factor a channel)")
@@ -275,8 +288,11 @@ def delight_rows(subject: Subject) -> None:
             image = subject.bake(views, replace(subject.settings, delight=delight)).astype(np.float32)
             light = to_linear(image[subject.covered]).mean(-1)
             kept = np.corrcoef(slopes(image), slopes(true))[0, 1]
-            print(f"  one lamp, delight {delight}: cheeks {light[left].mean() / light[right].mean():.2f}, gradient "
-                  f"correlation {kept:.3f}, PSNR {subject.error(image, twice, True):.2f} dB", flush=True)  # fmt: skip
+            print(
+                f"  one lamp, delight {delight}: cheeks {light[left].mean() / light[right].mean():.2f}, gradient "
+                f"correlation {kept:.3f}, PSNR {subject.error(image, twice, True):.2f} dB",
+                flush=True,
+            )
 
 
 def seam_rows(subject: Subject, image: np.ndarray) -> None:

@@ -23,8 +23,7 @@ MODULES = (
     "operators.texture",
     "operators.rigs",
     "ui.preset_files",
-    "ui.panel",
-    "ui.texture_panel",
+    "ui.panels",
     "batch",
 )
 

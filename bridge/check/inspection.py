@@ -47,6 +47,7 @@ def inspect(
     photos: Sequence[np.ndarray],
     mattes: Sequence[np.ndarray],
     given: Sequence[bool],
+    *,
     unit_mm: float | None = None,
     findings: Sequence[Finding] = (),
     maps: Sequence[NormalMap] = (),

@@ -26,7 +26,7 @@ def check(job: Job, tools: Tools) -> None:
         [photo.pixels for photo in inputs.photos],
         mattes,
         given,
-        inputs.capture.unit_mm,
+        unit_mm=inputs.capture.unit_mm,
         maps=inputs.maps,
         check=tools.report.check,
     ).findings

@@ -54,8 +54,13 @@ def read_obj(path: Path) -> UvMesh:
     corners_uv = np.array(faces_uv, np.int32)
     if (corners_uv < 0).any():  # a face without UVs: none can be used
         uv, corners_uv = [], np.zeros((len(faces), 3), np.int32)
-    return UvMesh(np.array(vertices, np.float64), np.array(faces, np.int32),
-                  np.array(uv, np.float64).reshape(-1, 2), corners_uv, np.array(polygons, np.int32))  # fmt: skip
+    return UvMesh(
+        np.array(vertices, np.float64),
+        np.array(faces, np.int32),
+        np.array(uv, np.float64).reshape(-1, 2),
+        corners_uv,
+        np.array(polygons, np.int32),
+    )
 
 
 def write_obj(path: Path, mesh: UvMesh, texture: str) -> None:

@@ -61,6 +61,7 @@ class Trainer:
         data: Path,
         device: str,
         workers: int,
+        *,
         scans: Path | None = None,
         start: Path | None = None,
         pool: Path | None = None,
@@ -127,7 +128,8 @@ class Trainer:
         return {k: v.item() for k, v in terms.items()} | {"norm": float(norm), "size": float(batch.image.shape[-1])}
 
     def save(self) -> None:
-        checkpoint.save(self.path, self.model, self.ema, self.optimiser, self.progress, asdict(self.s))
+        learnt = checkpoint.Learnt(self.model, self.ema, self.optimiser)
+        checkpoint.save(self.path, learnt, self.progress, asdict(self.s))
 
     def close(self) -> None:
         for worker in self.workers:

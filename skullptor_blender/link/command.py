@@ -42,6 +42,7 @@ class BridgeCommand:
         root: Path,
         arguments: Sequence[str],
         log: Path,
+        *,
         follow: Follow = lambda: None,
         stage: str = "Starting the engine",
         prepare: Callable[[], object] | None = None,

@@ -63,9 +63,9 @@ def read_cameras(context: bpy.types.Context, values: dict) -> scene_capture.Came
         context.scene,
         context.view_layer,
         context.evaluated_depsgraph_get(),
-        values["image_folder"],
-        values["mask_folder"],
-        values["normals_folder"],
+        image_folder=values["image_folder"],
+        mask_folder=values["mask_folder"],
+        normals_folder=values["normals_folder"],
     )
     session.findings = found.findings
     session.findings_about = scene_capture.signature(context.view_layer)

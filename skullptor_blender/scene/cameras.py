@@ -97,7 +97,7 @@ def build(
     render = scene.render
     render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
     render.pixel_aspect_x, render.pixel_aspect_y = (1.0, ratio) if ratio >= 1 else (1.0 / ratio, 1.0)
-    rig, scale = None, 1.0
+    rig = None
     if turn_upright:
         chosen = [_in_rig(view, body.get("upright")) for view in chosen]
     offset = world_offset(chosen)
@@ -108,12 +108,11 @@ def build(
             matrix = matrix.copy()
             matrix[:3, 3] += matrix[:3, :3] @ offset
         rig = _rig(matrix, notes, folder, scene, collection)
-        scale = rig.scale.x
     elif body.get("unit_mm"):
         scene.unit_settings.scale_length = body["unit_mm"] / 1000.0
     if offset is not None:
         (rig or scene)[OFFSET_KEY] = offset.tolist()
-    made = [_camera(view, folder, collection, frame, rig, scale) for view in chosen]
+    made = [_camera(view, folder, collection, frame, rig) for view in chosen]
     if scene.camera is None:
         scene.camera = made[0]
     settings = getattr(scene, "skullptor", None)
@@ -221,7 +220,6 @@ def _camera(
     collection: bpy.types.Collection,
     frame: tuple[int, int, float],
     rig: bpy.types.Object | None,
-    scale: float,
 ) -> bpy.types.Object:
     K, R, t = (np.array(view[key], dtype=np.float64) for key in ("K", "R", "t"))
     width, height = view["width"], view["height"]
@@ -242,6 +240,7 @@ def _camera(
     ob.parent = rig
     ob.matrix_basis = Matrix(conventions.matrix_from_pose(R, t).tolist())
     distance = float(np.linalg.norm(R.T @ t))
+    scale = 1.0 if rig is None else rig.scale.x
     data.display_size = max(0.05 * distance, 1e-4)  # a parent's scale applies to it, but not to where the view is cut
     data.clip_start, data.clip_end = max(1e-3 * distance * scale, 1e-6), max(100.0 * distance * scale, 1.0)
     data.show_background_images = True

@@ -12,10 +12,15 @@ from . import result as scene_result
 
 KEY = "skullptor_template"  # custom property: which template it is; it is no head that can be run again
 COLOURS = {
-    "skin": (0.55, 0.37, 0.29), "eye_left": (0.85, 0.85, 0.85), "eye_right": (0.85, 0.85, 0.85),
-    "teeth_upper": (0.8, 0.78, 0.68), "teeth_lower": (0.8, 0.78, 0.68), "tongue": (0.55, 0.2, 0.2),
-    "lashes": (0.03, 0.02, 0.02), "other": (0.3, 0.3, 0.3),
-}  # fmt: skip
+    "skin": (0.55, 0.37, 0.29),
+    "eye_left": (0.85, 0.85, 0.85),
+    "eye_right": (0.85, 0.85, 0.85),
+    "teeth_upper": (0.8, 0.78, 0.68),
+    "teeth_lower": (0.8, 0.78, 0.68),
+    "tongue": (0.55, 0.2, 0.2),
+    "lashes": (0.03, 0.02, 0.02),
+    "other": (0.3, 0.3, 0.3),
+}
 
 
 def read(path: Path) -> dict[str, np.ndarray]:

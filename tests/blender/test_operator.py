@@ -117,8 +117,10 @@ def test_a_head_arrives(rig, tmp_path):
     assert json.loads(head["skullptor_run"])["capture"].startswith(str(tmp_path))
     after = counts()
     assert {key: after[key] - before[key] for key in before if after[key] != before[key]} == {
-        "objects": 1, "meshes": 1, "collections": 1,
-    }  # fmt: skip
+        "objects": 1,
+        "meshes": 1,
+        "collections": 1,
+    }
     assert not head.data.validate(verbose=True)
 
 

@@ -85,8 +85,11 @@ def test_a_cached_stage_works_once_for_the_same_content(capture, tmp_path):
         ran.append(1)
         job.steps = 7
 
-    kept = Cached(lambda job, tools: "toy", lambda job: {"steps": np.array([job.steps])},
-                  lambda job, arrays: setattr(job, "steps", int(arrays["steps"][0])))  # fmt: skip
+    kept = Cached(
+        lambda job, tools: "toy",
+        lambda job: {"steps": np.array([job.steps])},
+        lambda job, arrays: setattr(job, "steps", int(arrays["steps"][0])),
+    )
     seen = Stage("Looking", 0.1, stages.always, lambda job, tools: ran.append(job.steps))
     table = with_stage(Stage("Working", 0.1, stages.always, work, kept), seen)
     play(capture, tmp_path, table)
@@ -116,8 +119,9 @@ def test_cancel_is_heard_between_stages(capture, tmp_path):
     def ask(job, tools):
         control.cancel.set()
 
-    table = with_stage(Stage("Asking", 0.1, stages.always, ask),
-                       Stage("Next", 0.1, stages.always, lambda job, tools: ran.append(1)))  # fmt: skip
+    table = with_stage(
+        Stage("Asking", 0.1, stages.always, ask), Stage("Next", 0.1, stages.always, lambda job, tools: ran.append(1))
+    )
     heard = play(capture, tmp_path, table, control=control)
     assert not ran and not of(p.Result, heard) and not of(p.Error, heard)
     assert of(p.Status, heard)[-1].text == "Cancelled."
