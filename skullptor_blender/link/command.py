@@ -46,7 +46,7 @@ class BridgeCommand:
         follow: Follow = lambda: None,
         stage: str = "Starting the engine",
         prepare: Callable[[], object] | None = None,
-        entry: Sequence[str] = ENTRY,
+        entry: Sequence[str] | None = None,
     ) -> None:
         """title: of the button. follow: asked after each command that went well for the arguments of one
         more. stage: shown until a command names one. prepare: what is to be written first, in a thread.
@@ -55,7 +55,7 @@ class BridgeCommand:
         Raises WorkerError "no-bridge" or "output".
         """
         self.title, self.interpreter, self.root, self.log = title, interpreter, root, log
-        self.follow, self.entry = follow, entry
+        self.follow, self.entry = follow, entry or ENTRY
         self.state, self.stage, self.fraction = RUNNING, stage, 0.0
         self.eta_s: float | None = None
         self.error: WorkerError | None = None
