@@ -14,6 +14,7 @@ from . import (
     measure,
     predict,
     preflight,
+    prepare,
     read,
     refine_surface,
     texture,
@@ -28,6 +29,7 @@ from .conditions import (
     matching,
     measured,
     predicted,
+    preparing,
     refining,
     texturing,
     wrapping,
@@ -38,6 +40,7 @@ from .record import Stage
 CHECK_FAILURES = (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError)
 
 READ = Stage("Reading photos", 0.04, always, read.read)
+PREPARE = Stage("Preparing Skullptor, once, about 2 minutes", 1.2, preparing, prepare.prepare)
 FIND_HEAD = Stage("Finding the head", 0.30, refining, find_head.find_head)
 REFINE = Stage("Refining the cameras", 0.25, refining, find_head.refine_cameras)
 READ_NORMALS = Stage("Reading normals", 0.02, measured, predict.read_measured)
@@ -56,6 +59,7 @@ WRITE = Stage("Writing the head", 0.03, for_mesh, write.write)
 
 STAGES = (
     READ,
+    PREPARE,
     FIND_HEAD,
     REFINE,
     READ_NORMALS,
