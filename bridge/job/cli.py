@@ -148,11 +148,13 @@ def normals(argv: list[str]) -> int:
 def warm(argv: list[str]) -> int:
     """Compile the solver once and keep it in the cache, so that the first head does not wait for it."""
     argparse.ArgumentParser(prog="python -m bridge warm", description=warm.__doc__).parse_args(argv)
-    from .. import photometric as stereo
-    from .. import solve
+    from .prepare import compile_solver
 
-    print("Compiling the solver (once per machine, about a minute on a cold cache) ...", flush=True)
-    print(f"Ready after {solve.warm_up() + stereo.warm_up():.1f} s.")
+    def tell(share: float) -> None:
+        print(f"{share:4.0%}  Preparing Skullptor", flush=True)
+
+    print("Compiling the solver (once per machine, a minute or two on a cold cache) ...", flush=True)
+    print(f"Ready after {compile_solver(tell):.1f} s.")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..mesh.environment import compiled
 from ..service.protocol import JobSettings
 
 
@@ -18,6 +19,11 @@ def for_maps(settings: JobSettings) -> bool:
 def always(settings: JobSettings) -> bool:
     """Every job."""
     return True
+
+
+def preparing(settings: JobSettings) -> bool:
+    """Whether the solver is needed and was never compiled on this machine."""
+    return for_mesh(settings) and not compiled()
 
 
 def refining(settings: JobSettings) -> bool:

@@ -42,6 +42,7 @@ class Job:
     views: list[ViewQuality] = field(init=False)
     coverage: Coverage = field(init=False)
     normal_error: np.ndarray = field(init=False)  # [V] float32 degrees
+    eyes: np.ndarray | None = None  # [2, 3] the subject's left and right one in the world, where the network tells
     color: np.ndarray = field(init=False)  # [V, 3] uint8 sRGB
     findings: list[Finding] = field(default_factory=list)  # of the stage that runs; told at its end
     result: Result | None = None

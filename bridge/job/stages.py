@@ -13,6 +13,7 @@ from . import (
     measure,
     predict,
     preflight,
+    prepare,
     read,
     refine_cameras,
     refine_surface,
@@ -28,6 +29,7 @@ from .conditions import (
     matching,
     measured,
     predicted,
+    preparing,
     refining,
     texturing,
     wrapping,
@@ -38,6 +40,7 @@ from .record import Stage
 CHECK_FAILURES = (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError)
 
 READ = Stage("Reading photos", 0.04, always, read.read)
+PREPARE = Stage("Preparing Skullptor, once, about 2 minutes", 1.2, preparing, prepare.prepare)
 READ_NORMALS = Stage("Reading normals", 0.02, measured, predict.read_measured)
 PREDICT = Stage("Predicting normals", 0.30, predicted, predict.predict, cached=predict.CACHED)
 LEAVE_OUT = Stage("Looking for the head", 0.01, carving_predicted, leave_out.leave_out)
@@ -55,6 +58,7 @@ WRITE = Stage("Writing the head", 0.03, for_mesh, write.write)
 
 STAGES = (
     READ,
+    PREPARE,
     READ_NORMALS,
     PREDICT,
     LEAVE_OUT,
