@@ -15,8 +15,8 @@ from .record import Cached, Job, Tools
 
 VERSION = "check 8"  # part of the cache's key: another check finds other things
 TOLD_LATER = ("scale",)  # by the finished mesh, which knows better
-# Median of matches from where the cameras say, in head radii, from which on the cameras are refined: 0.0003 to 0.0008 on
-# right rigs. Half a thousandth is a pixel of a thousand across the head, and detail needs better than that.
+# Median of matches from where the cameras say, in head radii, from which on the cameras are refined: 0.0003 to 0.0008
+# on right rigs. Two thousandths are a pixel of a thousand across the head, and detail needs better than that.
 LOOSE = 1e-3
 
 
