@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..refine import refine, write_capture
 from ..service.protocol import Status
-from . import predict
+from . import predict, preflight
 from .conditions import measured
 from .record import Job, Tools
 
@@ -22,6 +22,7 @@ def refine_cameras(job: Job, tools: Tools) -> None:
     else:
         report.send(Status(report.id, job.refined.sentence))
     if job.refined.refused:
+        job.findings = job.postponed
         return
     inputs.place(job.refined.cameras)
     write_capture(inputs.capture, job.output / "refined")
@@ -29,3 +30,5 @@ def refine_cameras(job: Job, tools: Tools) -> None:
         predict.read_measured(job, tools)
     else:
         predict.CACHED.run(predict.predict, job, tools)
+    if job.postponed:  # what was said of a camera through others that were off
+        preflight.CACHED.run(preflight.check, job, tools)
