@@ -14,6 +14,7 @@ MODULES = (
     "operators.setup",
     "operators.result",
     "operators.wrap",
+    "operators.sculpt",
     "operators.refined_cameras",
     "operators.predictions",
     "operators.import_cameras",

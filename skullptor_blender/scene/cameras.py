@@ -11,8 +11,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..link.preflight import ViewRecord
-from . import conventions, rigs, upright
+from ..link.preflight import ViewRecord, common_point
+from . import conventions, placing, rigs, upright
 from .capture import OFFSET_KEY, SIZE_KEY
 from .reference_image import VIEW_KEY
 
@@ -122,6 +122,10 @@ def build(
             if view.get("mask") and ob.name != view["name"]:  # Blender has renamed it: the folder knows another name
                 ob.data.skullptor.mask = bpy.data.images.load(stored(folder / view["mask"]))
     context.view_layer.update()
+    records = [record(view) for view in chosen]
+    middle, _ = common_point(records)
+    if middle is not None:  # a guess, until the first head is measured
+        collection[placing.HEIGHT] = upright.head_size(records, middle) * (rig.scale.x if rig else 1.0)
     return made
 
 

@@ -93,14 +93,8 @@ def _material(part: str) -> bpy.types.Material:
 
 def triangles_of(ob: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
     """The object's own mesh in the world, without modifiers: vertices [V, 3] float64, triangles [T, 3] int32."""
-    mesh = ob.data
-    mesh.calc_loop_triangles()
-    vertices = np.empty(3 * len(mesh.vertices), np.float32)
-    mesh.vertices.foreach_get("co", vertices)
-    triangles = np.empty(3 * len(mesh.loop_triangles), np.int32)
-    mesh.loop_triangles.foreach_get("vertices", triangles)
-    to_world = np.array(ob.matrix_world)
-    return vertices.reshape(-1, 3) @ to_world[:3, :3].T + to_world[:3, 3], triangles.reshape(-1, 3)
+    arrays = scene_result.arrays_of(ob)
+    return arrays["vertices"], arrays["faces"]
 
 
 def write_ply(path: Path, vertices: np.ndarray, triangles: np.ndarray) -> None:
