@@ -35,7 +35,8 @@ def main() -> int:
         print(f"greeting after {time.monotonic() - began:.1f} s", flush=True)
         settings = protocol.JobSettings(preset=options.preset)
         bridge.say(protocol.Run("cold", str(options.capture), str(Path(folder) / "out"), settings))
-        shown, since, pauses, ok = "", time.monotonic(), {}, False
+        pauses: dict[str, float] = {}
+        shown, since, ok = "", time.monotonic(), False
         while True:
             try:
                 message = bridge.messages.get(timeout=600)
