@@ -15,6 +15,7 @@ MODULES = (
     "operators.result",
     "operators.report",
     "operators.wrap",
+    "operators.sculpt",
     "operators.refined_cameras",
     "operators.predictions",
     "operators.import_cameras",
@@ -23,8 +24,7 @@ MODULES = (
     "operators.texture",
     "operators.rigs",
     "ui.preset_files",
-    "ui.panel",
-    "ui.texture_panel",
+    "ui.panels",
     "batch",
 )
 

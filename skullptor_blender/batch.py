@@ -28,8 +28,15 @@ KEYWORDS = (
     "image_folder", "mask_folder", "normals_folder", "bridge_python",
 )  # fmt: skip
 FOLDERS = (
-    "source", "images", "photos", "capture_folder", "image_folder", "mask_folder", "normals_folder", "bridge_python",
-)  # fmt: skip
+    "source",
+    "images",
+    "photos",
+    "capture_folder",
+    "image_folder",
+    "mask_folder",
+    "normals_folder",
+    "bridge_python",
+)
 COMMAND = "reconstruct_head"
 TASKS = {
     "reconstruct": "a head mesh (the default)",

@@ -79,6 +79,7 @@ def _body(job: Job, size_mm: list[float] | None, tools: Tools) -> dict:
         "faces": len(mesh.faces),
         "unit_mm": capture.unit_mm,
         "size_mm": size_mm,
+        "eyes": None if job.eyes is None else job.eyes.round(6).tolist(),
         "refined": None if job.refined is None else job.refined.as_json(),
         "matched": _matched(job),
         "seen_pct": round(float((job.coverage.view_count > 0).mean() * 100), 2),

@@ -17,8 +17,8 @@ from ..raster import LossSettings, Rasteriser, make_rasteriser, on_device
 from . import schedule
 from .cleanup import clean_up
 from .contacts import separate_self_contacts
-from .motion import Motion, move
-from .optimise import EXTRA_COLUMNS, SEEN
+from .motion import move
+from .optimise import EXTRA_COLUMNS, SEEN, Motion
 from .settings import SolveSettings
 from .targets import Level, Target, build_level
 
@@ -155,11 +155,17 @@ class Solver:
         self._budget = min(max(self._budget * (FILL * wanted / self._mesh.vertex_count) ** 0.1, 0.5), MOST_BUDGET)
         shortest = min((self.settings.min_edge or 0.0) / self.frame.radius, schedule.LONGEST)
         return Motion(
-            self._done + 1, schedule.learning_rate(self.settings, fraction),
-            schedule.laplacian_weight(self.settings, chosen), schedule.laplacian_order(self.settings, chosen),
-            schedule.diffusion(self.settings, chosen, fraction), self.settings.relief, wanted * self._budget, shortest,
-            schedule.LONGEST, schedule.least_laplacian(self.settings),
-        )  # fmt: skip
+            self._done + 1,
+            schedule.learning_rate(self.settings, fraction),
+            schedule.laplacian_weight(self.settings, chosen),
+            schedule.laplacian_order(self.settings, chosen),
+            schedule.diffusion(self.settings, chosen, fraction),
+            self.settings.relief,
+            wanted * self._budget,
+            shortest,
+            schedule.LONGEST,
+            schedule.least_laplacian(self.settings),
+        )
 
 
 def _rotation(seed: int) -> np.ndarray:  # [3, 3]

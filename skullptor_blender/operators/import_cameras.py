@@ -75,8 +75,8 @@ class _MakesCameras(BridgeOperator):
                 preferences.ROOT,
                 [*arguments, "-o", str(self.capture)],
                 preferences.cache_folder(context) / LOG,
-                self.follow,
-                "Reading the cameras",
+                follow=self.follow,
+                stage="Reading the cameras",
             )
         except WorkerError:
             self.clean_up()

@@ -73,6 +73,7 @@ class SKULLPTOR_OT_reconstruct_head(BridgeOperator, bpy.types.Operator):
 
     def complete(self, context: bpy.types.Context) -> session.Outcome:
         outcome, head = head_job.complete(context, self.scene_name, self.job, self.findings, self.sight.rig)
+        self.sight.place(context, head)
         self.sight.done(context, head)
         return outcome
 

@@ -109,6 +109,29 @@ def make_mesh(name: str, arrays: Mapping[str, np.ndarray]) -> bpy.types.Mesh:
     return mesh
 
 
+def arrays_of(ob: bpy.types.Object) -> dict[str, np.ndarray]:
+    """A head as it stands in the world, without modifiers: vertices [V, 3] float64, faces [T, 3] int32 triangles and,
+    where it has its colours, color [V, 3] uint8 sRGB.
+    """
+    mesh = ob.data
+    mesh.calc_loop_triangles()
+    vertices = np.empty(3 * len(mesh.vertices), np.float32)
+    mesh.vertices.foreach_get("co", vertices)
+    faces = np.empty(3 * len(mesh.loop_triangles), np.int32)
+    mesh.loop_triangles.foreach_get("vertices", faces)
+    to_world = np.array(ob.matrix_world)
+    arrays = {
+        "vertices": vertices.reshape(-1, 3) @ to_world[:3, :3].T + to_world[:3, 3],
+        "faces": faces.reshape(-1, 3),
+    }
+    colors = mesh.color_attributes.get(COLOR)
+    if colors is not None and colors.domain == "POINT":
+        rgba = np.empty(4 * len(mesh.vertices), np.float32)
+        colors.data.foreach_get("color_srgb", rgba)
+        arrays["color"] = np.rint(255 * rgba.reshape(-1, 4)[:, :3]).astype(np.uint8)
+    return arrays
+
+
 def paint(mesh: bpy.types.Mesh, colors: np.ndarray) -> None:
     """Vertex colours [V, 3] uint8 sRGB as a colour attribute, and the material that shows it."""
     rgba = np.ones((len(colors), 4), np.float32)

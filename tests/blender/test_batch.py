@@ -212,9 +212,16 @@ def test_a_head_for_each_frame(moving_file, tmp_path):
     """Heads by frame, each shown in its turn; a frame that fails is named and the others go on."""
     out = tmp_path / "out"
     code, said, complaint = run(
-        moving_file, "--frames", "1-4", "--output", out / "heads.blend", "--ply", out / "head.ply",
-        "--report", out / "r_##.json",
-    )  # fmt: skip
+        moving_file,
+        "--frames",
+        "1-4",
+        "--output",
+        out / "heads.blend",
+        "--ply",
+        out / "head.ply",
+        "--report",
+        out / "r_##.json",
+    )
     assert code == 1
     lines = complaint.splitlines()
     assert len(lines) == 2
@@ -222,8 +229,14 @@ def test_a_head_for_each_frame(moving_file, tmp_path):
     assert lines[1] == "Error: 1 of 4 frames failed: 3."
     assert "Done: 3 of 4 frames" in said
     assert sorted(path.name for path in out.iterdir()) == [
-        "head_0001.ply", "head_0002.ply", "head_0004.ply", "heads.blend", "r_01.json", "r_02.json", "r_04.json",
-    ]  # fmt: skip
+        "head_0001.ply",
+        "head_0002.ply",
+        "head_0004.ply",
+        "heads.blend",
+        "r_01.json",
+        "r_02.json",
+        "r_04.json",
+    ]
     bpy.ops.wm.open_mainfile(filepath=str(out / "heads.blend"))
     heads = {name: bpy.data.objects[name] for name in ("Head_0001", "Head_0002", "Head_0004")}
     assert heads["Head_0002"].data.name == "Head_0002.mesh"

@@ -48,8 +48,10 @@ def sphere_radii(ob):
 
 def test_refined_cameras_are_told_and_the_scenes_stay(rig):
     before = [ob.matrix_world.copy() for ob in bpy.data.objects if ob.type == "CAMERA"]
-    bpy.context.scene.skullptor.refine_cameras = True
     reconstruct(preset="draft")
+    assert json.loads(bpy.data.objects["Head"]["skullptor_settings"])["refine_cameras"] is None  # where it is needed
+    bpy.data.objects.remove(bpy.data.objects["Head"])
+    reconstruct(preset="draft", refine_cameras=True)
     assert json.loads(bpy.data.objects["Head"]["skullptor_settings"])["refine_cameras"] is True
     assert session.outcome.text.endswith("3 cameras were off by 0.50 degrees.")
     assert [ob.matrix_world for ob in bpy.data.objects if ob.type == "CAMERA"] == before
@@ -117,8 +119,10 @@ def test_a_head_arrives(rig, tmp_path):
     assert json.loads(head["skullptor_run"])["capture"].startswith(str(tmp_path))
     after = counts()
     assert {key: after[key] - before[key] for key in before if after[key] != before[key]} == {
-        "objects": 1, "meshes": 1, "collections": 1,
-    }  # fmt: skip
+        "objects": 1,
+        "meshes": 1,
+        "collections": 1,
+    }
     assert not head.data.validate(verbose=True)
 
 

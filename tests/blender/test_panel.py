@@ -10,14 +10,15 @@ import pytest
 from skullptor_extension.bridge.service import protocol
 from skullptor_extension.skullptor_blender.link import environment, session, worker
 from skullptor_extension.skullptor_blender.link import job as jobs
-from skullptor_extension.skullptor_blender.ui import panel, preferences, properties
+from skullptor_extension.skullptor_blender.ui import camera_rows, disk_cache, panels, preferences, properties
+from skullptor_extension.skullptor_blender.ui.panels import reconstruct, sidebar
 
 from .helpers import texts
 
 
 @pytest.fixture(autouse=True)
 def no_memory():
-    panel._disk.clear()
+    disk_cache.forget()
 
 
 def operators(log):
@@ -25,7 +26,7 @@ def operators(log):
 
 
 def test_an_empty_scene_says_what_is_needed(draw):
-    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    log = draw(panels.SKULLPTOR_PT_reconstruct)
     said = " ".join(texts(log))
     assert "0 cameras ready" in said
     assert "at least 3 cameras" in said
@@ -34,10 +35,10 @@ def test_an_empty_scene_says_what_is_needed(draw):
 
 
 def test_a_rig_is_ready(draw, rig):
-    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    log = draw(panels.SKULLPTOR_PT_reconstruct)
     assert "4 cameras ready" in texts(log)
     assert ("set", ("enabled", True), {}) in log
-    listed = texts(draw(panel.SKULLPTOR_PT_cameras))
+    listed = texts(draw(panels.SKULLPTOR_PT_cameras))
     for ob in rig:
         assert ob.name in listed
         assert f"{ob.name}.png" in listed
@@ -49,17 +50,17 @@ def test_problems_stand_beside_their_camera(draw, rig, capture):
     rig[3].scale.x = -1
     bpy.context.view_layer.update()
     bpy.ops.skullptor.check_cameras()
-    rows = {row.camera: (row.problem, row.severity) for row in panel.rows(bpy.context)}
+    rows = {row.camera: (row.problem, row.severity) for row in camera_rows.rows(bpy.context)}
     assert rows["cam00"] == ("", "")
     assert rows["cam01"] == ("image is missing", "ERROR")
     assert rows["cam02"][0] == "no image"
     assert "mirrored" in rows["cam03"][0]
-    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    log = draw(panels.SKULLPTOR_PT_reconstruct)
     assert "1 camera ready" in texts(log)
     assert "2 cameras with a problem" in texts(log)
     assert "cam01: image is missing" in texts(log)
     assert any(text.startswith("cam03: has mirrored axes") and text.endswith("…") for text in texts(log))
-    draw(panel.SKULLPTOR_PT_cameras)
+    draw(panels.SKULLPTOR_PT_cameras)
 
 
 def test_many_problems_are_not_all_named(draw, rig, capture):
@@ -70,9 +71,9 @@ def test_many_problems_are_not_all_named(draw, rig, capture):
         copy.name = f"cam0{number}"
         rig[0].users_collection[0].objects.link(copy)
     bpy.context.view_layer.update()
-    said = texts(draw(panel.SKULLPTOR_PT_reconstruct))
+    said = texts(draw(panels.SKULLPTOR_PT_reconstruct))
     assert "7 cameras with a problem" in said
-    assert sum(text.endswith("image is missing") for text in said) == panel.PROBLEMS
+    assert sum(text.endswith("image is missing") for text in said) == reconstruct.PROBLEMS
     assert "... and 3 more: see Cameras" in said
 
 
@@ -81,7 +82,7 @@ def test_without_an_engine_the_first_row_sets_it_up_and_the_error_goes_with_it(d
     monkeypatch.setenv(worker.PYTHON_VARIABLE, str(tmp_path / "nowhere"))
     with pytest.raises(RuntimeError):
         bpy.ops.skullptor.reconstruct_head()
-    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    log = draw(panels.SKULLPTOR_PT_reconstruct)
     assert texts(log)[0].startswith("One-time set-up, ")
     assert texts(log)[0].endswith(" GB")
     assert operators(log)[0] == "skullptor.set_up"
@@ -89,8 +90,8 @@ def test_without_an_engine_the_first_row_sets_it_up_and_the_error_goes_with_it(d
         assert [args[1] for call, args, _ in log if call == "prop"][0] == "use_online_access"
     assert "there is no such file" in " ".join(texts(log))
     monkeypatch.setenv(worker.PYTHON_VARIABLE, engine)
-    panel._disk.clear()
-    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    disk_cache.forget()
+    log = draw(panels.SKULLPTOR_PT_reconstruct)
     assert "skullptor.set_up" not in operators(log)
     assert "there is no such file" not in " ".join(texts(log))
 
@@ -114,11 +115,11 @@ def test_no_text_has_a_second_word_for_the_engine():
 def test_many_words_stand_behind_details(draw, rig):
     warnings = [f"Photograph {i} has no lens data, so its field of view is guessed from its size." for i in range(17)]
     session.outcome = session.Outcome(True, "5 cameras imported", warnings=warnings)
-    closed = texts(draw(panel.SKULLPTOR_PT_reconstruct))
+    closed = texts(draw(panels.SKULLPTOR_PT_reconstruct))
     assert sum(text.startswith("Photograph ") for text in closed) == 1
     assert "Details" in closed
     bpy.context.window_manager.skullptor_details = True
-    opened = " ".join(texts(draw(panel.SKULLPTOR_PT_reconstruct)))
+    opened = " ".join(texts(draw(panels.SKULLPTOR_PT_reconstruct)))
     bpy.context.window_manager.skullptor_details = False
     assert all(warning in opened for warning in warnings)
 
@@ -127,19 +128,19 @@ def test_what_was_said_about_cameras_expires_when_they_change(draw, rig):
     rig[3].scale.x = -1
     bpy.context.view_layer.update()
     bpy.ops.skullptor.check_cameras(photographs=False)
-    assert any("mirrored" in text for text in texts(draw(panel.SKULLPTOR_PT_cameras)))
+    assert any("mirrored" in text for text in texts(draw(panels.SKULLPTOR_PT_cameras)))
     rig[3].scale.x = 1
     bpy.context.view_layer.update()
-    assert not any("mirrored" in text for text in texts(draw(panel.SKULLPTOR_PT_cameras)))
+    assert not any("mirrored" in text for text in texts(draw(panels.SKULLPTOR_PT_cameras)))
 
 
 def test_one_click_goes_on_with_the_other_cameras(draw, rig, capture):
     (capture / "images" / "cam01.png").unlink()
-    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    log = draw(panels.SKULLPTOR_PT_reconstruct)
     assert "Use the Other 3" in texts(log)
     assert bpy.ops.skullptor.leave_out(cameras="cam01") == {"FINISHED"}
-    panel._disk.clear()
-    said = texts(draw(panel.SKULLPTOR_PT_reconstruct))
+    disk_cache.forget()
+    said = texts(draw(panels.SKULLPTOR_PT_reconstruct))
     assert "3 cameras ready" in said
     assert not any("problem" in text for text in said)
     assert bpy.ops.skullptor.reconstruct_head() == {"FINISHED"}
@@ -147,7 +148,7 @@ def test_one_click_goes_on_with_the_other_cameras(draw, rig, capture):
 
 def test_settings_are_drawn(draw, rig):
     bpy.context.scene.skullptor.normals = "measured"
-    log = draw(panel.SKULLPTOR_PT_quality)
+    log = draw(panels.SKULLPTOR_PT_quality)
     shown = {args[1] for call, args, _ in log if call == "prop"}
     settings = bpy.context.scene.skullptor
     assert shown >= {"normals", "max_vertices", "steps", "smoothness", "device", "seed", "normals_folder"}
@@ -160,26 +161,26 @@ def test_progress_takes_the_place_of_the_button(draw, rig):
 
     session.job = jobs.Job("a", None, None, protocol.JobSettings(), Worker())
     session.job.fraction, session.job.stage, session.job.eta_s = 0.35, "Carving the head", 42.0
-    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    log = draw(panels.SKULLPTOR_PT_reconstruct)
     (progress,) = [keywords for call, _, keywords in log if call == "progress"]
     assert progress["factor"] == 0.35
     assert progress["text"] == "Carving the head 35%"
     assert "About 42 s left" in texts(log)
     assert operators(log) == ["skullptor.finish_now", "skullptor.cancel"]
     session.job.settings = protocol.JobSettings(stage="normals")  # half of a prediction is worth nothing
-    assert operators(draw(panel.SKULLPTOR_PT_reconstruct)) == ["skullptor.cancel"]
+    assert operators(draw(panels.SKULLPTOR_PT_reconstruct)) == ["skullptor.cancel"]
     session.job = None
 
 
 def test_results_and_errors_are_told(draw, rig):
     bpy.ops.skullptor.reconstruct_head()
-    log = draw(panel.SKULLPTOR_PT_reconstruct)
+    log = draw(panels.SKULLPTOR_PT_reconstruct)
     assert any("vertices" in text for text in texts(log))
     assert any("dummy made it" in text for text in texts(log))
-    assert panel.SKULLPTOR_PT_result.poll(bpy.context)
-    assert "Report" in texts(draw(panel.SKULLPTOR_PT_result))
+    assert panels.SKULLPTOR_PT_result.poll(bpy.context)
+    assert "Report" in texts(draw(panels.SKULLPTOR_PT_result))
     session.outcome = session.Outcome(False, "Camera 'x' is mirrored.", "Clear its scale.", code="camera-mirrored")
-    said = texts(draw(panel.SKULLPTOR_PT_reconstruct))
+    said = texts(draw(panels.SKULLPTOR_PT_reconstruct))
     assert "Camera 'x' is mirrored." in said
     assert "Clear its scale." in said
 
@@ -207,6 +208,6 @@ def test_a_long_sentence_is_wrapped_and_loses_no_word():
 
     layout = Layout()
     sentence = "Camera 'cam07' looks away from the point that the others look at; it is left out of this run."
-    panel.wrapped(layout, sentence)
+    sidebar.wrapped(layout, sentence)
     assert " ".join(layout.lines) == sentence
-    assert all(len(line) <= panel.WRAP for line in layout.lines)
+    assert all(len(line) <= sidebar.WRAP for line in layout.lines)

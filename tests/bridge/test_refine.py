@@ -80,7 +80,7 @@ def test_exact_matches_bring_the_cameras_back_and_the_rig_stays():
     _, tracks = surface(truth)
     given = noisy(truth, 0.5, 0.5)
     prior = Prior(np.radians(1.0), np.full(7, 0.05))
-    found = bundle_adjust(given, tracks, prior, [True] * 7, 0.1)
+    found = bundle_adjust(given, tracks, prior, [True] * 7, finest=0.1)
     assert shape_error(given, truth) > 0.01 and shape_error(found.cameras, truth) < 1e-4
     assert found.errors.max() < 0.02 and found.loose.max() < 0.1
     steps = [pose_difference(g, c) for g, c in zip(given, found.cameras, strict=True)]
@@ -96,7 +96,9 @@ def test_exact_matches_bring_the_cameras_back_and_the_rig_stays():
 def test_held_cameras_stay():
     truth = synthetic.ring(5, np.zeros(3), 1.0, SIZE)
     given = noisy(truth, 0.5, 0.5)
-    found = bundle_adjust(given, surface(truth)[1], Prior(np.radians(1.0), np.full(5, 0.05)), [False] + [True] * 4, 0.1)
+    found = bundle_adjust(
+        given, surface(truth)[1], Prior(np.radians(1.0), np.full(5, 0.05)), [False] + [True] * 4, finest=0.1
+    )
     assert found.cameras[0] is given[0] and found.cameras[1] is not given[1]
 
 

@@ -103,8 +103,10 @@ def test_from_nothing_to_a_bridge_that_answers_and_back(plan):
     job = run(plan, look)
     assert job.state == setup.FINISHED, job.error
     assert [stage for stage in seen if stage.startswith("Installing")] == [
-        "Installing skpone (1 of 3)", "Installing skpthree (2 of 3)", "Installing skptwo (3 of 3)",
-    ]  # fmt: skip
+        "Installing skpone (1 of 3)",
+        "Installing skpthree (2 of 3)",
+        "Installing skptwo (3 of 3)",
+    ]
     assert fractions == sorted(fractions)
     assert job.fraction == 1.0
     assert job.doctor.splitlines() == ["skpone 1.5", "skptwo 1.0", "skpthree 3.1", "Everything needed is here."]
