@@ -1,4 +1,4 @@
-"""A run in words, to be pasted into a report: what happened, settings, versions, timings, the end of the log. No bpy."""
+"""A run in words, to be pasted into a report: its end, settings, versions, timings, the last of its log. No bpy."""
 
 from __future__ import annotations
 
