@@ -13,6 +13,7 @@ MODULES = (
     "operators.doctor",
     "operators.setup",
     "operators.result",
+    "operators.report",
     "operators.wrap",
     "operators.sculpt",
     "operators.refined_cameras",

@@ -178,6 +178,8 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
             if outcome.cure:
                 wrapped(column, outcome.cure, "BLANK1")
         self.draw_warnings(column, context, outcome.warnings)
+        if outcome.code:
+            column.operator("skullptor.copy_report", icon="COPYDOWN")
 
     def draw_warnings(self, layout: bpy.types.UILayout, context: bpy.types.Context, warnings: list[str]) -> None:
         if not warnings:
