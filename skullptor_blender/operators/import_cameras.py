@@ -1,4 +1,4 @@
-"""Imports cameras: Import Capture (also files of other programs) and Photos to Cameras.
+"""Imports cameras: Import Capture (also files of other programs) and Photographs to Cameras.
 
 The bridge reads, we build. What it writes is kept: beside the saved .blend in "captures", else in the cache folder.
 """
@@ -196,7 +196,8 @@ def shared_properties() -> dict:
 
 
 class SKULLPTOR_OT_import_capture(_MakesCameras, bpy.types.Operator):
-    """Make cameras with their photographs from a capture or from another program's calibration"""
+    """Make cameras with their photographs from another program's calibration, or from a capture: a folder with
+    photographs and a capture.json that tells where each was taken from"""
 
     bl_idname = "skullptor.import_capture"
     bl_label = "Import Capture"
@@ -216,7 +217,7 @@ class SKULLPTOR_OT_import_capture(_MakesCameras, bpy.types.Operator):
             options={"SKIP_SAVE"},
         ),
         "images": StringProperty(
-            name="Images",
+            name="Photographs",
             description="Folder of the photographs. Empty: they are looked for around the file",
             subtype="DIR_PATH",
             options={"SKIP_SAVE"},
@@ -296,7 +297,7 @@ class SKULLPTOR_OT_photos_to_cameras(_MakesCameras, bpy.types.Operator):
     """Find out where a folder of photographs was taken from, and make a camera for each of them"""
 
     bl_idname = "skullptor.photos_to_cameras"
-    bl_label = "Photos to Cameras"
+    bl_label = "Photographs to Cameras"
 
     __annotations__ = {
         "directory": StringProperty(
