@@ -135,5 +135,5 @@ def solve_with_reference(reference: type, maps: list, count: int, steps: int) ->
         if step < steps - 1:
             optimizer.remesh()
     whole, pace = watch.lap(), late.lap().work / (steps - int(FAIR_SHARE * steps))
-    points = optimizer.vertices.detach().numpy().astype(np.float64) * frame.radius + frame.center
+    points = frame.world(optimizer.vertices.detach().numpy().astype(np.float64))
     return Mesh(points, optimizer.faces.numpy().astype(np.int32)), whole, pace

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from bridge.capture.images import read_photo, write
+from bridge.capture.images import Photo, read_photo, write
 from bridge.capture.masks import head_mask
 from bridge.capture.record import View, load
 from bridge.mesh import Mesh
@@ -60,7 +60,7 @@ class Truth:
             a, b, c, d = fine.reshape(4, n, 3)
             faces_uv = np.concatenate([a, b[:, [1, 2, 0]], c[:, [2, 0, 1]], d])
         file = folder / body["textures"][0]["file"]
-        image = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR))
         return cls(UvMesh(vertices, faces, uv, faces_uv.astype(np.int32)), image[..., ::-1].astype(np.float32) / 255)
 
     def at(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,8 +75,8 @@ class Truth:
         uv = (1 - v - w)[:, None] * corners[:, 0] + v[:, None] * corners[:, 1] + w[:, None] * corners[:, 2]
         height, width = self.texture.shape[:2]
         x, y = uv[:, 0] * width - 0.5, (1 - uv[:, 1]) * height - 0.5
-        folded = [np.pad(k, (0, -len(k) % 8192)).reshape(-1, 8192).astype(np.float32) for k in (x, y)]
-        colors = cv2.remap(self.texture, *folded, cv2.INTER_LINEAR).reshape(-1, 3)[: len(x)]
+        right, down = (np.pad(k, (0, -len(k) % 8192)).reshape(-1, 8192).astype(np.float32) for k in (x, y))
+        colors = cv2.remap(self.texture, right, down, cv2.INTER_LINEAR).reshape(-1, 3)[: len(x)]
         gap, near = cKDTree(where).query(points, workers=2)
         return colors[near], gap
 
@@ -114,6 +114,7 @@ def render(mesh: UvMesh, texture: np.ndarray, camera) -> tuple[np.ndarray, np.nd
     faces = np.arange(len(order), dtype=np.int32).reshape(-1, 3)
     uv = mesh.uv[mesh.faces_uv.reshape(-1)]
     found = make_rasteriser("cpu", [fine]).render(mesh.vertices[order], faces, uv)
+    assert found.attributes is not None
     at = found.attributes[0]
     size = texture.shape[0]
     x, y = at[..., 0] * size - 0.5, (1 - at[..., 1]) * size - 0.5
@@ -197,6 +198,12 @@ def changed(views: list[View], folder: Path, change) -> list[View]:
     return made
 
 
+def mask_of(view: View, photo: Photo) -> np.ndarray:  # [H, W] 0..1
+    mask = head_mask(view, photo)
+    assert mask is not None, "the captures of this bench have masks"
+    return mask
+
+
 def tinted(pixels: np.ndarray, i: int, view: View, photo) -> np.ndarray:
     rng = np.random.default_rng(100 + i)
     gain = np.exp(rng.uniform(np.log(0.7), np.log(1.4))) * rng.uniform(0.93, 1.07, 3)
@@ -204,7 +211,7 @@ def tinted(pixels: np.ndarray, i: int, view: View, photo) -> np.ndarray:
 
 
 def magenta(pixels: np.ndarray, i: int, view: View, photo) -> np.ndarray:
-    mask = head_mask(view, photo)[..., None]
+    mask = mask_of(view, photo)[..., None]
     return pixels * mask + (1 - mask) * np.array([1, 0, 1])
 
 
@@ -228,7 +235,7 @@ def albedo_rows(subject: Subject, label: str) -> None:
         picture, hit = render(subject.mesh, without, photo.camera)
         inside = (
             cv2.erode(
-                ((head_mask(subject.views[k], photo) > 0.99) & (hit > 0.99)).astype(np.uint8), np.ones((5, 5), np.uint8)
+                ((mask_of(subject.views[k], photo) > 0.99) & (hit > 0.99)).astype(np.uint8), np.ones((5, 5), np.uint8)
             )
             > 0
         )

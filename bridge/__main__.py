@@ -25,6 +25,7 @@ COMMANDS = {
         "a capture with straight photographs, for Blender's cameras",
     ),
     "train": ("bridge.training.cli", "train_main", "train the normal network on rendered heads"),
+    "train-head-model": ("bridge.training.head_model", "main", "train the statistical head for few photographs"),
     "export": ("bridge.training.cli", "export_main", "write trained weights as ONNX"),
     "weights": ("bridge.model.fetch", "main", "where weights are; fetch DAViD's, landmarks or hm08 on request"),
     "doctor": ("bridge.service.doctor", "main", "facts about this machine: devices, libraries, weights"),

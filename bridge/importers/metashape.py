@@ -112,9 +112,9 @@ def read(source: Path, pictures: Pictures) -> Rig:
             measured = True
             camera = camera.transformed(placement.scale, placement.rotation, placement.offset)
         name = f"{group}/{label}" if group else label  # where the same label is in several groups, they are folders
-        found = Calibration(sensor.K, camera.R, camera.t, sensor.size, sensor.distortion)
+        calibration = Calibration(sensor.K, camera.R, camera.t, sensor.size, sensor.distortion)
         with pictures.left_out():
-            views.append(make_view(pictures, name, where, found))
+            views.append(make_view(pictures, name, where, calibration))
     notes += skipped(lost, "not aligned")
     if off:
         notes.append(f"Left out {len(off)} disabled cameras.")

@@ -58,7 +58,12 @@ def reconstruct(argv: list[str]) -> int:
         default=defaults.match,
         help="move the mesh to where the photographs agree (default: if the normals are predicted)",
     )
-    parser.add_argument("--refine-cameras", action="store_true", help="correct small errors of the cameras first")
+    parser.add_argument(
+        "--refine-cameras",
+        action=argparse.BooleanOptionalAction,
+        default=defaults.refine_cameras,
+        help="correct small errors of the cameras (default: where the photographs contradict them)",
+    )
     parser.add_argument("--refined", type=Path, metavar="CAPTURE", help="also write the refined capture to this folder")
     parser.add_argument("--texture", type=int, metavar="SIZE", help="also bake an albedo map of so many texels a side")
     parser.add_argument(
@@ -70,8 +75,8 @@ def reconstruct(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     if options.output.suffix.lower() not in (".ply", ".npz"):
         parser.error("the output must end in .ply or .npz")
-    if options.refined and not options.refine_cameras:
-        parser.error("--refined needs --refine-cameras")
+    if options.refined and options.refine_cameras is False:
+        parser.error("--refined and --no-refine-cameras exclude each other")
     with clear_errors() as failed, tempfile.TemporaryDirectory(prefix="skullptor-") as folder:
         settings = job_settings(options)
         for target in (options.output, options.report, options.picture):

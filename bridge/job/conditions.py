@@ -27,8 +27,8 @@ def preparing(settings: JobSettings) -> bool:
 
 
 def refining(settings: JobSettings) -> bool:
-    """Whether the cameras are to be refined first."""
-    return for_mesh(settings) and settings.refine_cameras
+    """Whether the cameras may be refined: always, or where the photographs contradict them."""
+    return for_mesh(settings) and settings.refine_cameras is not False
 
 
 def measured(settings: JobSettings) -> bool:

@@ -32,6 +32,7 @@ class Job:
     map_size: int = NORMALS_SIZE
     inputs: Inputs = field(init=False)  # capture, photographs, masks; then the maps of every view
     solve: SolveSettings = field(init=False)
+    loose: bool = False  # whether the check found that all cameras may be a little off
     refined: Refined | None = None
     targets: list[Target] = field(init=False)
     frame: HeadFrame = field(init=False)  # the sphere around the head that the solver starts from

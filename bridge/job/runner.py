@@ -11,6 +11,7 @@ from ..files import claim_folder
 from ..service.protocol import Error, Run, Status
 from ..service.reporter import Reporter
 from ..service.wire import Control, Send
+from . import memory
 from .cache import Cache
 from .predictors import Predictors
 from .preview import Previews
@@ -40,7 +41,8 @@ class JobRunner:
         except Exception as error:
             send(as_error(run.id, error))
         finally:
-            self._predictors.give_back_memory()
+            self._predictors.leave_the_card()
+            memory.give_back()
 
     def _run(self, job: Job, send: Send, control: Control) -> None:
         claim_folder(job.output)

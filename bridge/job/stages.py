@@ -8,7 +8,6 @@ from . import (
     carve,
     color,
     draw_normals,
-    find_head,
     leave_out,
     match,
     measure,
@@ -16,6 +15,7 @@ from . import (
     preflight,
     prepare,
     read,
+    refine_cameras,
     refine_surface,
     texture,
     wrap,
@@ -41,13 +41,12 @@ CHECK_FAILURES = (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError
 
 READ = Stage("Reading photos", 0.04, always, read.read)
 PREPARE = Stage("Preparing Skullptor, once, about 2 minutes", 1.2, preparing, prepare.prepare)
-FIND_HEAD = Stage("Finding the head", 0.30, refining, find_head.find_head)
-REFINE = Stage("Refining the cameras", 0.25, refining, find_head.refine_cameras)
 READ_NORMALS = Stage("Reading normals", 0.02, measured, predict.read_measured)
 PREDICT = Stage("Predicting normals", 0.30, predicted, predict.predict, cached=predict.CACHED)
 LEAVE_OUT = Stage("Looking for the head", 0.01, carving_predicted, leave_out.leave_out)
 DRAW = Stage("Drawing", 0.04, for_maps, draw_normals.draw)
 CHECK = Stage("Checking the cameras", 0.03, for_mesh, preflight.check, preflight.CACHED, forgiven=CHECK_FAILURES)
+REFINE = Stage("Refining the cameras", 0.04, refining, refine_cameras.refine_cameras)
 CARVE = Stage("Carving the head", 0.25, for_mesh, carve.carve)
 MATCH = Stage("Matching the photographs", 0.12, matching, match.match, extra=True)
 REFINE_SURFACE = Stage("Refining the surface", 0.30, matching, refine_surface.refine, extra=True)
@@ -60,13 +59,12 @@ WRITE = Stage("Writing the head", 0.03, for_mesh, write.write)
 STAGES = (
     READ,
     PREPARE,
-    FIND_HEAD,
-    REFINE,
     READ_NORMALS,
     PREDICT,
     LEAVE_OUT,
     DRAW,
     CHECK,
+    REFINE,
     CARVE,
     MATCH,
     REFINE_SURFACE,

@@ -18,6 +18,9 @@ def prepare() -> None:
     # Threads that wait for work must sleep, not spin: a solve has a dozen short parallel sections a step, and on a
     # machine that is busy with something else spinning made it 10x slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Numba takes TBB first where the system has one. That one leaked 5 MB a job in a bridge that stays warm, and took
+    # 120 s on a busy machine for a head that OpenMP carved in 70 s, the same to the bit.
+    os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
     if "NUMBA_CACHE_DIR" not in os.environ:
         os.environ["NUMBA_CACHE_DIR"] = str(_kernel_folder())
 

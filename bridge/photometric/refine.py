@@ -36,8 +36,9 @@ LEVELS = (Level(250, 6, 25_000), Level(500, 6, 60_000), Level(1000, 6, 100_000),
           Level(4000, 6, 1_000_000))  # fmt: skip
 # Strength of the bending energy, and from which difference of the mean curvature to the local one (1 / radius of the
 # head's sphere) it gives way: lips and lids are no noise. Found on valid_wf2 and looked at on marble_bust and nefertiti
-# (degrees at standard): 400, 40 1.91 1.80 3.43; 400, 8 1.69 1.83 3.26; 800, 8 1.76 1.71 3.52; 800, 4 - 2.19 -
-BENDING, SHARP = 800.0, 8.0
+# (degrees at standard): 400, 40 1.91 1.80 3.43; 400, 8 1.69 1.83 3.26; 600, 8 1.72 1.73 3.42; 800, 8 1.76 1.71 3.52;
+# 600, 12 1.90 1.84 -
+BENDING, SHARP = 600.0, 8.0
 REACH = 0.01  # of the head's radius: over which the curvature's local mean is taken
 # Where photographs are silent the bending energy may smooth what is shorter than this (radii of the head), and what is
 # longer stays: shoulders, the back of a crown that two views see at a grazing angle

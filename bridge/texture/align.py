@@ -57,6 +57,7 @@ def _flow(shot: Shot, grey: np.ndarray, known: np.ndarray, own: np.ndarray, surf
     """[h, w, 2]: where the painted picture's details lie in the photograph, relative to where they should."""
     attributes = np.stack([grey, known.astype(np.float32), own], 1)
     render = make_rasteriser("cpu", [shot.camera]).render(surface.vertices, surface.faces, attributes)
+    assert render.attributes is not None  # some were given
     painted, sure, mine = (np.ascontiguousarray(render.attributes[0][..., k]) for k in range(3))
     hit = render.depth[0] > 0
     if (sure > 0.9).sum() < 200:
@@ -69,8 +70,8 @@ def _flow(shot: Shot, grey: np.ndarray, known: np.ndarray, own: np.ndarray, surf
     tone = (_blur(painted, sure, wide) + 0.02) / (_blur(photo, sure, wide) + 0.02)
     a = np.where(sure > 0, painted, photo * tone)
     eights = [np.clip(255 * 1.4 * k, 0, 255).astype(np.uint8) for k in (a, photo * tone)]
-    engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = engine.calc(*eights, None)
+    engine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = engine.calc(*eights, None)  # type: ignore[call-overload]  # no flow to begin with
     length = np.linalg.norm(flow, axis=-1)
     most = FARTHEST * pixel
     contrast = np.hypot(cv2.Sobel(photo, cv2.CV_32F, 1, 0), cv2.Sobel(photo, cv2.CV_32F, 0, 1))

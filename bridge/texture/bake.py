@@ -94,8 +94,8 @@ def bake(
             seen, covered_texels = seen + seen_here, covered_texels + covered
             maps[number] = done.pop(number)
     step(total, total)
-    names = tuple(shot.view.name for shot in plan.shots)
-    return Albedo(maps, 100.0 * seen / max(covered_texels, 1), names, plan.balance.gains)
+    used = tuple(shot.view.name for shot in plan.shots)
+    return Albedo(maps, 100.0 * seen / max(covered_texels, 1), used, plan.balance.gains)
 
 
 def decide(
@@ -183,11 +183,12 @@ def _paint_tiles(plan: Plan, tiles: Sequence[int], settings: TextureSettings, st
         w, h = part.camera.width, part.camera.height
         place = (shot.place + plan.offsets[i]) * np.array([w / shot.camera.width, h / shot.camera.height], np.float32)
         gain = np.ascontiguousarray(plan.gain(i), np.float32)
-        bands = [np.ascontiguousarray(k[i]) for k in (plan.shares.detail, plan.shares.middle, plan.shares.broad)]
+        shares = plan.shares
+        detail, middle, broad = (np.ascontiguousarray(k[i]) for k in (shares.detail, shares.middle, shares.broad))
         pixels = np.ascontiguousarray(part.pixels)
         for number in tiles:
             faces, texels = corners[number]
-            paint(texels, faces, place, gain, *bands, pixels, *shot.broad, *tables(), out[number])
+            paint(texels, faces, place, gain, detail, middle, broad, pixels, *shot.broad, *tables(), out[number])
     result, counts = {}, {}
     for number in tiles:
         faces, texels = corners[number]

@@ -97,7 +97,7 @@ def bake_detail(
         fill_gutter(image, covered, FLAT)
         detail.normals[tile] = image
         check()
-        maps = [(detail.displacement, height, None)]
+        maps: list[tuple[dict[int, np.ndarray], np.ndarray, int | None]] = [(detail.displacement, height, None)]
         if extras:
             maps += [(detail.occlusion, seen[:, 3], 255), (detail.curvature, seen[:, 4], 255)]
         for target, value, top in maps:

@@ -21,8 +21,8 @@ def read_obj(path: Path) -> UvMesh:
     """
     vertices: list[list[float]] = []
     uv: list[list[float]] = []
-    faces: list[tuple[int, int, int]] = []
-    faces_uv: list[tuple[int, int, int]] = []
+    faces: list[list[int]] = []
+    faces_uv: list[list[int]] = []
     polygons: list[int] = []
     count, number = 0, 0
     try:
@@ -41,8 +41,8 @@ def read_obj(path: Path) -> UvMesh:
                         corners = corners[1:] + corners[:1]
                     for k in range(1, len(corners) - 1):
                         fan = corners[0], corners[k], corners[k + 1]
-                        faces.append(tuple(c[0] for c in fan))
-                        faces_uv.append(tuple(c[1] for c in fan))
+                        faces.append([c[0] for c in fan])
+                        faces_uv.append([c[1] for c in fan])
                         polygons.append(count)
                     count += 1
     except OSError as error:

@@ -109,8 +109,9 @@ def take(view: View, photo: Photo, mask: np.ndarray | None, surface: Surface, se
     quality[~np.isfinite(quality)] = 0
     colors = to_linear(found)
     colors[quality <= 0] = np.nan
-    broad = tuple(_blur_inside(pixels, inside, max(pixel * band, 1.0)) for band in BANDS)
-    return Shot(view, box, camera, pixels, quality.astype(np.float32), colors, place.astype(np.float32), broad)
+    middle, broad = (_blur_inside(pixels, inside, max(pixel * band, 1.0)) for band in BANDS)
+    quality, place = quality.astype(np.float32), place.astype(np.float32)
+    return Shot(view, box, camera, pixels, quality, colors, place, (middle, broad))
 
 
 def at_pixels(image: np.ndarray, pixels: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:  # [n, ...]

@@ -52,10 +52,15 @@ def hair_colour(rng: np.random.Generator) -> np.ndarray:  # [3] linear
 def draw_subject(rng: np.random.Generator, ict: IctModel | None, avatars: list[AvatarModel]) -> Appearance:
     """One random subject. Half from each source where both are given."""
     statue = rng.random() < 0.2
-    use_ict = ict is not None and (not avatars or rng.random() < 0.5)
-    subject = _ict_subject(rng, ict) if use_ict else _avatar_subject(rng, avatars[rng.integers(len(avatars))], statue)
+    if ict is not None and avatars and not rng.random() < 0.5:
+        ict = None
+    use_ict = ict is not None
+    if ict is None:
+        subject = _avatar_subject(rng, avatars[rng.integers(len(avatars))], statue)
+    else:
+        subject = _ict_subject(rng, ict)
     parts = [subject]
-    if use_ict:
+    if ict is not None:
         landmarks = subject.template[ict.landmarks] * 0 + subject.vertices[ict.landmarks]
         left, right = landmarks[42:48].mean(0), landmarks[36:42].mean(0)
     else:

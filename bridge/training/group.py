@@ -72,13 +72,13 @@ def make_group(
     )
     seed_relief = int(rng.integers(1 << 20))
     rig = scan.cameras(rng, m) if scan else cameras(rng, subject, m, kind)
-    views = [render(appearance, lighting, camera, fine, seed_relief) for camera in rig]
+    maps = [render(appearance, lighting, camera, fine, seed_relief) for camera in rig]
     if lighting.lit:  # one exposure for the rig, by its brightest view: a face is not white because hair was metered
-        levels = [float(np.percentile(rgb[matte > 0].mean(-1), 90)) for rgb, _, _, matte in views if matte.any()]
+        levels = [float(np.percentile(rgb[matte > 0].mean(-1), 90)) for rgb, _, _, matte in maps if matte.any()]
         metering = rng.uniform(0.35, 1.1) / max([1e-3, *levels])
     else:
         metering = rng.uniform(0.6, 1.2)
-    for i, (camera, (rgb, normal, canonical, matte)) in enumerate(zip(rig, views, strict=True)):
+    for i, (camera, (rgb, normal, canonical, matte)) in enumerate(zip(rig, maps, strict=True)):
         rgb, normal, canonical, matte = (
             cv2.resize(x, (size, size), interpolation=cv2.INTER_AREA) for x in (rgb, normal, canonical, matte)
         )
@@ -167,5 +167,5 @@ def photograph(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:  # 
     image = np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 95))])
-        image = cv2.imdecode(code, cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))
     return image

@@ -37,6 +37,7 @@ class Regions:
 def find_regions(template: Template) -> Regions:
     """Regions of a template with landmarks; its neutral shape decides."""
     vertices = template.vertices
+    assert template.landmarks is not None, "regions are found by landmarks"
     marks = template.landmarks.points(vertices)
     size = np.linalg.norm(marks[FOREHEAD] - marks[CHIN]) / USUAL_HEIGHT_MM
     skin = template.of_part("skin")
@@ -90,6 +91,7 @@ def exposed(template: Template) -> np.ndarray:  # [V] bool
 def lip_pairs(template: Template, regions: Regions) -> np.ndarray:  # [n, 2] vertices, upper and lower
     """Vertices of the two lips that lie on each other in the template's neutral, its mouth closed."""
     vertices = template.vertices
+    assert template.landmarks is not None, "regions are found by landmarks"
     marks = template.landmarks.points(vertices)
     size = np.linalg.norm(marks[FOREHEAD] - marks[CHIN]) / USUAL_HEIGHT_MM
     normals = vertex_normals(vertices, template.triangles_of("skin"))

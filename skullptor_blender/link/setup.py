@@ -243,10 +243,24 @@ class SetUp:
             meta = item["metadata"]
             found.append({"name": meta["name"], "version": meta["version"], "sha256": sha256})
         found.sort(key=lambda package: package["name"].lower())
+        self._prove(found)
         (folder / DONE).unlink(missing_ok=True)
         environment.write_json(folder / LOCK, {"digest": name, "packages": found})
         report.unlink()
         return found
+
+    def _prove(self, packages: Sequence[dict]) -> None:
+        """A tested version must be one of the tested files, whatever the index or the folder calls by its name."""
+        tested, unknown = environment.hashes(self.plan.root), []
+        for package in packages:
+            pin = f"{package['name']}=={package['version']}"
+            if (files := tested.get(pin.lower())) is None:
+                unknown.append(pin)
+            elif package["sha256"] not in files:
+                sentence = f"{pin} is not the file that this add-on was tested with, so it was refused."
+                raise WorkerError("package", sentence, "Take it from PyPI, or from a mirror that does not rebuild it.")
+        if tested and unknown:
+            self._note(f"No tested file is on record for: {', '.join(unknown)}.")
 
     def _install(self, packages: Sequence[dict]) -> None:
         folder = self.plan.folder

@@ -40,6 +40,8 @@ def chosen(operator: bpy.types.Operator, scene: bpy.types.Scene) -> dict:
             values[name] = stored[name]
         elif name in OPTIONAL and not getattr(settings, f"use_{name}"):
             values[name] = None
+        elif name == "refine_cameras" and settings.refine_cameras:
+            values[name] = None  # where the photographs contradict them; only a script asks for it in any case
         else:
             values[name] = getattr(settings, name)
     return values
@@ -133,7 +135,7 @@ def complete(
     )
     placing.measure(scene, view_layer, head, _eyes(job.result.report))
     text = f"{len(arrays['vertices']):,} vertices in {job.elapsed:.0f} s"
-    if job.settings.refine_cameras and (said := _refined(job.result.report)):
+    if said := _refined(job.result.report):
         text += f". {said}"
     outcome = session.Outcome(
         ok=True,

@@ -26,7 +26,8 @@ class SKULLPTOR_OT_apply_refined_cameras(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not scene_result.stored(scene_result.chosen(context), "skullptor_settings").get("refine_cameras"):
+        settings = scene_result.stored(scene_result.chosen(context), "skullptor_settings")
+        if settings.get("refine_cameras", False) is False:
             cls.poll_message_set("Select a head that was made with Refine Cameras")
             return False
         return True

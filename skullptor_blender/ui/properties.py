@@ -99,9 +99,9 @@ def setting_properties(options: set[str] | None = None) -> dict:
         ),
         "refine_cameras": BoolProperty(
             name="Refine Cameras",
-            description="Correct small errors of the cameras (up to a degree or so) from what their photographs share,"
-            " before the head is made. Switch it on when a run or Check Cameras says that they are a little off, or"
-            " when the result is blurred, thin or doubled. The scene's cameras stay as they are",
+            description="Where the photographs contradict the cameras by a little (up to a degree or so), correct them"
+            " before the head is made. Right cameras are left to the bit, and the scene's cameras stay as they are",
+            default=True,
             **shared,
         ),
         "image_folder": StringProperty(

@@ -48,8 +48,10 @@ def sphere_radii(ob):
 
 def test_refined_cameras_are_told_and_the_scenes_stay(rig):
     before = [ob.matrix_world.copy() for ob in bpy.data.objects if ob.type == "CAMERA"]
-    bpy.context.scene.skullptor.refine_cameras = True
     reconstruct(preset="draft")
+    assert json.loads(bpy.data.objects["Head"]["skullptor_settings"])["refine_cameras"] is None  # where it is needed
+    bpy.data.objects.remove(bpy.data.objects["Head"])
+    reconstruct(preset="draft", refine_cameras=True)
     assert json.loads(bpy.data.objects["Head"]["skullptor_settings"])["refine_cameras"] is True
     assert session.outcome.text.endswith("3 cameras were off by 0.50 degrees.")
     assert [ob.matrix_world for ob in bpy.data.objects if ob.type == "CAMERA"] == before

@@ -50,9 +50,9 @@ def test_each_rig_keeps_its_settings(two):
     settings.preset, settings.mask_folder = "fine", "/masks of Bela"
     bpy.ops.skullptor.use_rig(rig=two["Anna"])
     assert (settings.preset, settings.mask_folder) == ("standard", "")
-    settings.refine_cameras = True
+    settings.refine_cameras = False
     bpy.ops.skullptor.use_rig(rig=two["Bela"])
-    assert (settings.preset, settings.mask_folder, settings.refine_cameras) == ("fine", "/masks of Bela", False)
+    assert (settings.preset, settings.mask_folder, settings.refine_cameras) == ("fine", "/masks of Bela", True)
 
 
 def test_the_first_rigs_head_is_untouched_by_the_seconds(two):

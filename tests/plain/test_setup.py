@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import shutil
 import subprocess
@@ -291,6 +292,19 @@ def test_the_tested_versions_are_installed_where_they_exist(plan, bare, wheels):
     assert "do not suit this system" in plan.log.read_text(encoding="utf-8")
 
 
+def test_a_file_that_is_not_the_tested_one_is_refused_before_anything_is_installed(prepared, wheels):
+    """bridge/hashes.txt, as `uv pip compile --generate-hashes` writes it."""
+    sha256 = hashlib.sha256((wheels / "skpone-1.5-py3-none-any.whl").read_bytes()).hexdigest()
+    record = prepared.root / environment.HASHES
+    record.write_text(f"# made by uv\nskpone==1.5 \\\n    --hash=sha256:{'0' * 64}\n")
+    job = run(prepared)
+    assert job.state == setup.FAILED and "skpone==1.5 is not the file" in job.error.sentence
+    assert not (prepared.folder / environment.DONE).exists()
+    record.write_text(f"skpone==1.5 \\\n    --hash=sha256:{'0' * 64} \\\n    --hash=sha256:{sha256}\n")
+    assert run(prepared).state == setup.FINISHED
+    assert "No tested file is on record for: skpthree==3.1, skptwo==1.0." in prepared.log.read_text(encoding="utf-8")
+
+
 def test_bytes_that_are_loaded_move_the_bar(plan):
     job = setup.SetUp(plan)
     job._enter_stage("install", "Installing numpy (1 of 2)")
@@ -312,6 +326,8 @@ def test_the_pins_suit_the_project():
         for line in environment.requirements(ROOT, extra):
             requirement = Requirement(line)
             assert requirement.specifier.contains(pinned[requirement.name.lower()]), line
+    assert set(environment.hashes(ROOT)) == {f"{name}=={version}" for name, version in pinned.items()}
+    assert all(len(sha256) == 64 for files in environment.hashes(ROOT).values() for sha256 in files)
 
 
 def test_the_python_that_makes_it(tmp_path, monkeypatch):
