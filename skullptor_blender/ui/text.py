@@ -19,8 +19,8 @@ def remaining(job: Job) -> str:
 
 def time_line(job: Job) -> str:
     """Seconds so far and seconds left: every second it says something new, whatever the bar does."""
-    left = remaining(job)
-    return f"{duration(job.elapsed)}, {left}" if left else f"{duration(job.elapsed)} so far"
+    minutes, seconds = divmod(int(job.elapsed), 60)
+    return ", ".join(filter(None, (f"{minutes}:{seconds:02d}", remaining(job))))
 
 
 def activity(job: Job) -> str:

@@ -23,6 +23,7 @@ LOOKS = (
     (heat_map.CONFIDENCE, "Confidence"),
     (heat_map.NORMAL_ERROR, "Error"),
 )
+LOOK_SHARES = (0.155, 0.4, 0.62, 1.0)  # of what is left of the row: each word as wide as it needs
 PROBLEMS = 4  # cameras with a problem that are named here
 
 
@@ -62,7 +63,7 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
             wrapped(column, f"A head needs at least {MINIMUM_VIEWS} cameras with photographs", "INFO")
             column.separator()
             column.operator("skullptor.add_photographs", text="Photographs or Cameras...", icon="FILE_IMAGE")
-            if not found:
+            if not any(row.image for row in found):  # a new scene has a camera of its own
                 column.operator("skullptor.import_demo", icon="MONKEY")
         column = layout.column()
         column.row().prop(settings, "preset", expand=True)
@@ -129,8 +130,9 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
         column = layout.column(align=True)
         if head is not None:
             shown = heat_map.shown(head.data)
-            row = column.row(align=True)
-            for what, text in LOOKS:
+            row = column
+            for (what, text), share in zip(LOOKS, LOOK_SHARES):
+                row = row.split(factor=share, align=True) if share < 1 else row
                 row.operator("skullptor.show_confidence", text=text, depress=shown == what).show = what
             if shown in heat_map.LEGENDS:
                 wrapped(column, heat_map.LEGENDS[shown], "INFO")
