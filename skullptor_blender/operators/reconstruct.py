@@ -90,7 +90,7 @@ class SKULLPTOR_OT_reconstruct_head(BridgeOperator, bpy.types.Operator):
 
 
 class SKULLPTOR_OT_refine_cameras(bpy.types.Operator):
-    """Switch on Refine Cameras and reconstruct the head: small errors of the cameras are corrected first"""
+    """Reconstruct the head with cameras whose small errors are corrected first, whatever the settings say"""
 
     bl_idname = "skullptor.refine_cameras"
     bl_label = "Refine Cameras"
@@ -110,9 +110,8 @@ class SKULLPTOR_OT_refine_cameras(bpy.types.Operator):
         return self.run(context, "EXEC_DEFAULT")
 
     def run(self, context: bpy.types.Context, mode: str) -> set[str]:
-        context.scene.skullptor.refine_cameras = True
         try:
-            return bpy.ops.skullptor.reconstruct_head(mode)
+            return bpy.ops.skullptor.reconstruct_head(mode, refine_cameras=True)
         except RuntimeError as error:
             self.report({"ERROR"}, str(error).strip().removeprefix("Error: "))
             return {"CANCELLED"}
