@@ -21,7 +21,8 @@ DEMO = preferences.ROOT / "demo" / "capture"
 
 
 class SKULLPTOR_OT_import_capture(MakesCameras, bpy.types.Operator):
-    """Make cameras with their photographs from a capture or from another program's calibration"""
+    """Make cameras with their photographs from another program's calibration, or from a capture: a folder with
+    photographs and a capture.json that tells where each was taken from"""
 
     bl_idname = "skullptor.import_capture"
     bl_label = "Import Capture"
@@ -41,7 +42,7 @@ class SKULLPTOR_OT_import_capture(MakesCameras, bpy.types.Operator):
             options={"SKIP_SAVE"},
         ),
         "images": StringProperty(
-            name="Images",
+            name="Photographs",
             description="Folder of the photographs. Empty: they are looked for around the file",
             subtype="DIR_PATH",
             options={"SKIP_SAVE"},

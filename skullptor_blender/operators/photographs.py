@@ -1,4 +1,4 @@
-"""Cameras for photographs that have none: Photos to Cameras, and the button that takes photographs or cameras."""
+"""Cameras for photographs that have none: Photographs to Cameras, and the button that takes photographs or cameras."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SKULLPTOR_OT_photos_to_cameras(MakesCameras, bpy.types.Operator):
     """Find out where a folder of photographs was taken from, and make a camera for each of them"""
 
     bl_idname = "skullptor.photos_to_cameras"
-    bl_label = "Photos to Cameras"
+    bl_label = "Photographs to Cameras"
 
     __annotations__ = {
         "directory": StringProperty(

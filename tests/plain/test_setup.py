@@ -357,7 +357,7 @@ def test_the_requirements_are_those_of_the_project(tmp_path):
         names = [environment.name_of(line) for line in environment.requirements(ROOT, extra)]
         assert "numpy" in names
         assert all(name.replace("-", "").isalnum() for name in names)
-        assert "pycolmap" in names  # Photos to Cameras works after Set Up
+        assert "pycolmap" in names  # Photographs to Cameras works after Set Up
     with pytest.raises(worker.WorkerError, match="Install the add-on again"):
         environment.requirements(tmp_path, "bridge")
 
