@@ -88,9 +88,7 @@ def borrowed(wrapped: Wrapped, donor: Wrapped) -> Wrapped:
         shapes[:, own] = np.where(np.isfinite(hit.distance)[None, :, None], moved, 0)
     with_names = replace(mine, expression_names=theirs.expression_names)
     expression = np.zeros(len(theirs.expression_names))
-    return replace(
-        wrapped, template=with_names, shapes=shapes, fitted=replace(wrapped.fitted, expression=expression)
-    )  # fmt: skip
+    return replace(wrapped, template=with_names, shapes=shapes, fitted=replace(wrapped.fitted, expression=expression))
 
 
 def _none(template: Template) -> np.ndarray:
