@@ -14,8 +14,9 @@ def refine_cameras(job: Job, tools: Tools) -> None:
     if not job.settings.refine_cameras and not job.loose:
         return
     inputs, report = job.inputs, tools.report
-    mattes = [found.matte if mask is None else mask
-              for mask, found in zip(inputs.given_masks, inputs.maps, strict=True)]  # fmt: skip
+    mattes = [
+        found.matte if mask is None else mask for mask, found in zip(inputs.given_masks, inputs.maps, strict=True)
+    ]
     job.refined = refine(inputs.cameras, [photo.pixels for photo in inputs.photos], mattes, report.check, report.step)
     if job.refined.cure:
         report.warn("cameras-not-refined", job.refined.sentence, job.refined.cure)
