@@ -37,8 +37,8 @@ def main() -> int:
         print(f"greeting after {time.monotonic() - began:.1f} s", flush=True)
         settings = protocol.JobSettings(preset=options.preset)
         bridge.say(protocol.Run("cold", str(options.capture), str(Path(folder) / "out"), settings))
-        pauses: dict[str, float] = {}
         shown, since, cpu, ok = "", time.monotonic(), bridge.processor_seconds(), False
+        pauses: dict[str, tuple[float, float]] = {}  # stage -> seconds by the clock, of the processor
         while True:
             try:
                 message = bridge.messages.get(timeout=600)
