@@ -5,6 +5,13 @@ remesh    optimiser and remeshing alone, beside the reference
 solve     from the sphere to a known shape, beside the reference
 presets   whole captures with measured normals: seconds, errors, soundness (needs --captures)
 noise     what each loss makes of wrong normals (needs --captures)
+photographs  whole runs from photographs: cost, errors, distance of points held out (needs --captures and --work)
+views     every second photograph makes the mesh, the others judge it (needs the same)
+relief    the same for captures of bench.relief, judged in small and in large novel views
+sheets    photographs beside shaded meshes, with crops (needs the same)
+
+--openmvs BIN_DIR sets OpenMVS beside ours in these four: InterfaceCOLMAP, DensifyPointCloud, ReconstructMesh and
+RefineMesh as the user has built them. --work keeps every mesh and finds it again; delete a folder to run it again.
 
 DIR is a checkout of Profactor/continuous-remeshing; it is handed our rasteriser, since it has none for the CPU. All
 tables are Markdown; docs/lab keeps those of our machine.
@@ -19,7 +26,7 @@ from pathlib import Path
 
 from bridge.solve import warm_up
 
-TABLES = ("growth", "remesh", "solve", "presets", "noise")
+TABLES = ("growth", "remesh", "solve", "presets", "noise", "photographs", "views", "relief", "sheets")
 
 
 def main() -> int:
@@ -33,18 +40,31 @@ def main() -> int:
     parser.add_argument("--vertices", type=int, nargs="+", help="sizes of the tables")
     parser.add_argument("--captures", type=Path, nargs="+", default=[], help="captures with ground truth")
     parser.add_argument("--presets", nargs="+", default=["draft", "standard", "fine"])
+    parser.add_argument("--openmvs", type=Path, metavar="BIN_DIR", help="OpenMVS's programs, to stand beside ours")
+    parser.add_argument("--work", type=Path, metavar="FOLDER", help="where the meshes of whole runs are kept")
     parser.add_argument("--quick", action="store_true", help="small sizes only")
     options = parser.parse_args()
-    if not options.captures and {"presets", "noise"} & set(options.tables):
-        parser.error("the tables presets and noise need --captures")
+    whole = set(options.tables) & {"photographs", "views", "relief", "sheets"}
+    if not options.captures and ({"presets", "noise"} & set(options.tables) or whole):
+        parser.error("the tables presets, noise, photographs, views, relief and sheets need --captures")
+    if whole and options.work is None:
+        parser.error("the tables photographs, views, relief and sheets need --work")
     reference = None
     if options.reference:
         from .reference import optimizer_class
 
         reference = optimizer_class(options.reference)
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print(f"kernels ready after {warm_up():.1f} s")
-    from . import beside, captures, growth, noise
+    if whole != set(options.tables):
+        print(f"kernels ready after {warm_up():.1f} s")
+    from . import beside, captures, growth, held_views, noise, photographs, resolution, sheets
+
+    pages = {
+        "photographs": photographs.table,
+        "views": held_views.table,
+        "relief": resolution.table,
+        "sheets": sheets.table,
+    }
 
     for table in options.tables:
         if table == "growth":
@@ -57,6 +77,8 @@ def main() -> int:
             beside.solve_table(counts, reference, options.reference_steps)
         elif table == "presets":
             captures.table(options.captures, options.presets)
+        elif table in whole:
+            pages[table](options.captures, options.presets, options.openmvs, options.work)
         else:
             noise.table(options.captures, options.presets[0])
     return 0

@@ -55,9 +55,10 @@ def _reference_step(reference: type, vertices: np.ndarray, faces: np.ndarray):
 
     edge = float(np.sqrt(surface_area(vertices, faces) / (len(vertices) * 0.866)))
     other = reference(
-        torch.tensor(vertices, dtype=torch.float32), torch.tensor(faces, dtype=torch.long),
+        torch.tensor(vertices, dtype=torch.float32),
+        torch.tensor(faces, dtype=torch.long),
         edge_len_lims=(0.7 * edge, 1.2 * edge),
-    )  # fmt: skip
+    )
 
     def step() -> None:
         other._vertices.grad = torch.randn_like(other._vertices)
@@ -87,15 +88,21 @@ def solve_table(counts: list[int], reference: type | None, steps: int) -> None:
         mesh = solver.finish()
         ours = watch.lap()
         distance, angle = errors(mesh, maps, vertices, faces)
-        print(f"| ours | {len(mesh.vertices):,} | {done} | {ours.clock:.1f} | {ours.work:.1f} | {ours.work:.1f} "
-              f"| {distance:.4f} | {angle:.2f} |", flush=True)  # fmt: skip
+        print(
+            f"| ours | {len(mesh.vertices):,} | {done} | {ours.clock:.1f} | {ours.work:.1f} | {ours.work:.1f} "
+            f"| {distance:.4f} | {angle:.2f} |",
+            flush=True,
+        )
         if reference:
             other, theirs, pace = solve_with_reference(reference, maps, len(mesh.vertices), steps)
             whole = theirs.work + pace * (settings.steps - steps)
             distance, angle = errors(other, maps, vertices, faces)
             ratio = whole / ours.work
-            print(f"| reference | {len(other.vertices):,} | {steps} | {theirs.clock:.1f} | {theirs.work:.1f} "
-                  f"| {whole:.0f} = {ratio:.1f}x | {distance:.4f} | {angle:.2f} |", flush=True)  # fmt: skip
+            print(
+                f"| reference | {len(other.vertices):,} | {steps} | {theirs.clock:.1f} | {theirs.work:.1f} "
+                f"| {whole:.0f} = {ratio:.1f}x | {distance:.4f} | {angle:.2f} |",
+                flush=True,
+            )
 
 
 def solve_with_reference(reference: type, maps: list, count: int, steps: int) -> tuple[Mesh, Watch, float]:
@@ -112,9 +119,11 @@ def solve_with_reference(reference: type, maps: list, count: int, steps: int) ->
     start, faces = icosphere(3, 0.5)
     edge = float(np.sqrt(4 * np.pi * 0.85 / (count * 0.866)))
     optimizer = reference(
-        torch.tensor(start, dtype=torch.float32), torch.tensor(faces, dtype=torch.long),
-        edge_len_lims=(edge, 0.15), laplacian_weight=0.1,
-    )  # fmt: skip
+        torch.tensor(start, dtype=torch.float32),
+        torch.tensor(faces, dtype=torch.long),
+        edge_len_lims=(edge, 0.15),
+        laplacian_weight=0.1,
+    )
     late = watch
     for step in range(steps):
         if step == int(FAIR_SHARE * steps):
@@ -126,5 +135,5 @@ def solve_with_reference(reference: type, maps: list, count: int, steps: int) ->
         if step < steps - 1:
             optimizer.remesh()
     whole, pace = watch.lap(), late.lap().work / (steps - int(FAIR_SHARE * steps))
-    points = optimizer.vertices.detach().numpy().astype(np.float64) * frame.radius + frame.center
+    points = frame.world(optimizer.vertices.detach().numpy().astype(np.float64))
     return Mesh(points, optimizer.faces.numpy().astype(np.int32)), whole, pace

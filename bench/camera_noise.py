@@ -137,9 +137,11 @@ def main() -> int:
                 after = left(made.cameras, truth)
                 px = made.report["refined"]["error_px"]
                 fits = "" if px is None else f"{px[0]:.2f} -> {px[1]:.2f}"
-                print(f"| {path.name} | {sigma:g} | {seed} | {before[0]:.2f} | {before[1]:.2f} | {given} "
-                      f"| {made.depth:.3f} | {made.placed:.3f} | {after[0]:.2f} | {after[1]:.2f} | {fits} |",
-                      flush=True)  # fmt: skip
+                print(
+                    f"| {path.name} | {sigma:g} | {seed} | {before[0]:.2f} | {before[1]:.2f} | {given} "
+                    f"| {made.depth:.3f} | {made.placed:.3f} | {after[0]:.2f} | {after[1]:.2f} | {fits} |",
+                    flush=True,
+                )
     return 0
 
 

@@ -32,8 +32,11 @@ class Bridge:
     def __init__(self, cache: Path) -> None:
         self.child = subprocess.Popen(
             [sys.executable, "-u", "-m", "bridge", "serve", "--cache", str(cache)],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
         self.messages: queue.Queue[protocol.Message] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         self.say(protocol.Hello())

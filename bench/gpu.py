@@ -24,8 +24,7 @@ from bridge.raster import ImageTargets, LossSettings, available, cuda, make_rast
 from bridge.raster.cuda import CudaRasteriser
 from bridge.solve import Solver, SolveSettings
 from bridge.solve.device_motion import DeviceMotion
-from bridge.solve.motion import Motion
-from bridge.solve.optimise import EXTRA_COLUMNS
+from bridge.solve.optimise import EXTRA_COLUMNS, Motion
 from bridge.solve.schedule import LONGEST
 from bridge.solve.solver import SEPARATE_EVERY, SORT_EVERY
 
@@ -154,12 +153,25 @@ def measure(count: int, views: int, size: int, repeats: int) -> dict:
     float(step.mesh.device.download(step.mesh.rows()[:1])[0])
     stages["contacts"] = step.parts["remesh"].device.take() | step.parts["optimiser"].device.take()
     rows = [
-        {"stage": stage, "kernel": kernel, "launches": sums[0] / repeats, "ms": sums[1] / repeats,
-         "floor_ms": 1e3 * sums[2] / repeats / rate}
-        for stage, kernels in stages.items() for kernel, sums in kernels.items()
-    ]  # fmt: skip
-    return {"vertices": step.mesh.vertex_count, "views": views, "size": size, "step_ms": wall, "device_mib": used >> 20,
-            "copy_gb_s": rate / 1e9, "kernels": rows}  # fmt: skip
+        {
+            "stage": stage,
+            "kernel": kernel,
+            "launches": sums[0] / repeats,
+            "ms": sums[1] / repeats,
+            "floor_ms": 1e3 * sums[2] / repeats / rate,
+        }
+        for stage, kernels in stages.items()
+        for kernel, sums in kernels.items()
+    ]
+    return {
+        "vertices": step.mesh.vertex_count,
+        "views": views,
+        "size": size,
+        "step_ms": wall,
+        "device_mib": used >> 20,
+        "copy_gb_s": rate / 1e9,
+        "kernels": rows,
+    }
 
 
 def text(table: dict) -> str:
@@ -251,8 +263,11 @@ def main(arguments: list[str] | None = None) -> int:
         tables.append(measure(count, options.views, options.size, options.repeats))
         print(text(tables[-1]), flush=True)
     result = solve(options.solve_vertices, options.views, options.size, options.steps)
-    print(f"\nsolve: {result['steps']} steps to {result['vertices']:,} vertices in {result['s']:.2f} s, the last 20 at "
-          f"{result['last_step_ms']:.2f} ms\n{GOAL}", flush=True)  # fmt: skip
+    print(
+        f"\nsolve: {result['steps']} steps to {result['vertices']:,} vertices in {result['s']:.2f} s, the last 20 at "
+        f"{result['last_step_ms']:.2f} ms\n{GOAL}",
+        flush=True,
+    )
     if options.json:
         options.json.write_text(json.dumps({"steps": tables, "solve": result}, indent=1), encoding="utf-8")
     if options.reference:

@@ -13,7 +13,7 @@ from bridge.mesh.topology import surface_area
 from bridge.raster import LossSettings, make_rasteriser
 from bridge.solve import Solver, SolveSettings
 from bridge.solve.density import shortest_edges
-from bridge.solve.optimise import EXTRA_COLUMNS, optimise
+from bridge.solve.optimise import EXTRA_COLUMNS, Motion, optimise
 from bridge.solve.targets import build_level
 
 from . import subjects
@@ -42,7 +42,7 @@ def table(counts: Sequence[int] | None = None) -> None:
         solver = Solver(subjects.targets(*truth, subjects.rig(views, pixels)), SolveSettings())
         built = build_level(solver._targets, solver.frame, pixels, 0.0)
         vertices, faces = subjects.shape(count)
-        local = (vertices - solver.frame.center) / solver.frame.radius * 1.01
+        local = solver.frame.local(vertices) * 1.01
         raster, surface = make_rasteriser("cpu", built.cameras), Surface.of(local, faces)
         image = median_ms(partial(raster.loss_and_gradient, surface, built.images, LossSettings("l2")), 3)
         mesh = remeshing_step(local, faces)
@@ -68,7 +68,8 @@ def remeshing_step(vertices: np.ndarray, faces: np.ndarray, seed: int = 0):
         seen = np.ones(len(gradient), np.float32)
         shortest = np.minimum(shortest_edges(surface, seen, len(vertices)), np.float32(1.2 * edge))
         shortest = np.maximum(shortest, np.float32(0.7 * edge))
-        optimise(mesh, surface.rings, surface.vertices, gradient, steps[0], 0.3, 0.02, 2, 6, 0.5, shortest, 1.2 * edge)
+        motion = Motion(steps[0], 0.3, 0.02, 2, 6, 0.5, len(vertices), 0.7 * edge, 1.2 * edge)
+        optimise(mesh, surface, gradient, motion, shortest)
         mesh.remesh(10_000_000)
 
     return step

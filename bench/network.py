@@ -99,7 +99,7 @@ def judge_group(predictor: MultiViewPredictor, group: dict[str, np.ndarray], alo
 def judge_generated(predictor, worlds: dict[str, World], heads: int, views: int) -> dict[str, dict[str, float]]:
     table = {}
     for name, world in worlds.items():
-        groups = [vars(make_group(VALIDATION_SEED + i, world, views, SIZE, 1.0)) for i in range(heads)]
+        groups = [vars(make_group(VALIDATION_SEED + i, world, views, SIZE, oversample=1.0)) for i in range(heads)]
         for alone in (False, True):
             parts = [judge_group(predictor, g, alone) for g in groups]
             row = summary(np.concatenate([p["angles"] for p in parts]))

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from bridge.capture.images import read_photo, write
+from bridge.capture.images import Photo, read_photo, write
 from bridge.capture.masks import head_mask
 from bridge.capture.record import View, load
 from bridge.mesh import Mesh
@@ -60,7 +60,7 @@ class Truth:
             a, b, c, d = fine.reshape(4, n, 3)
             faces_uv = np.concatenate([a, b[:, [1, 2, 0]], c[:, [2, 0, 1]], d])
         file = folder / body["textures"][0]["file"]
-        image = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR))
         return cls(UvMesh(vertices, faces, uv, faces_uv.astype(np.int32)), image[..., ::-1].astype(np.float32) / 255)
 
     def at(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,8 +75,8 @@ class Truth:
         uv = (1 - v - w)[:, None] * corners[:, 0] + v[:, None] * corners[:, 1] + w[:, None] * corners[:, 2]
         height, width = self.texture.shape[:2]
         x, y = uv[:, 0] * width - 0.5, (1 - uv[:, 1]) * height - 0.5
-        folded = [np.pad(k, (0, -len(k) % 8192)).reshape(-1, 8192).astype(np.float32) for k in (x, y)]
-        colors = cv2.remap(self.texture, *folded, cv2.INTER_LINEAR).reshape(-1, 3)[: len(x)]
+        right, down = (np.pad(k, (0, -len(k) % 8192)).reshape(-1, 8192).astype(np.float32) for k in (x, y))
+        colors = cv2.remap(self.texture, right, down, cv2.INTER_LINEAR).reshape(-1, 3)[: len(x)]
         gap, near = cKDTree(where).query(points, workers=2)
         return colors[near], gap
 
@@ -114,6 +114,7 @@ def render(mesh: UvMesh, texture: np.ndarray, camera) -> tuple[np.ndarray, np.nd
     faces = np.arange(len(order), dtype=np.int32).reshape(-1, 3)
     uv = mesh.uv[mesh.faces_uv.reshape(-1)]
     found = make_rasteriser("cpu", [fine]).render(mesh.vertices[order], faces, uv)
+    assert found.attributes is not None
     at = found.attributes[0]
     size = texture.shape[0]
     x, y = at[..., 0] * size - 0.5, (1 - at[..., 1]) * size - 0.5
@@ -178,8 +179,11 @@ def unwrap_row(path: Path) -> None:
     share = np.cumsum(area[order]) / area.sum()
     at = [ratio[order][np.searchsorted(share, q)] for q in (0.5, 0.95, 0.99)]
     used = texel_values(made, np.ones((len(mesh.vertices), 1)), 1024)[1].mean()
-    print(f"| {path.stem} | {len(mesh.vertices)} | {charts.max() + 1} | {at[0]:.2f} | {at[1]:.2f} | {at[2]:.2f} | "
-          f"{100 * used:.0f} | {seconds:.1f} |", flush=True)  # fmt: skip
+    print(
+        f"| {path.stem} | {len(mesh.vertices)} | {charts.max() + 1} | {at[0]:.2f} | {at[1]:.2f} | {at[2]:.2f} | "
+        f"{100 * used:.0f} | {seconds:.1f} |",
+        flush=True,
+    )
 
 
 def changed(views: list[View], folder: Path, change) -> list[View]:
@@ -194,6 +198,12 @@ def changed(views: list[View], folder: Path, change) -> list[View]:
     return made
 
 
+def mask_of(view: View, photo: Photo) -> np.ndarray:  # [H, W] 0..1
+    mask = head_mask(view, photo)
+    assert mask is not None, "the captures of this bench have masks"
+    return mask
+
+
 def tinted(pixels: np.ndarray, i: int, view: View, photo) -> np.ndarray:
     rng = np.random.default_rng(100 + i)
     gain = np.exp(rng.uniform(np.log(0.7), np.log(1.4))) * rng.uniform(0.93, 1.07, 3)
@@ -201,7 +211,7 @@ def tinted(pixels: np.ndarray, i: int, view: View, photo) -> np.ndarray:
 
 
 def magenta(pixels: np.ndarray, i: int, view: View, photo) -> np.ndarray:
-    mask = head_mask(view, photo)[..., None]
+    mask = mask_of(view, photo)[..., None]
     return pixels * mask + (1 - mask) * np.array([1, 0, 1])
 
 
@@ -212,18 +222,28 @@ def albedo_rows(subject: Subject, label: str) -> None:
     twice = subject.seen_twice()
     plain = subject.error(image, twice)
     print(f"{label}: size {subject.size}, seen {subject.made.seen_pct:.1f} %, {seconds:.1f} s")
-    print(f"  PSNR over texels seen twice: {plain:.2f} dB ({100 * twice.mean():.0f} % of the map), with one factor a "
-          f"channel {subject.error(image, twice, True):.2f} dB", flush=True)  # fmt: skip
+    print(
+        f"  PSNR over texels seen twice: {plain:.2f} dB ({100 * twice.mean():.0f} % of the map), with one factor a "
+        f"channel {subject.error(image, twice, True):.2f} dB",
+        flush=True,
+    )
     held = [2, 6]
     rest = [view for k, view in enumerate(subject.views) if k not in held]
     without = subject.bake(rest)
     for k in held:
         photo = read_photo(subject.views[k])
         picture, hit = render(subject.mesh, without, photo.camera)
-        inside = cv2.erode(((head_mask(subject.views[k], photo) > 0.99) & (hit > 0.99)).astype(np.uint8),
-                           np.ones((5, 5), np.uint8)) > 0  # fmt: skip
-        print(f"  held out {subject.views[k].name}: PSNR {psnr(picture[inside], photo.pixels[inside]):.2f} dB, SSIM "
-              f"{ssim(picture, photo.pixels, inside):.4f}", flush=True)  # fmt: skip
+        inside = (
+            cv2.erode(
+                ((mask_of(subject.views[k], photo) > 0.99) & (hit > 0.99)).astype(np.uint8), np.ones((5, 5), np.uint8)
+            )
+            > 0
+        )
+        print(
+            f"  held out {subject.views[k].name}: PSNR {psnr(picture[inside], photo.pixels[inside]):.2f} dB, SSIM "
+            f"{ssim(picture, photo.pixels, inside):.4f}",
+            flush=True,
+        )
     with tempfile.TemporaryDirectory() as folder:
         other = subject.bake(changed(subject.views, Path(folder), tinted))
         print(f"  gains 0.7 to 1.4 and tints: {subject.error(other, twice, True):.2f} dB (one factor a channel)")
@@ -275,8 +295,11 @@ def delight_rows(subject: Subject) -> None:
             image = subject.bake(views, replace(subject.settings, delight=delight)).astype(np.float32)
             light = to_linear(image[subject.covered]).mean(-1)
             kept = np.corrcoef(slopes(image), slopes(true))[0, 1]
-            print(f"  one lamp, delight {delight}: cheeks {light[left].mean() / light[right].mean():.2f}, gradient "
-                  f"correlation {kept:.3f}, PSNR {subject.error(image, twice, True):.2f} dB", flush=True)  # fmt: skip
+            print(
+                f"  one lamp, delight {delight}: cheeks {light[left].mean() / light[right].mean():.2f}, gradient "
+                f"correlation {kept:.3f}, PSNR {subject.error(image, twice, True):.2f} dB",
+                flush=True,
+            )
 
 
 def seam_rows(subject: Subject, image: np.ndarray) -> None:

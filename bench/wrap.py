@@ -34,9 +34,12 @@ def truth(template: Template, regions: Regions, seed: int) -> tuple[np.ndarray, 
     marks = template.landmarks.points(shape) + rng.normal(0, NOISE_MM, (468, 3))
     world = Similarity(0.9, np.eye(3), np.array([30.0, -20, 10]))
     scan = Scan(
-        world.points(shape), triangles[shown[triangles].all(1)], np.ones(len(shape)), world.points(marks),
+        world.points(shape),
+        triangles[shown[triangles].all(1)],
+        np.ones(len(shape)),
+        world.points(marks),
         np.full(468, NOISE_MM),
-    )  # fmt: skip
+    )
     return world.points(shape), scan
 
 
@@ -85,8 +88,11 @@ def main() -> int:
         seconds = time.perf_counter() - start
         start = time.perf_counter()
         theirs = nricp(template, scan)
-        print(f"| {seed} | {error(person.pose.points(person.vertices)):.2f} | {error(ours):.2f} | {seconds:.1f} | "
-              f"{error(theirs):.2f} | {time.perf_counter() - start:.1f} |", flush=True)  # fmt: skip
+        print(
+            f"| {seed} | {error(person.pose.points(person.vertices)):.2f} | {error(ours):.2f} | {seconds:.1f} | "
+            f"{error(theirs):.2f} | {time.perf_counter() - start:.1f} |",
+            flush=True,
+        )
     return 0
 
 

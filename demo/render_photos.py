@@ -146,10 +146,10 @@ def main() -> int:
             [0, f, options.size / 2 + data.shift_y * options.size],
             [0, 0, 1],
         ]
-        views.append(
-            {"name": name, "image": f"images/{file.name}", "mask": None, "normals": None, "width": options.size,
-             "height": options.size, "K": K, "R": pose[:3, :3].tolist(), "t": pose[:3, 3].tolist(), "distortion": None}
-        )  # fmt: skip
+        view = {"name": name, "image": f"images/{file.name}", "mask": None, "normals": None}
+        view |= {"width": options.size, "height": options.size}
+        view |= {"K": K, "R": pose[:3, :3].tolist(), "t": pose[:3, 3].tolist(), "distortion": None}
+        views.append(view)
     info = json.loads((options.head / "head.json").read_text())
     capture = {
         "schema": 1,

@@ -37,12 +37,14 @@ def step(what: str, command: list[str]) -> None:
 
 def main() -> None:
     scene = DEMO / "scene.blend"
-    step("Building a scene with ten cameras and their photographs",
-         [*blender_command(DEMO / "make_scene.py"), str(DEMO / "capture"), str(scene)])  # fmt: skip
-    step("Reconstruct Head",
-         [*blender_command(ROOT / "skullptor_blender" / "batch.py", scene), "--output", str(DEMO / "head.blend"),
-          "--ply", str(DEMO / "head.ply"), "--report", str(DEMO / "report.json"),
-          "--picture", str(DEMO / "report.png"), "--preset", "standard"])  # fmt: skip
+    step(
+        "Building a scene with ten cameras and their photographs",
+        [*blender_command(DEMO / "make_scene.py"), str(DEMO / "capture"), str(scene)],
+    )
+    files = {"output": "head.blend", "ply": "head.ply", "report": "report.json", "picture": "report.png"}
+    told = [word for name, file in files.items() for word in (f"--{name}", str(DEMO / file))]
+    batch = blender_command(ROOT / "skullptor_blender" / "batch.py", scene)
+    step("Reconstruct Head", [*batch, *told, "--preset", "standard"])
     report = json.loads((DEMO / "report.json").read_text(encoding="utf-8"))
     seconds = ", ".join(f"{stage.lower()} {value:.1f} s" for stage, value in report["seconds"].items())
     print(f"The head has {report['vertices']:,} vertices and took {report['seconds_total']:.1f} s ({seconds}).")

@@ -233,7 +233,8 @@ def _calibrate(options: argparse.Namespace, length: Length | None, work: Path, r
         notes.append(f"Left out {len(solved.failed)} photographs that did not join.")
     views = [View(joined.camera, joined.photograph.path) for joined in solved.joined]
     unit = _unit(views, length, options.marker, report.check) if length or options.marker else None
-    capture = _write(options, solved, masks, unit, notes, report)
+    rig = Rig(tuple(_view(joined, masks) for joined in solved.joined), unit, tuple(notes))
+    capture = _write(options, solved, rig, report)
     body = reports.body(solved, capture, report.seconds, notes)
     results.write_json(options.output / REPORT, body)
     if options.report:
@@ -302,24 +303,15 @@ def _view(joined: Registered, masks: dict[str, Path | None]) -> View:
     return View(joined.camera, joined.photograph.path.resolve(), masks[joined.photograph.name])
 
 
-def _write(
-    options: argparse.Namespace,
-    solved: Motion,
-    masks: dict[str, Path | None],
-    unit: float | None,
-    notes: Sequence[str],
-    report: Reporter,
-) -> Capture:
-    cameras = [joined.camera for joined in solved.joined]
+def _write(options: argparse.Namespace, solved: Motion, rig: Rig, report: Reporter) -> Capture:
     turn = None
     if options.upright:
         head = None
         if not options.front:
             report.begin("Finding the face")
-            views = [_view(joined, masks) for joined in solved.joined]
             predictor = partial(make_predictor, "network")
-            head = find_head(views, predictor, report.step, report.control.cancel.is_set)
-        turn = upright.similarity(cameras, options.front, unit, head)
+            head = find_head(rig.views, predictor, report.step, report.control.cancel.is_set)
+        turn = upright.similarity([view.camera for view in rig.views], options.front, rig.unit_mm, head)
     report.begin("Writing")
     points = solved.points if turn is None else turn.points(solved.points)
 
@@ -328,5 +320,5 @@ def _write(
         results.write_ply(folder / POINTS, points, np.zeros((0, 3), np.int32), **channels)
 
     report.check()
-    rig = Rig(tuple(_view(joined, masks) for joined in solved.joined), unit, tuple(notes))
-    return write(rig, options.output, unit, options.replace, partial(upright.apply, turn=turn) if turn else None, cloud)
+    last = partial(upright.apply, turn=turn) if turn else None
+    return write(rig, options.output, replace_capture=options.replace, turn=last, more=cloud)

@@ -87,6 +87,16 @@ class Failed:
 
 
 @dataclass(frozen=True, eq=False)
+class Matched:
+    """The photographs before they were joined, and what they have in common."""
+
+    photographs: Sequence[Photograph]
+    groups: Sequence[int]  # photographs of one number share their lens
+    features: Mapping[str, int]  # of each photograph, by name
+    common: Mapping[Pair, int]  # matches of each pair that agree with one geometry
+
+
+@dataclass(frozen=True, eq=False)
 class Motion:
     """The rig in COLMAP's own world: arbitrary origin, turn and scale."""
 
@@ -127,10 +137,10 @@ def solve(
         more = _incremental_mapping(session, work / "second", len(names), report)
         if len(_registered_names(_largest(more))) > len(_registered_names(best)):
             models, best = more, _largest(more)
+    matched = Matched(photographs, groups, features, inliers(session))
     if best is None:
-        return Motion((), _failures(photographs, features, inliers(session), [], set()), *_no_points(), 0.0)
-    loose = _bundle_adjust(best)
-    return _account(best, loose, models, photographs, groups, features, inliers(session))
+        return Motion((), _failures(photographs, matched, [], set()), *_no_points(), 0.0)
+    return _account(best, _bundle_adjust(best), models, matched)
 
 
 def lens_groups(photographs: Sequence[Photograph], shared: bool) -> list[int]:
@@ -235,14 +245,11 @@ def _account(
     best: pycolmap.Reconstruction,
     loose: Mapping[str, float],
     models: Sequence[pycolmap.Reconstruction],
-    photographs: Sequence[Photograph],
-    groups: Sequence[int],
-    features: Mapping[str, int],
-    common: Mapping[Pair, int],
+    matched: Matched,
 ) -> Motion:
     by_name = {image.name: image for image in best.images.values() if image.has_pose}
     joined, weak, errors = [], set(), []
-    for photograph, group in zip(photographs, groups):
+    for photograph, group in zip(matched.photographs, matched.groups):
         image = by_name.get(photograph.name)
         if image is None:
             continue
@@ -255,15 +262,16 @@ def _account(
         pose = image.cam_from_world().matrix()
         size = (photograph.width, photograph.height)
         camera = Camera(photograph.path.stem, K, pose[:, :3].copy(), pose[:, 3].copy(), *size, distortion)
-        figures = features[photograph.name], len(distances), float(distances.mean()), loose[photograph.name]
+        figures = matched.features[photograph.name], len(distances), float(distances.mean()), loose[photograph.name]
         joined.append(Registered(photograph, camera, group, *figures))
         errors.append(distances)
-    absent = [photograph for photograph in photographs if photograph.name not in {j.photograph.name for j in joined}]
+    there = {j.photograph.name for j in joined}
+    absent = [photograph for photograph in matched.photographs if photograph.name not in there]
     others = [_registered_names(found) for found in models if found is not best]
     points = [best.points3D[key] for key in sorted(best.points3D)]
     return Motion(
         tuple(joined),
-        _failures(absent, features, common, others, weak),
+        _failures(absent, matched, others, weak),
         np.array([point.xyz for point in points]).reshape(-1, 3),
         np.array([point.color for point in points], np.uint8).reshape(-1, 3),
         float(np.concatenate(errors).mean()) if errors else 0.0,
@@ -282,28 +290,18 @@ def _distances(best: pycolmap.Reconstruction, image: pycolmap.Image) -> np.ndarr
 
 
 def _failures(
-    absent: Sequence[Photograph],
-    features: Mapping[str, int],
-    common: Mapping[Pair, int],
-    others: Sequence[set[str]],
-    weak: set[str],
+    absent: Sequence[Photograph], matched: Matched, others: Sequence[set[str]], weak: set[str]
 ) -> tuple[Failed, ...]:
     return tuple(
-        Failed(photograph, features[photograph.name], _reason(photograph.name, features, common, others, weak))
+        Failed(photograph, matched.features[photograph.name], _reason(photograph.name, matched, others, weak))
         for photograph in absent
     )
 
 
-def _reason(
-    name: str,
-    features: Mapping[str, int],
-    common: Mapping[Pair, int],
-    others: Sequence[set[str]],
-    weak: set[str],
-) -> str:
-    if features[name] < FEW_FEATURES:
-        return f"only {features[name]} features: blurred, too dark, or its mask hides everything"
-    partners = best_partners(common, name)
+def _reason(name: str, matched: Matched, others: Sequence[set[str]], weak: set[str]) -> str:
+    if matched.features[name] < FEW_FEATURES:
+        return f"only {matched.features[name]} features: blurred, too dark, or its mask hides everything"
+    partners = best_partners(matched.common, name)
     if not partners:
         return "it shares nothing with any other photograph: too far from its neighbours, or of something else"
     count, best = partners[0]

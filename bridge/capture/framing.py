@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,11 +19,20 @@ class HeadFrame:
     center: np.ndarray  # [3]
     radius: float
     up: np.ndarray  # [3] unit
+    axes: np.ndarray = field(default_factory=lambda: np.eye(3))  # [3, 3] rows: its axes in the world
 
     def normalise(self, camera: Camera) -> Camera:
-        """The camera in the frame where the head is centred at the origin with radius 1 (axes unchanged)."""
+        """The camera in the frame where the head is centred at the origin with radius 1."""
         scale = 1.0 / self.radius
-        return camera.transformed(scale, np.eye(3), -scale * self.center)
+        return camera.transformed(scale, self.axes, -scale * self.axes @ self.center)
+
+    def local(self, points: np.ndarray) -> np.ndarray:  # [N, 3]
+        """Points of the world in the frame of normalise()."""
+        return (points - self.center) @ self.axes.T / self.radius
+
+    def world(self, points: np.ndarray) -> np.ndarray:  # [N, 3]
+        """Back from local()."""
+        return points @ self.axes * self.radius + self.center
 
 
 def nearest_point(origins: np.ndarray, directions: np.ndarray) -> np.ndarray:

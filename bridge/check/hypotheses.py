@@ -62,7 +62,7 @@ def find_faults(scene: Scene, given_masks: Sequence[bool]) -> tuple[list[Finding
             break
         before = scene.cost(excluded)
         # beside a fault that was found, a small one of another view is likely its side effect
-        best, left = _best(scene, excluded, before, small_too=not findings)
+        best, left = _best(scene, Search(excluded, before, small_too=not findings))
         if best is not None:
             findings.append(_finding(scene, best))
             scene = best.scene
@@ -84,12 +84,19 @@ def find_rig_fault(scene: Scene) -> tuple[Finding, Scene] | None:
         return None
     cure_axes = "Convert all cameras: OpenCV looks along +Z with Y down, OpenGL and Blender along -Z with Y up."
     tries: list[tuple[str, str, str, Callable[[Camera], Camera]]] = [
-        ("rig-axes", "The y and z axes of all cameras point the wrong way.", cure_axes,
-         lambda c: replace(c, R=OPENGL[:, None] * c.R, t=OPENGL * c.t)),
-        ("rig-inverted", "The poses of all cameras are inverted: they map from camera to world.",
-         "Give the rotation and translation from world to camera.",
-         lambda c: replace(c, R=c.R.T, t=-c.R.T @ c.t)),
-    ]  # fmt: skip
+        (
+            "rig-axes",
+            "The y and z axes of all cameras point the wrong way.",
+            cure_axes,
+            lambda c: replace(c, R=OPENGL[:, None] * c.R, t=OPENGL * c.t),
+        ),
+        (
+            "rig-inverted",
+            "The poses of all cameras are inverted: they map from camera to world.",
+            "Give the rotation and translation from world to camera.",
+            lambda c: replace(c, R=c.R.T, t=-c.R.T @ c.t),
+        ),
+    ]
     for percent in (-45, -35, -25, -15, 15, 25, 35, 45, 60, 80):
         sentence = (
             f"The focal lengths of all cameras look about {abs(percent)}% too {'long' if percent > 0 else 'short'}."
@@ -111,8 +118,18 @@ def find_rig_fault(scene: Scene) -> tuple[Finding, Scene] | None:
     return (best[1], best[2]) if best is not None and best[0] < SENSIBLE * before else None
 
 
-def _best(scene: Scene, excluded: set[int], before: float, small_too: bool) -> tuple[Hypothesis | None, int | None]:
+@dataclass(frozen=True)
+class Search:
+    """What an explanation is looked for under."""
+
+    excluded: set[int]  # views that are out of the way
+    before: float  # the cost that an explanation has to mend
+    small_too: bool  # may it be a small fault?
+
+
+def _best(scene: Scene, search: Search) -> tuple[Hypothesis | None, int | None]:
     """The best explanation, or the one view without which the others agree, or neither."""
+    excluded, before = search.excluded, search.before
     present = [i for i in range(len(scene.cameras)) if i not in excluded]
     no_match_cost = scene.no_match_cost(excluded)
 
@@ -132,7 +149,7 @@ def _best(scene: Scene, excluded: set[int], before: float, small_too: bool) -> t
         return None, None
     if pair is not None and before - fair[first] < ALARM:
         suspects = [*pair, *(i for i in suspects if i not in pair)]
-    chosen = _best_hypothesis(scene, excluded, before, suspects, lonely, small_too)
+    chosen = _best_hypothesis(scene, search, suspects, lonely)
     if chosen is not None:
         return chosen, None
     if scene.all_off:
@@ -143,17 +160,16 @@ def _best(scene: Scene, excluded: set[int], before: float, small_too: bool) -> t
         assert pair is not None  # both says so
         for i, other in (pair, pair[::-1]):  # two faults: one is explained while the other is out of the way
             less = excluded | {other}
-            chosen = _best_hypothesis(scene, less, scene.cost(less), [i], [], small_too)
+            chosen = _best_hypothesis(scene, Search(less, scene.cost(less), search.small_too), [i], [])
             if chosen is not None:
                 return chosen, None
         return None, pair[0]
     return None, None
 
 
-def _best_hypothesis(
-    scene: Scene, excluded: set[int], before: float, suspects: list[int], lonely: list[int], small_too: bool
-) -> Hypothesis | None:
+def _best_hypothesis(scene: Scene, search: Search, suspects: list[int], lonely: list[int]) -> Hypothesis | None:
     """The explanation that restores agreement best; the continuous ones are tried when no plain one does."""
+    excluded, before = search.excluded, search.before
     good = 1 + scene.no_match_cost(excluded)
     candidates = (
         list(_swapped_photos(scene, excluded, list(dict.fromkeys(suspects + lonely)))) if len(suspects) > 1 else []
@@ -165,7 +181,7 @@ def _best_hypothesis(
         if chosen is not None and chosen.restores(before, excluded) and chosen.cost < good:
             break
         candidates += [
-            e for e in _continuous_faults(scene, excluded, i) if not e.small or (small_too and not scene.all_off)
+            e for e in _continuous_faults(scene, excluded, i) if not e.small or (search.small_too and not scene.all_off)
         ]
         chosen = min(candidates, key=lambda e: e.cost, default=None)
     return chosen if chosen is not None and chosen.restores(before, excluded) else None
@@ -218,8 +234,12 @@ def _discrete_faults(scene: Scene, excluded: set[int], i: int) -> Iterator[Hypot
         other = scene.changed({i: change})
         return Hypothesis(code, (i,), other, other.cost(excluded), what, cure)
 
-    yield tried("photo-mirrored", Change(camera, True), "its photograph is mirrored left to right",
-                "Use the photograph as the camera took it, or flip it back.")  # fmt: skip
+    yield tried(
+        "photo-mirrored",
+        Change(camera, True),
+        "its photograph is mirrored left to right",
+        "Use the photograph as the camera took it, or flip it back.",
+    )
     cure = "Turn the photograph (EXIF orientation is ignored), or the camera about its viewing axis."
     for degrees in (90, 180, 270):
         what = f"its photograph is turned by {min(degrees, 360 - degrees)} degrees in the image plane"
@@ -229,8 +249,12 @@ def _discrete_faults(scene: Scene, excluded: set[int], i: int) -> Iterator[Hypot
         turned = replace(camera, R=signs[:, None] * camera.R, t=signs * camera.t)
         yield tried("camera-axes", Change(turned), f"its {axes} axes point the wrong way", cure)
     turned = replace(camera, R=camera.R.T, t=-camera.R.T @ camera.center)
-    yield tried("camera-axes", Change(turned), "its rotation is inverted",
-                "Give the rotation from world to camera, not from camera to world.")  # fmt: skip
+    yield tried(
+        "camera-axes",
+        Change(turned),
+        "its rotation is inverted",
+        "Give the rotation from world to camera, not from camera to world.",
+    )
 
 
 def _continuous_faults(scene: Scene, excluded: set[int], i: int) -> Iterator[Hypothesis]:
@@ -266,17 +290,29 @@ def _continuous_faults(scene: Scene, excluded: set[int], i: int) -> Iterator[Hyp
     x, cost = fitted(lambda x: _rolled(camera, x[0]), np.linspace(-32, 32, 9), 2.0)
     if abs(x[0]) > LEAST_ROLL:
         change = scene.changed({i: Change(_rolled(camera, x[0]))})
-        yield Hypothesis("camera-turned", (i,), change, cost + SIMPLE,
-                          f"it is turned by about {abs(x[0]):.0f} degrees about its viewing axis",
-                          "Correct its rotation.", abs(x[0]) < SMALL_TURN)  # fmt: skip
+        yield Hypothesis(
+            "camera-turned",
+            (i,),
+            change,
+            cost + SIMPLE,
+            f"it is turned by about {abs(x[0]):.0f} degrees about its viewing axis",
+            "Correct its rotation.",
+            abs(x[0]) < SMALL_TURN,
+        )
     pointed = _pointing(scene, i)
     x, cost = fitted(lambda x: _turned(camera, x), [np.zeros(3), pointed], np.radians(1.5))
     angle = np.degrees(np.linalg.norm(x))
     change = scene.changed({i: Change(_turned(camera, x))})
     if angle > TURN_NOT_SHIFT:
-        yield Hypothesis("camera-turned", (i,), change, cost + 3 * SIMPLE,
-                          f"it is turned by about {angle:.0f} degrees", "Correct its rotation.",
-                          angle < SMALL_TURN)  # fmt: skip
+        yield Hypothesis(
+            "camera-turned",
+            (i,),
+            change,
+            cost + 3 * SIMPLE,
+            f"it is turned by about {angle:.0f} degrees",
+            "Correct its rotation.",
+            angle < SMALL_TURN,
+        )
     start = np.tan(pointed[[1, 0]]) * [camera.K[0, 0], -camera.K[1, 1]]
     starts = [np.zeros(2), start if np.linalg.norm(start) < camera.width / 2 else np.zeros(2)]
     x, cost = fitted(lambda x: _shifted(camera, x), starts, 0.02 * camera.width)

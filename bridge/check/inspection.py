@@ -36,6 +36,7 @@ class Inspection:
     scene: Scene | None = None
     hull: Hull | None = None
     canonical: Canonical | None = None  # where the network sees the head; ask it whether it can be trusted
+    epipolar_error: float | None = None  # median of matches from where the cameras say, head radii; None: no matches
 
     @property
     def ok(self) -> bool:
@@ -47,6 +48,7 @@ def inspect(
     photos: Sequence[np.ndarray],
     mattes: Sequence[np.ndarray],
     given: Sequence[bool],
+    *,
     unit_mm: float | None = None,
     findings: Sequence[Finding] = (),
     maps: Sequence[NormalMap] = (),
@@ -62,7 +64,7 @@ def inspect(
     silhouettes = [Silhouette.of(camera, matte) for camera, matte in zip(cameras, mattes, strict=True)]
     used = [i for i, silhouette in enumerate(silhouettes) if not silhouette.empty]
     names_ = [camera.name for camera in cameras]
-    misfit, along = np.full(len(cameras), np.nan), None
+    misfit, along, off = np.full(len(cameras), np.nan), None, None
     for i in sorted(set(range(len(cameras))) - set(used)):
         sentence = f"No head was found in the photograph of '{cameras[i].name}'."
         found.append(
@@ -71,7 +73,7 @@ def inspect(
 
     def done(scene: Scene | None = None, hull: Hull | None = None, frame: Canonical | None = None) -> Inspection:
         told = by_severity(_causes(found))
-        return Inspection(told, names_, misfit, time.perf_counter() - began, along, scene, hull, frame)
+        return Inspection(told, names_, misfit, time.perf_counter() - began, along, scene, hull, frame, off)
 
     if len(used) < LEAST_VIEWS:
         sentence = f"{len(used)} views show a head; a head needs at least {LEAST_VIEWS}."
@@ -98,7 +100,8 @@ def inspect(
     found += _looking_elsewhere(cameras, sphere, {view for finding in found for view in finding.views})
     wrong = {view for finding in faults if finding.severity != "info" for view in finding.views}
     trusted = [camera.name not in wrong for camera in cameras]
-    found += rig.loose(scene, [i for i, right in enumerate(trusted) if not right])
+    off = scene.epipolar_error([i for i, right in enumerate(trusted) if not right])
+    found += rig.loose(scene, off)
     outlines = scene.agreement.silhouettes
     hull = carve(outlines, sphere, trusted if sum(trusted) >= 2 else [True] * len(cameras))
     frame = None

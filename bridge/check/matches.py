@@ -125,8 +125,13 @@ def sampson(F: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:  # [n, 2
 class PhotoMatches:
     """Matches between photographs, made when first asked for; cameras are given anew with every question."""
 
-    def __init__(self, photos: Sequence[np.ndarray], mattes: Sequence[np.ndarray], cameras: Sequence[Camera],
-                 sphere: BoundingSphere) -> None:  # fmt: skip
+    def __init__(
+        self,
+        photos: Sequence[np.ndarray],
+        mattes: Sequence[np.ndarray],
+        cameras: Sequence[Camera],
+        sphere: BoundingSphere,
+    ) -> None:
         self._photos, self._mattes, self._sphere = list(photos), list(mattes), sphere
         self._cameras = list(cameras)
         self._features: dict[tuple[int, bool], Features] = {}
@@ -166,14 +171,26 @@ class PhotoMatches:
         sizes = [c.K[0, 0] * self._sphere.radius / np.linalg.norm(self._sphere.center - c.center) for c in cameras]
         return float(np.mean(sizes))
 
-    def compare(self, a: int, b: int, cameras: Sequence[Camera], photos: Sequence[int] | None = None,
-                flipped: Sequence[int] = ()) -> Pair:  # fmt: skip
+    def compare(
+        self,
+        a: int,
+        b: int,
+        cameras: Sequence[Camera],
+        photos: Sequence[int] | None = None,
+        flipped: Sequence[int] = (),
+    ) -> Pair:
         """How cameras a and b explain the matches of the photographs that are said to be theirs."""
         off = self.distances(a, b, cameras, photos, flipped)
         return Pair(a, b, len(off), int((off < TOLERANCE).sum()) if len(off) >= ENOUGH else 0)
 
-    def distances(self, a: int, b: int, cameras: Sequence[Camera], photos: Sequence[int] | None = None,
-                  flipped: Sequence[int] = ()) -> np.ndarray:  # [n]  # fmt: skip
+    def distances(
+        self,
+        a: int,
+        b: int,
+        cameras: Sequence[Camera],
+        photos: Sequence[int] | None = None,
+        flipped: Sequence[int] = (),
+    ) -> np.ndarray:  # [n]
         """How far, in head radii, matches that agree among themselves are from the geometry of cameras a and b.
 
         photos: which photograph belongs to which camera (default: its own); flipped: cameras whose photograph is

@@ -47,7 +47,7 @@ def page(inspection: Inspection, photos: Sequence[np.ndarray], heading: str) -> 
     ahead = np.cross(side, up)
     plans = (("from above", side, -ahead), ("from the side", ahead, up), ("from the front", side, up))
     for k, (title, right, vertical) in enumerate(plans):
-        plan = _plan(scene, hull, culprits, right, vertical, np.cross(right, vertical))
+        plan = _plan(scene, hull, culprits, np.stack([right, vertical, np.cross(right, vertical)]))
         sheet.paste(plan, (GAP + k * (MAP + GAP), top + 18))
         draw.text((GAP + k * (MAP + GAP), top), f"the rig {title}", INK, small)
     for i in range(tiles):
@@ -76,10 +76,12 @@ def _flat(direction: np.ndarray, up: np.ndarray) -> np.ndarray:
     return flat / length if length > 1e-6 else np.cross(up, [0.577, 0.577, 0.577])
 
 
-def _plan(
-    scene: Scene, hull: Hull, culprits: dict[str, str], right: np.ndarray, vertical: np.ndarray, towards: np.ndarray
-) -> Image.Image:
-    """Cameras and the head in one plane; the head's surface by how many views see it, red: none."""
+def _plan(scene: Scene, hull: Hull, culprits: dict[str, str], frame: np.ndarray) -> Image.Image:
+    """Cameras and the head in one plane; the head's surface by how many views see it, red: none.
+
+    frame [3, 3]: the directions of the world that lie to the right, up and towards who looks.
+    """
+    right, vertical, towards = frame
     image = Image.new("RGB", (MAP, MAP), (32, 33, 37))
     draw = ImageDraw.Draw(image)
     middle, radius = scene.sphere.center, scene.sphere.radius

@@ -40,15 +40,14 @@ def check(
     return findings + _size(sphere, unit_mm, canonical)
 
 
-def loose(scene: Scene, wrong: Sequence[int]) -> list[Finding]:
-    """Errors of all cameras that are too small to be anybody's fault. wrong: views that are named already."""
-    off = scene.epipolar_error(wrong)
+def loose(scene: Scene, off: float | None) -> list[Finding]:
+    """Errors of all cameras that are too small to be anybody's fault. off: median of matches, head radii."""
     if off is None or off < LOOSE:
         return []
     assert scene.matches is not None  # what is off was matched
     pixels = off * scene.matches.head_pixels(*scene.cameras)
     sentence = f"The cameras are a little off: what two photographs share lies {pixels:.1f} pixels from where they say."
-    cure = "Switch on Refine Cameras (--refine-cameras): it corrects errors of a degree and less."
+    cure = "A run refines them: it corrects errors of a degree and less."
     return [Finding("cameras-loose", WARNING, (), sentence, cure)]
 
 

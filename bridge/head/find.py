@@ -33,9 +33,13 @@ def find_head(
         photos = [downscaled(read_photo(view), PIXELS) for view in chosen]
         masks = [head_mask(view, photo) for view, photo in zip(chosen, photos)]
         maps = make_predictor().predict(
-            [photo.pixels for photo in photos], [photo.camera for photo in photos], masks,
-            size=MAP, progress=progress, cancelled=cancelled,
-        )  # fmt: skip
+            [photo.pixels for photo in photos],
+            [photo.camera for photo in photos],
+            masks,
+            size=MAP,
+            progress=progress,
+            cancelled=cancelled,
+        )
         return head_in(maps)
     except (BridgeError, ValueError):
         return None

@@ -6,6 +6,7 @@ ours to ship: `python -m bridge weights landmarks` brings them.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -49,7 +50,7 @@ class Face:
 class Landmarker:
     """The two models in memory. Raises BridgeError "landmarks-missing" where models or runtime are not here."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | zipfile.Path) -> None:
         if find_spec("ai_edge_litert") is None:
             raise BridgeError(
                 "landmarks-missing",
@@ -156,10 +157,11 @@ class Landmarker:
 
 
 class _Net:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | zipfile.Path) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._net = Interpreter(str(path), num_threads=2)
+        self._model = path.read_bytes()  # not by name: it may lie inside a wheel; kept as long as the interpreter
+        self._net = Interpreter(model_content=self._model, num_threads=2)
         self._net.allocate_tensors()
 
     def __call__(self, image: np.ndarray) -> list[np.ndarray]:

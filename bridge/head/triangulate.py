@@ -73,9 +73,7 @@ def _linear(cameras: Sequence[Camera], pixels: np.ndarray, weights: np.ndarray) 
             row = pixels[i, :, axis, None] * P[2] - P[axis]
             rows[i, axis] = row / np.linalg.norm(row[:, :3], axis=1, keepdims=True) * np.sqrt(weights[i])[:, None]
     system = np.einsum("mkni,mknj->nij", rows, rows)
-    return np.linalg.solve(
-        system[:, :3, :3] + 1e-12 * _trace(system[:, :3, :3]), -system[:, :3, 3:]
-    )[..., 0] + centre  # fmt: skip
+    return np.linalg.solve(system[:, :3, :3] + 1e-12 * _trace(system[:, :3, :3]), -system[:, :3, 3:])[..., 0] + centre
 
 
 def _residuals(cameras: Sequence[Camera], pixels: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -58,7 +58,7 @@ def import_main(argv: list[str]) -> int:
             cameras = [view.camera for view in rig.views]
             head = None if options.front else find_head(rig.views, partial(make_predictor, "network"))
             turn = partial(upright.apply, turn=upright.similarity(cameras, options.front, unit_mm, head))
-        capture = write(rig, options.output, unit_mm, options.replace, turn)
+        capture = write(rig, options.output, unit_mm=unit_mm, replace_capture=options.replace, turn=turn)
         unit = "of unknown size" if capture.unit_mm is None else f"= {capture.unit_mm:g} mm"
         masks = sum(view.mask is not None for view in capture.views)
         with_masks = f", {masks} with masks" if masks else ""

@@ -18,7 +18,7 @@ from .colmap_binary import cameras as binary_cameras
 from .colmap_binary import images as binary_images
 from .colmap_models import MODELS, Lens, model, unknown_model
 from .pictures import Pictures
-from .records import Rig, make_view, number, numbers, read_text, refuse, whole
+from .records import Calibration, Rig, make_view, number, numbers, read_text, refuse, whole
 
 # where a project keeps its models: in the folder that is given, or in one of these below it
 PLACES = ("sparse", "colmap/sparse", "dense/sparse", "dense/0/sparse", "colmap/dense/sparse", "colmap")
@@ -55,7 +55,7 @@ def read(source: Path, pictures: Pictures) -> Rig:
         K, distortion = model(camera, f"Camera {pose.camera} of 'cameras{suffix}'")
         R = from_quaternion(pose.quaternion, where)
         with pictures.left_out():
-            views.append(make_view(pictures, pose.name, where, K, R, pose.t, size, distortion))
+            views.append(make_view(pictures, pose.name, where, Calibration(K, R, pose.t, size, distortion)))
     if others:
         notes.append(
             f"The project holds {others + 1} models; this is the largest, number {folder.name}. "

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import BridgeError
 from .pictures import Pictures
-from .records import Rig, make_view, refuse
+from .records import Calibration, Rig, make_view, refuse
 
 ARRAY_LIMIT = 1 << 20  # bytes of one array in the file: a matrix has 128
 
@@ -36,7 +36,7 @@ def read(source: Path, pictures: Pictures) -> Rig:
     for key, image in pairs:
         where = f"world_mat_{key} of '{file.name}'"
         K, R, t = decompose(matrices[key], where)
-        views.append(make_view(pictures, image, where, K, R, t))
+        views.append(make_view(pictures, image, where, Calibration(K, R, t)))
     note = "The file has no unit: the scale is unknown unless --unit-mm is given (1 for H3DS and DTU)."
     return Rig(tuple(views), None, (note,))
 

@@ -16,6 +16,7 @@ degree one is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,9 +31,10 @@ Size = tuple[int, int]
 
 
 def polynomial(
-    k: Sequence[float], p1: float, p2: float, K: np.ndarray, size: Size, where: str
-) -> Distortion | None:  # p1, p2 in OpenCV's order
-    """Radial polynomial of up to four terms and OpenCV's tangential terms."""
+    k: Sequence[float], tangential: tuple[float, float], K: np.ndarray, size: Size, where: str
+) -> Distortion | None:
+    """Radial polynomial of up to four terms and OpenCV's tangential terms p1 and p2, in its order."""
+    p1, p2 = tangential
     k1, k2, k3, k4 = (*k, 0.0, 0.0, 0.0, 0.0)[:4]
     if not k4:
         return plain(Distortion(k1=k1, k2=k2, p1=p1, p2=p2, k3=k3))
@@ -41,7 +43,7 @@ def polynomial(
         s = r * r
         return 1 + s * (k1 + s * (k2 + s * (k3 + s * k4)))
 
-    return _fitted(factor, K, size, where, "radial polynomial with k4", p1, p2)
+    return replace(_fitted(factor, K, size, where, "radial polynomial with k4"), p1=p1, p2=p2)
 
 
 def fisheye(k: Sequence[float], K: np.ndarray, size: Size, where: str, model: str) -> Distortion:
@@ -77,13 +79,7 @@ def plain(distortion: Distortion) -> Distortion | None:
 
 
 def _fitted(
-    factor: Callable[[np.ndarray], np.ndarray],
-    K: np.ndarray,
-    size: Size,
-    where: str,
-    model: str,
-    p1: float = 0.0,
-    p2: float = 0.0,
+    factor: Callable[[np.ndarray], np.ndarray], K: np.ndarray, size: Size, where: str, model: str
 ) -> Distortion:
     """The rational factor closest to another one over all of the image. Raises BridgeError camera-model."""
     if min(K[0, 0], K[1, 1]) < 1:
@@ -101,11 +97,8 @@ def _fitted(
         return np.where(below > 0.01, np.abs((1 + powers @ x[:3]) / below - f) * pixels, np.inf)[reached]
 
     best = np.zeros(6)
-    for order in (
-        3,
-        2,
-        1,
-    ):  # of the denominator: a higher one may spend itself on a pole and a root that all but cancel
+    # of the denominator: a higher order may spend itself on a pole and a root that all but cancel
+    for order in (3, 2, 1):
         x = np.zeros(6)
         for _ in range(12):  # Sanathanan-Koerner: the linear problem weighted with the last denominator
             below = 1 + powers @ x[3:]
@@ -123,7 +116,7 @@ def _fitted(
         )
     a, b = best[:3], best[3:]
     a, b = (c / r[-1] ** np.array([2, 4, 6]) for c in (a, b))
-    return Distortion(k1=a[0], k2=a[1], p1=p1, p2=p2, k3=a[2], k4=b[0], k5=b[1], k6=b[2])
+    return Distortion(k1=a[0], k2=a[1], k3=a[2], k4=b[0], k5=b[1], k6=b[2])
 
 
 def _reach(K: np.ndarray, size: Size) -> float:

@@ -29,7 +29,19 @@ from ..capture.cameras import Camera, Distortion
 from ..errors import BridgeError
 from . import lens
 from .pictures import Pictures
-from .records import Rig, intrinsics, make_view, number, numbers, read_xml, refuse, rotation, skipped, whole
+from .records import (
+    Calibration,
+    Rig,
+    intrinsics,
+    make_view,
+    number,
+    numbers,
+    read_xml,
+    refuse,
+    rotation,
+    skipped,
+    whole,
+)
 
 METRES = 1000.0
 
@@ -100,8 +112,9 @@ def read(source: Path, pictures: Pictures) -> Rig:
             measured = True
             camera = camera.transformed(placement.scale, placement.rotation, placement.offset)
         name = f"{group}/{label}" if group else label  # where the same label is in several groups, they are folders
+        calibration = Calibration(sensor.K, camera.R, camera.t, sensor.size, sensor.distortion)
         with pictures.left_out():
-            views.append(make_view(pictures, name, where, sensor.K, camera.R, camera.t, sensor.size, sensor.distortion))
+            views.append(make_view(pictures, name, where, calibration))
     notes += skipped(lost, "not aligned")
     if off:
         notes.append(f"Left out {len(off)} disabled cameras.")
@@ -194,18 +207,18 @@ def _sensor(element: Element, file: str) -> Sensor:
     if "f" in given:
         f = value("f")
         K = intrinsics(f + value("b1"), f, size[0] / 2 + value("cx"), size[1] / 2 + value("cy"), value("b2"))
-        p1, p2 = value("p2"), value("p1")
+        tangential = value("p2"), value("p1")
     elif "fx" in given and "fy" in given:
         if "cx" not in given or "cy" not in given:
             raise refuse(where, "must give cx and cy beside fx and fy")
         K = intrinsics(value("fx"), value("fy"), value("cx"), value("cy"), value("skew"))
-        p1, p2 = value("p1"), value("p2")
+        tangential = value("p1"), value("p2")
     else:
         raise refuse(where, "must give the focal length as f, or as fx and fy")
     if K[0, 0] <= 0 or K[1, 1] <= 0:
         raise refuse(where, "must have a positive focal length")
     k = [value(f"k{i}") for i in (1, 2, 3, 4)]
-    return Sensor(K, size, lens.polynomial(k, p1, p2, K, size, where), _offset(element, where))
+    return Sensor(K, size, lens.polynomial(k, tangential, K, size, where), _offset(element, where))
 
 
 def _offset(sensor: Element, where: str) -> np.ndarray:  # [4, 4]

@@ -17,7 +17,7 @@ from ..capture.cameras import Distortion
 from ..capture.record import View
 from . import lens
 from .pictures import Pictures
-from .records import Rig, make_view, numbers, read_text, refuse
+from .records import Calibration, Rig, make_view, numbers, read_text, refuse
 
 MILLIMETRES = 1.0
 
@@ -45,7 +45,8 @@ def read(source: Path, pictures: Pictures) -> Rig:
         distortion = lens.plain(Distortion(k[0], k[1], k[2], k[3], k3=k[4]))
         with pictures.left_out():
             image, count = _image(name, where, pictures)
-            views.append(make_view(pictures, image, where, K, pose[:, :3], pose[:, 3], None, distortion, name))
+            found = Calibration(K, pose[:, :3], pose[:, 3], distortion=distortion, name=name)
+            views.append(make_view(pictures, image, where, found))
             if count > 1:
                 sequences.append(name)
             if distortion:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import csv
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -32,7 +33,19 @@ from ..capture.record import View
 from ..errors import BridgeError
 from . import lens
 from .pictures import Pictures
-from .records import GL_TO_CV, Rig, intrinsics, make_view, number, numbers, read_text, read_xml, refuse, skipped
+from .records import (
+    GL_TO_CV,
+    Calibration,
+    Rig,
+    intrinsics,
+    make_view,
+    number,
+    numbers,
+    read_text,
+    read_xml,
+    refuse,
+    skipped,
+)
 
 FRAME_MM = 36.0
 NAMESPACE = "{http://www.capturingreality.com/ns/xcr"
@@ -73,26 +86,29 @@ def _files(source: Path) -> list[Path]:
     return tables
 
 
-def _lens_and_view(
-    pictures: Pictures,
-    picture: str,
-    where: str,
-    f_mm: float,
-    offset: np.ndarray,  # [2] in units of the longer side
-    k: np.ndarray,  # [6] k1 k2 k3 k4 t1 t2
-    R: np.ndarray,
-    center: np.ndarray,
-) -> View:
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """One camera as RealityCapture writes it, in units of its frame."""
+
+    f_mm: float
+    offset: np.ndarray  # [2] of the principal point, in units of the longer side
+    k: np.ndarray  # [6] k1 k2 k3 k4 t1 t2
+    R: np.ndarray  # [3, 3] world -> camera
+    center: np.ndarray  # [3]
+
+
+def _lens_and_view(pictures: Pictures, picture: str, where: str, camera: Exported) -> View:
     image = pictures.find(picture, where)
     width, height = pictures.size(image, where)
     longer = max(width, height)
-    f = f_mm * longer / FRAME_MM
+    f = camera.f_mm * longer / FRAME_MM
     if f <= 0:
         raise refuse(where, "must have a positive focal length")
-    K = intrinsics(f, f, width / 2 + offset[0] * longer, height / 2 + offset[1] * longer)
-    k1, k2, k3, k4, t1, t2 = map(float, k)
-    distortion = lens.polynomial((k1, k2, k3, k4), t2, t1, K, (width, height), where)
-    return make_view(pictures, image, where, K, R, -R @ center, None, distortion)
+    K = intrinsics(f, f, width / 2 + camera.offset[0] * longer, height / 2 + camera.offset[1] * longer)
+    k1, k2, k3, k4, t1, t2 = map(float, camera.k)
+    distortion = lens.polynomial((k1, k2, k3, k4), (t2, t1), K, (width, height), where)
+    found = Calibration(K, camera.R, -camera.R @ camera.center, distortion=distortion)
+    return make_view(pictures, image, where, found)
 
 
 def _read_csv(file: Path, pictures: Pictures) -> Rig:
@@ -148,7 +164,7 @@ def _read_csv(file: Path, pictures: Pictures) -> Rig:
         k = np.array([get(key) for key in ("k1", "k2", "k3", "k4", "t1", "t2")])
         focal = number(values["f"], where, "f")
         with pictures.left_out():
-            views.append(_lens_and_view(pictures, name, where, focal, offset, k, R, center))
+            views.append(_lens_and_view(pictures, name, where, Exported(focal, offset, k, R, center)))
     notes = skipped(lost, "no position in the table")
     if not normalised and off_middle:
         notes += ("px and py are read as millimetres of a 36 mm frame, as the older table is understood.",)
@@ -199,7 +215,7 @@ def _sidecar(file: Path, source: Path, pictures: Pictures) -> View | None:
     focal = number(values["FocalLength35mm"], where, "FocalLength35mm")
     # with its folder, so that it is the image beside the sidecar
     picture = file.relative_to(source).with_suffix("").as_posix() if source.is_dir() else file.stem
-    return _lens_and_view(pictures, picture, where, focal, np.array(offset), k, R, center)
+    return _lens_and_view(pictures, picture, where, Exported(focal, np.array(offset), k, R, center))
 
 
 def _properties(root: Element) -> dict[str, str]:

@@ -122,27 +122,29 @@ def rotation(matrix: np.ndarray, where: str) -> np.ndarray:
     return left @ right
 
 
-def make_view(
-    pictures: Pictures,
-    picture: str | Path,
-    where: str,
-    K: np.ndarray,
-    R: np.ndarray,
-    t: np.ndarray,
-    size: tuple[int, int] | None = None,
-    distortion: Distortion | None = None,
-    name: str | None = None,
-) -> View:
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """One camera as a file gives it, not yet checked."""
+
+    K: np.ndarray  # [3, 3]
+    R: np.ndarray  # [3, 3] world -> camera
+    t: np.ndarray  # [3]
+    size: tuple[int, int] | None = None  # (width, height); None where the file says nothing
+    distortion: Distortion | None = None
+    name: str | None = None  # the view's, where the image's is not meant
+
+
+def make_view(pictures: Pictures, picture: str | Path, where: str, found: Calibration) -> View:
     """Check one camera, find its image and put both together.
 
-    picture: the image's name as the file writes it, or the file itself. R, t: world -> camera. size: (width, height) as
-    the calibration says, None where it says nothing. name: the view's name where the image's is not meant.
+    picture: the image's name as the file writes it, or the file itself. where: names the camera in sentences.
     """
-    if not all(np.isfinite(np.asarray(a)).all() for a in (K, R, t)):
+    K, size = found.K, found.size
+    if not all(np.isfinite(np.asarray(a)).all() for a in (K, found.R, found.t)):
         raise refuse(where, "holds numbers that are not finite")
     if K[0, 0] <= 0 or K[1, 1] <= 0:
         raise refuse(where, "must have a positive focal length")
-    R = rotation(np.asarray(R, dtype=np.float64), where)
+    R, t = rotation(np.asarray(found.R, dtype=np.float64), where), np.asarray(found.t, dtype=np.float64)
     image = picture if isinstance(picture, Path) else pictures.find(picture, where)
     actual = pictures.size(image, where)
     if size is not None and size == actual[::-1] and pictures.lies(image):
@@ -154,7 +156,7 @@ def make_view(
             f"{size[0]} x {size[1]}.",
             "Give the folder of the images that were calibrated, with --images.",
         )
-    camera = Camera(name or image.stem, K, R, np.asarray(t, dtype=np.float64), *actual, distortion)
+    camera = Camera(found.name or image.stem, K, R, t, *actual, found.distortion)
     return View(camera, image, pictures.mask(image, camera.name, actual))
 
 

@@ -21,7 +21,19 @@ from ..capture.record import View
 from ..errors import BridgeError
 from . import lens
 from .pictures import Pictures
-from .records import GL_TO_CV, Rig, intrinsics, make_view, number, numbers, read_text, refuse, skipped, whole
+from .records import (
+    GL_TO_CV,
+    Calibration,
+    Rig,
+    intrinsics,
+    make_view,
+    number,
+    numbers,
+    read_text,
+    refuse,
+    skipped,
+    whole,
+)
 
 PERSPECTIVE = {"OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE"}
 FISHEYE = {"OPENCV_FISHEYE"}
@@ -75,9 +87,8 @@ def _view(values: dict, where: str, folder: Path, pictures: Pictures) -> View:
         size = (whole(values["w"], where, "w"), whole(values["h"], where, "h"))
     width, height = size or pictures.size(image, where)
     K = _intrinsics(values, width, height, where)
-    view = make_view(
-        pictures, image, where, K, R, -R @ pose[:3, 3], size, _distortion(values, K, (width, height), where)
-    )
+    distortion = _distortion(values, K, (width, height), where)
+    view = make_view(pictures, image, where, Calibration(K, R, -R @ pose[:3, 3], size, distortion))
     mask = values.get("mask_path")
     if view.mask is None and isinstance(mask, str) and mask and (folder / mask).is_file():
         view = View(view.camera, view.image, folder / mask)
@@ -113,7 +124,7 @@ def _distortion(values: dict, K: np.ndarray, size: tuple[int, int], where: str) 
     if values.get("is_fisheye"):
         model = "OPENCV_FISHEYE"
     k = [number(values.get(f"k{i}") or 0.0, where, f"k{i}") for i in (1, 2, 3, 4)]
-    p1, p2 = (number(values.get(key) or 0.0, where, key) for key in ("p1", "p2"))
+    tangential = number(values.get("p1") or 0.0, where, "p1"), number(values.get("p2") or 0.0, where, "p2")
     if model in FISHEYE:
         return lens.fisheye(k, K, size, where, model)
     if model not in PERSPECTIVE:
@@ -122,4 +133,4 @@ def _distortion(values: dict, K: np.ndarray, size: tuple[int, int], where: str) 
             f"{where} has the camera_model {model}, which cannot be imported.",
             "Undistort the images to a PINHOLE or OPENCV model first.",
         )
-    return lens.polynomial(k, p1, p2, K, size, where)
+    return lens.polynomial(k, tangential, K, size, where)

@@ -24,6 +24,7 @@ FORBIDDEN = re.compile(r'[\\/:*?"<>|\x00-\x1f]')
 def write(
     rig: Rig,
     folder: Path,
+    *,
     unit_mm: float | None = None,
     replace_capture: bool = False,
     turn: Callable[[Capture], Capture] | None = None,

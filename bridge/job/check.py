@@ -36,8 +36,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("capture", type=Path, help="capture folder, or a capture*.json in it")
     parser.add_argument("--json", type=Path, help="also write the findings as JSON here")
     parser.add_argument("--picture", type=Path, help="also write a picture of rig and outlines as PNG here")
-    parser.add_argument("--normals", choices=[n for n in NORMAL_SOURCES if n != "measured"], default="network",
-                        help="whose matte finds the head where no mask is given")  # fmt: skip
+    parser.add_argument(
+        "--normals",
+        choices=[n for n in NORMAL_SOURCES if n != "measured"],
+        default="network",
+        help="whose matte finds the head where no mask is given",
+    )
     parser.add_argument("--device", default="auto")
     options = parser.parse_args(argv)
     with clear_errors() as failed:
@@ -54,7 +58,9 @@ def main(argv: list[str]) -> int:
         cameras = [photo.camera for photo in inputs.photos]
         pixels = [photo.pixels for photo in inputs.photos]
         given = [mask is not None for mask in inputs.given_masks]
-        inspection = inspect(cameras, pixels, mattes, given, capture.unit_mm, unreadable, inputs.maps)
+        inspection = inspect(
+            cameras, pixels, mattes, given, unit_mm=capture.unit_mm, findings=unreadable, maps=inputs.maps
+        )
         for finding in inspection.findings:
             print(f"{finding.severity.capitalize()}: {finding.sentence} {finding.cure}", flush=True)
         if not inspection.findings:

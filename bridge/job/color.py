@@ -10,4 +10,5 @@ def color(job: Job, tools: Tools) -> None:
     """Stage: colours of the vertices from the photographs."""
     photos = [photo.pixels for photo in job.inputs.photos]
     masks = [target.mask for target in job.targets]
-    job.color = vertex_colors.blend(job.mesh, photos, job.inputs.cameras, masks, job.frame, tools.report.check)
+    check = tools.report.check
+    job.color = vertex_colors.blend(job.mesh, photos, job.inputs.cameras, masks, job.frame, check=check)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..mesh.environment import compiled
 from ..service.protocol import JobSettings
 
 
@@ -20,9 +21,14 @@ def always(settings: JobSettings) -> bool:
     return True
 
 
+def preparing(settings: JobSettings) -> bool:
+    """Whether the solver is needed and was never compiled on this machine."""
+    return for_mesh(settings) and not compiled()
+
+
 def refining(settings: JobSettings) -> bool:
-    """Whether the cameras are to be refined first."""
-    return for_mesh(settings) and settings.refine_cameras
+    """Whether the cameras may be refined: always, or where the photographs contradict them."""
+    return for_mesh(settings) and settings.refine_cameras is not False
 
 
 def measured(settings: JobSettings) -> bool:

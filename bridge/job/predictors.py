@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 from ..capture.normal_map import NormalPredictor
 from ..normals import make_predictor
 from ..service.protocol import JobSettings
@@ -21,9 +19,8 @@ class Predictors:
             self._made[key] = make_predictor(*key)
         return self._made[key]
 
-    def give_back_memory(self) -> None:
+    def leave_the_card(self) -> None:
         """A graphics card is shared with Blender's viewport: its memory goes back after every job."""
         for key, predictor in list(self._made.items()):
             if "CPU" not in predictor.provider:
                 del self._made[key]
-        gc.collect()

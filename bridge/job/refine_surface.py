@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
+import numpy as np
+
+from ..capture.cameras import Camera
+from ..capture.images import read_photo
+from ..capture.inputs import MOST_PIXELS
 from ..check.findings import WARNING, Finding, names
-from ..photometric import refine_surface
+from ..errors import BridgeError
+from ..photometric import Detail, Photographs, Watch, refine_surface
 from ..solve import SolveSettings
 from ..solve.settings import Preset
 from .record import Job, Tools
@@ -18,20 +25,37 @@ def refine(job: Job, tools: Tools) -> None:
     report, settings = tools.report, job.settings
     if len(job.inputs.photos) < 2:
         return
+    vertices = settings.max_vertices or SolveSettings.preset(cast(Preset, settings.preset)).max_vertices
     refined = refine_surface(
         job.mesh,
-        [photo.pixels for photo in job.inputs.photos],
-        [target.mask for target in job.targets],
-        job.inputs.cameras,
+        photographs(job),
         job.frame,
-        FINEST[settings.preset],
-        settings.max_vertices or SolveSettings.preset(cast(Preset, settings.preset)).max_vertices,
-        report.check,
-        report.step,
-        report.control.finish.is_set,
+        Detail(FINEST[settings.preset], vertices),
+        Watch(report.check, report.step, report.control.finish.is_set),
     )
-    job.mesh = refined.mesh
+    job.mesh, job.expected_error = refined.mesh, refined.expected_error
     if refined.outvoted:
         views = tuple(job.targets[i].camera.name for i in refined.outvoted)
         sentence = f"{names(views)} shows something else than its neighbours: it was left out of the surface's detail."
         job.findings.append(Finding("photo-disagrees", WARNING, views, sentence, "Look at it, or leave it out."))
+
+
+def photographs(job: Job) -> Photographs:
+    """What the run keeps of its photographs, and the way back to their files, in the poses that the run found."""
+    inputs = job.inputs
+
+    def read(i: int) -> tuple[np.ndarray, Camera]:
+        view, kept = inputs.capture.views[i], inputs.photos[i]
+        try:
+            photo = read_photo(view, MOST_PIXELS)
+        except BridgeError:  # the file went away since it was read first
+            return kept.pixels, kept.camera
+        return photo.pixels, replace(photo.camera, R=kept.camera.R, t=kept.camera.t)
+
+    return Photographs(
+        [photo.pixels for photo in inputs.photos],
+        [target.mask for target in job.targets],
+        inputs.cameras,
+        read,
+        [view.camera.width / photo.camera.width for view, photo in zip(inputs.capture.views, inputs.photos)],
+    )

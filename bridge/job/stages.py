@@ -8,14 +8,15 @@ from . import (
     carve,
     color,
     draw_normals,
-    find_head,
     leave_out,
     match,
     measure,
     predict,
     preflight,
+    prepare,
     prior,
     read,
+    refine_cameras,
     refine_surface,
     texture,
     wrap,
@@ -29,6 +30,7 @@ from .conditions import (
     matching,
     measured,
     predicted,
+    preparing,
     refining,
     texturing,
     wrapping,
@@ -39,14 +41,14 @@ from .record import Stage
 CHECK_FAILURES = (ValueError, ArithmeticError, np.linalg.LinAlgError, IndexError)
 
 READ = Stage("Reading photos", 0.04, always, read.read)
-FIND_HEAD = Stage("Finding the head", 0.30, refining, find_head.find_head)
-REFINE = Stage("Refining the cameras", 0.25, refining, find_head.refine_cameras)
+PREPARE = Stage("Preparing Skullptor, once, about 2 minutes", 1.2, preparing, prepare.prepare)
 READ_NORMALS = Stage("Reading normals", 0.02, measured, predict.read_measured)
 PREDICT = Stage("Predicting normals", 0.30, predicted, predict.predict, cached=predict.CACHED)
 LEAVE_OUT = Stage("Looking for the head", 0.01, carving_predicted, leave_out.leave_out)
-LAY = Stage("Laying a head on the photographs", 0.03, for_mesh, prior.lay_head)
 DRAW = Stage("Drawing", 0.04, for_maps, draw_normals.draw)
 CHECK = Stage("Checking the cameras", 0.03, for_mesh, preflight.check, preflight.CACHED, forgiven=CHECK_FAILURES)
+REFINE = Stage("Refining the cameras", 0.04, refining, refine_cameras.refine_cameras)
+LAY = Stage("Laying a head on the photographs", 0.03, for_mesh, prior.lay_head)
 CARVE = Stage("Carving the head", 0.25, for_mesh, carve.carve)
 MATCH = Stage("Matching the photographs", 0.12, matching, match.match, extra=True)
 REFINE_SURFACE = Stage("Refining the surface", 0.30, matching, refine_surface.refine, extra=True)
@@ -58,14 +60,14 @@ WRITE = Stage("Writing the head", 0.03, for_mesh, write.write)
 
 STAGES = (
     READ,
-    FIND_HEAD,
-    REFINE,
+    PREPARE,
     READ_NORMALS,
     PREDICT,
     LEAVE_OUT,
-    LAY,
     DRAW,
     CHECK,
+    REFINE,
+    LAY,
     CARVE,
     MATCH,
     REFINE_SURFACE,

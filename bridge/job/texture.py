@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ FOLDER = "texture"  # inside a run's output
 
 def texture(job: Job, tools: Tools) -> None:
     """The finished head, unwrapped and textured, beside the run's other files."""
-    from ..texture.texture import head_directions
+    from ..texture.texture import Target
     from ..texture.texture import texture as make
     from ..texture.uv_mesh import UvMesh
 
@@ -37,11 +38,13 @@ def texture(job: Job, tools: Tools) -> None:
         replace(view, camera=replace(view.camera, R=photo.camera.R, t=photo.camera.t))
         for view, photo in zip(job.inputs.capture.views, job.inputs.photos)
     ]
-    make(
-        bare, "head", views, masks, head_directions(job.inputs.cameras, mesh.vertices),
-        TextureSettings(size=job.settings.texture), job.output / FOLDER,
-        lambda done: report.step(round(100 * done), 100), report.check,
-    )  # fmt: skip
+    target = Target.before("head", bare, job.inputs.cameras)
+    settings, share = TextureSettings(size=job.settings.texture), _percents(report)
+    make(target, views, masks, settings, job.output / FOLDER, share=share, check=report.check)
+
+
+def _percents(report: Reporter) -> Callable[[float], None]:
+    return lambda done: report.step(round(100 * done), 100)
 
 
 def main(argv: list[str]) -> int:
@@ -69,16 +72,25 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--without", nargs="+", default=[], metavar="VIEW", help="photographs to leave out")
     options = parser.parse_args(argv)
     with clear_errors() as failed, Terminal() as terminal, stoppable() as control:
+        from ..texture.detail import DenseHead
         from ..texture.files import read_mesh
-        from ..texture.texture import head_directions
+        from ..texture.texture import Target
         from ..texture.texture import texture as make
 
         settings = TextureSettings(
-            frontal=options.frontal, silhouette=options.silhouette, back_faces=options.back_faces,
-            equalise=not options.no_equalise, fill=not options.no_fill, size=options.size,
-            excluded=tuple(options.without), align=not options.no_align, vignetting=options.vignetting,
-            delight=options.delight, extras=options.extras, bits=options.bits,
-        )  # fmt: skip
+            frontal=options.frontal,
+            silhouette=options.silhouette,
+            back_faces=options.back_faces,
+            equalise=not options.no_equalise,
+            fill=not options.no_fill,
+            size=options.size,
+            excluded=tuple(options.without),
+            align=not options.no_align,
+            vignetting=options.vignetting,
+            delight=options.delight,
+            extras=options.extras,
+            bits=options.bits,
+        )
         capture = load(options.capture)
         mesh = read_mesh(options.mesh)
         if options.unwrap:
@@ -86,14 +98,15 @@ def main(argv: list[str]) -> int:
         if options.mesh.suffix.lower() == ".obj" and not len(mesh.uv) and not options.unwrap:
             sentence = f"The mesh '{options.mesh.name}' has no UVs."
             raise BridgeError("uv-none", sentence, "Unwrap it, or let --unwrap make UVs for it.")
-        dense = None if options.detail_from is None else (options.detail_from.name, read_mesh(options.detail_from).mesh)
+        detail = options.detail_from
+        dense = None if detail is None else DenseHead(detail.name, read_mesh(detail).mesh)
         reporter = Reporter(uuid.uuid4().hex, terminal.show, control, {"Texturing": 1.0})
         reporter.begin("Texturing")
+        target, masks = Target.before(options.mesh.name, mesh, capture.cameras), [None] * len(capture.views)
+        share, check = _percents(reporter), reporter.check
         found = make(
-            mesh, options.mesh.name, capture.views, [None] * len(capture.views),
-            head_directions(capture.cameras, mesh.vertices), settings, options.output,
-            lambda done: reporter.step(round(100 * done), 100), reporter.check, dense,
-        )  # fmt: skip
+            target, capture.views, masks, settings, options.output, detail_from=dense, share=share, check=check
+        )
         reporter.end()
         print(f"Wrote {options.output} ({found['seen_pct']:.1f} % of the map are seen by a photograph)")
     return failed.code

@@ -205,6 +205,8 @@ def main(argv: list[str]) -> int:
         picked = read_picked(options.landmarks) if options.landmarks else None
         body = wrap_to(options.output, options.template, head, picked, report)
         report.end()
-        print(f"Wrote {options.output}: {body['vertices']:,} vertices, {len(body['shapes'])} shapes, "
-              f"{body['quality']['distance_median_mm']:.2f} mm from the head in the middle")  # fmt: skip
+        print(
+            f"Wrote {options.output}: {body['vertices']:,} vertices, {len(body['shapes'])} shapes, "
+            f"{body['quality']['distance_median_mm']:.2f} mm from the head in the middle"
+        )
     return failed.code

@@ -22,6 +22,8 @@ def write(job: Job, tools: Tools) -> None:
         "confidence": job.coverage.confidence,
         "normal_error": job.normal_error,
     }
+    if job.expected_error is not None:
+        attributes["expected_error"] = job.expected_error
     results.write_npz(output / "head.npz", vertices=mesh.vertices, faces=mesh.faces, color=job.color, **attributes)
     report.step(1, 3)
     channels = {name: job.color[:, i] for i, name in enumerate(("red", "green", "blue"))}  # names that viewers know
@@ -79,6 +81,7 @@ def _body(job: Job, size_mm: list[float] | None, tools: Tools) -> dict:
         "faces": len(mesh.faces),
         "unit_mm": capture.unit_mm,
         "size_mm": size_mm,
+        "eyes": None if job.eyes is None else job.eyes.round(6).tolist(),
         "refined": None if job.refined is None else job.refined.as_json(),
         "matched": _matched(job),
         "seen_pct": round(float((job.coverage.view_count > 0).mean() * 100), 2),

@@ -38,9 +38,13 @@ class Target:
         self._tree.refit(self.vertices, self.faces)
 
     def closest(
-        self, points: np.ndarray, normals: np.ndarray | None = None, face_normals: np.ndarray | None = None,
-        least: float = 0.0, reach: float = np.inf,
-    ) -> Closest:  # fmt: skip
+        self,
+        points: np.ndarray,
+        normals: np.ndarray | None = None,
+        face_normals: np.ndarray | None = None,
+        least: float = 0.0,
+        reach: float = np.inf,
+    ) -> Closest:
         """The closest points [n, 3]; with unit normals [n, 3] of the points only faces whose unit normals [F, 3]
         make a cosine of at least `least` with them count. Beyond `reach` the
         distance is infinite."""

@@ -115,8 +115,7 @@ class DeviceMesh:
         ring = buffer("best of a ring", V, np.uint64)
         launch("spread_keys", V, 1, best, start, twin, surface.outgoing, counts, ring)
         launch("spread_keys", V, 1, ring, start, twin, surface.outgoing, counts, best)
-        launch("choose_collapses", 3 * F, 1, data, columns, start, twin, self._degree, counts, normals, best,
-               keys)  # fmt: skip
+        launch("choose_collapses", 3 * F, 1, data, columns, start, twin, self._degree, counts, normals, best, keys)
         launch("collapse_edges", 3 * F, 1, data, columns, start, twin, self._degree, counts, keys)
 
     def _compact(self, V: int, F: int, room: int) -> None:
@@ -196,8 +195,9 @@ class DeviceMesh:
             side = 1 - turn % 2
             new_keys = buffer(f"sort keys {side}", count, np.uint32)
             new_order = buffer(f"order {side}", count, np.int32)
-            launch("place_digits", chunks, 1, keys, order, i32(count), i32(shift), i32(chunks), places, new_keys,
-                   new_order)  # fmt: skip
+            launch(
+                "place_digits", chunks, 1, keys, order, i32(count), i32(shift), i32(chunks), places, new_keys, new_order
+            )
             keys, order = new_keys, new_order
         return order
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -17,8 +18,35 @@ def prepare() -> None:
     # Threads that wait for work must sleep, not spin: a solve has a dozen short parallel sections a step, and on a
     # machine that is busy with something else spinning made it 10x slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Numba takes TBB first where the system has one. That one leaked 5 MB a job in a bridge that stays warm, and took
+    # 120 s on a busy machine for a head that OpenMP carved in 70 s, the same to the bit.
+    os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
     if "NUMBA_CACHE_DIR" not in os.environ:
         os.environ["NUMBA_CACHE_DIR"] = str(_kernel_folder())
+
+
+def compiled() -> bool:
+    """Have this version's kernels been compiled on this machine?"""
+    return _mark().is_file()
+
+
+def mark_compiled() -> None:
+    """They are: no later run has to wait for them. Without a folder to write to it is found out anew each time."""
+    with contextlib.suppress(OSError):
+        _mark().touch()
+
+
+def _mark() -> Path:
+    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"compiled-{_version()}"
+
+
+def _version() -> str:
+    """Of the sources that hold kernels."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        for path in sorted((Path(__file__).parent.parent / package).glob("*.py")):
+            digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _kernel_folder() -> Path:
@@ -27,11 +55,7 @@ def _kernel_folder() -> Path:
     Numba itself looks only at the file a kernel is in: after an update of one file it would go on running kernels that
     contain inlined code of the old one.
     """
-    digest = hashlib.sha256()
-    for package in PACKAGES:
-        for path in sorted((Path(__file__).parent.parent / package).glob("*.py")):
-            digest.update(path.name.encode() + path.read_bytes())
-    name = Path("kernels") / digest.hexdigest()[:16]
+    name = Path("kernels") / _version()
     for root in (cache_folder(), Path(tempfile.gettempdir()) / "skullptor"):
         try:
             (root / name).mkdir(parents=True, exist_ok=True)

@@ -53,16 +53,20 @@ def bad_faces(vertices: np.ndarray, reference: np.ndarray, triangles: np.ndarray
 
 
 def _reset(
-    vertices: np.ndarray, reference: np.ndarray, laplacian: sparse.csr_matrix, links: sparse.csr_matrix,
+    vertices: np.ndarray,
+    reference: np.ndarray,
+    laplacian: sparse.csr_matrix,
+    links: sparse.csr_matrix,
     region: np.ndarray,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     result = vertices.copy()
     inside = np.flatnonzero(region)
     near = cKDTree(reference[inside]).query_pairs(NEAR, output_type="ndarray")
     near = inside[near] if len(near) else np.empty((0, 2), np.int64)
     ones = np.ones(len(near))
-    tied = sparse.coo_matrix((np.r_[ones, ones], (np.r_[near[:, 0], near[:, 1]], np.r_[near[:, 1], near[:, 0]])),
-                             links.shape).tocsr()  # fmt: skip
+    tied = sparse.coo_matrix(
+        (np.r_[ones, ones], (np.r_[near[:, 0], near[:, 1]], np.r_[near[:, 1], near[:, 0]])), links.shape
+    ).tocsr()
     _, label = connected_components((links + tied)[inside][:, inside], directed=False)
     degrees = sparse.diags(np.asarray(tied.sum(1)).ravel())
     laplacian = laplacian + TIED * (degrees - tied)

@@ -107,9 +107,15 @@ class HalfEdgeMesh:
 
     def _compact(self) -> None:
         self.vertex_count, self.face_count = compact(
-            self._data, self._start, self._twin, self._degree, self.vertex_count, self.face_count,
-            self._vertex_map, self._face_map,
-        )  # fmt: skip
+            self._data,
+            self._start,
+            self._twin,
+            self._degree,
+            self.vertex_count,
+            self.face_count,
+            self._vertex_map,
+            self._face_map,
+        )
 
     def _split(self, max_vertices: int, left: int) -> None:
         """left: vertices that the collapses have left."""

@@ -222,9 +222,9 @@ class Trunk(nn.Module):
                 if isinstance(module, Attention):
                     module.q.weight *= 2.2
                     module.kv.weight[:width] *= 2.2
-            self.position[2].weight *= 4
-            self.camera.view[2].weight *= 4
-            self.camera.ray[2].weight *= 4
+            for last in (self.position[2], self.camera.view[2], self.camera.ray[2]):
+                assert isinstance(last, nn.Linear)
+                last.weight *= 4
 
     def forward(self, tokens: Tensor, quaternion: Tensor, distance: Tensor, views: int) -> Tensor:
         N, D, h, w = tokens.shape

@@ -12,9 +12,10 @@ from numba import njit
 from ..errors import Check, unchecked
 from .correlation import gather
 from .pictures import Pictures
-from .sight import WORKERS, look
+from .sight import WORKERS, Sights
 from .warp import warp
 
+HALF = 2  # windows of 5 x 5 pixels
 PARTNERS = 4  # views that a view is compared with
 NEAR_DEG, FAR_DEG = 3.0, 80.0  # angle between two views at the head: closer tells no depth, farther looks too different
 LEAST_COSINE = 0.2  # between normal and line of sight
@@ -45,46 +46,47 @@ def collect(
     vertices: np.ndarray,
     faces: np.ndarray,
     pictures: Pictures,
-    partners: Sequence[Sequence[int]],
-    half: int,
     trust: Sequence[float] | np.ndarray | None = None,
     check: Check = unchecked,
 ) -> Evidence:
-    """Compare every view with its partners through the mesh.
+    """Compare every view with its partners through the mesh: vertices [V, 3] in the head's frame, faces [F, 3].
 
-    vertices [V, 3] in the head's frame, faces [F, 3]; half: windows are (2 half + 1)^2 pixels; trust: of each view.
+    trust [views]: factors, 0 where a view is not asked.
     """
-    sights = look(vertices, faces, pictures)
-    factors = [1.0] * len(pictures.cameras) if trust is None else list(trust)
+    sights = Sights.of(vertices, faces, pictures)
+    factors = np.ones(len(pictures.cameras)) if trust is None else np.asarray(trust)
+    pairs = [[(j, min(factors[i], factors[j])) for j in near if min(factors[i], factors[j]) > 0]
+             for i, near in enumerate(partners_of(pictures))]  # fmt: skip
+    information, force, mean_ncc = np.zeros(len(vertices)), np.zeros(len(vertices)), []
 
     def one(i: int) -> tuple[np.ndarray, np.ndarray, float]:
         check()
-        return _view(i, vertices, faces, pictures, partners[i], half, factors, sights)
+        return _view(i, vertices, sights, pairs[i])
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        parts = list(pool.map(one, range(len(pictures.cameras))))
-    # in the order of the views: the same digits every time
-    information = np.sum([part[0] for part in parts], axis=0)
-    force = np.sum([part[1] for part in parts], axis=0)
-    return Evidence(information, force, np.array([part[2] for part in parts]))
+        for part in pool.map(one, range(len(pairs))):  # in the order of the views: the same digits every time
+            information += part[0]
+            force += part[1]
+            mean_ncc.append(part[2])
+    return Evidence(information, force, np.array(mean_ncc))
 
 
-def _view(i, vertices, faces, pictures, partners, half, factors, sights) -> tuple[np.ndarray, np.ndarray, float]:
+def _view(
+    i: int, vertices: np.ndarray, sights: Sights, partners: Sequence[tuple[int, float]]
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The sums [V], [V] of one view with its partners (their numbers and trust), and their mean correlation."""
     total = np.zeros(len(vertices)), np.zeros(len(vertices))
-    mine = sights[i]
-    if not mine.use.any() or not len(partners):
-        return total[0], total[1], float("nan")
+    if not partners or not sights.views[i].use.any():
+        return *total, float("nan")
+    mine, pictures = sights.whole(i), sights.pictures
     reference = mine.cut(pictures.grey[i])
     shape = reference.shape
     values, change, cosine = (np.empty(shape, np.float32) for _ in range(3))
     information, force = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-    terms = np.empty((4, *shape), np.float32)
+    terms = np.empty((3, *shape), np.float32)
     mean_ncc, count = 0.0, 0
-    for j in partners:
-        trust = min(factors[i], factors[j])
-        if trust <= 0:
-            continue
-        other = sights[j]
+    for j, trust in partners:
+        other = sights.views[j]
         seen = warp(
             mine.first, mine.depth, mine.normals, mine.use, mine.back, mine.camera.center, pictures.grey[j],
             other.first, other.depth, other.use, other.P, other.camera.center, BEHIND * pictures.pixel, LEAST_COSINE,
@@ -93,22 +95,12 @@ def _view(i, vertices, faces, pictures, partners, half, factors, sights) -> tupl
         if not seen:
             continue
         noise = pictures.noise[i], pictures.noise[j]
-        total_ncc, pixels = gather(reference, values, change, cosine, half, *noise, trust, terms, information, force)
+        total_ncc, pixels = gather(reference, values, change, cosine, HALF, *noise, trust, terms, information, force)
         mean_ncc += total_ncc
         count += pixels
-    scatter(
-        mine.triangle,
-        mine.depth,
-        mine.first,
-        mine.back,
-        mine.camera.center,
-        vertices,
-        faces,
-        information,
-        force,
-        *total,
-    )
-    return total[0], total[1], mean_ncc / count if count else float("nan")
+    scatter(mine.triangle, mine.depth, mine.first, mine.back, mine.camera.center, vertices, sights.faces, information,
+            force, *total)  # fmt: skip
+    return *total, mean_ncc / count if count else float("nan")
 
 
 @njit(cache=True, nogil=True)
@@ -116,7 +108,7 @@ def scatter(triangle, depth, first, back, center, vertices, faces, information, 
     """Adds the pixels' sums [h, w] to those of the vertices [V], by the barycentric weights of the surface point."""
     for y in range(triangle.shape[0]):
         for x in range(triangle.shape[1]):
-            if information[y, x] <= 0:
+            if information[y, x] <= 0 and force[y, x] == 0:
                 continue
             px, py, z = first[1] + x + 0.5, first[0] + y + 0.5, np.float64(depth[y, x])
             f = triangle[y, x]

@@ -8,19 +8,19 @@ Faugeras and Keriven 1998; Vu, Labatut, Pons and Keriven 2012; with Gauss-Newton
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..capture.cameras import Camera
 from ..capture.framing import HeadFrame
 from ..errors import Check, unchecked
 from ..mesh import Mesh, Surface
 from ..solve.cleanup import untangle
+from .accuracy import expected_error
 from .density import remeshed
-from .evidence import Evidence, collect, partners_of
-from .pictures import Pictures
+from .evidence import Evidence, collect
+from .pictures import Photographs, Pictures, pixels_across
 from .step import Bending, solve
 
 
@@ -35,16 +35,16 @@ class Level:
 
 LEVELS = (Level(250, 6, 25_000), Level(500, 6, 60_000), Level(1000, 6, 100_000), Level(2000, 6, 400_000),
           Level(4000, 6, 1_000_000))  # fmt: skip
-HALF = 2  # windows of 5 x 5 pixels
-# Strength of the bending energy, and from which mean curvature (1 / radius of the head's sphere) it gives way: lips and
-# lids are no noise. Found on valid_wf2 (degrees, below 10, gradient at standard): 100 2.17, 97.2 %, 0.054; 400 2.14,
-# 96.3 %, 0.050; 1500 2.25, 95.6 %, 0.049
-BENDING, SHARP = 400.0, 40.0
+# Strength of the bending energy, and from which difference of the mean curvature to the local one (1 / radius of the
+# head's sphere) it gives way: lips and lids are no noise. Found on valid_wf2 and looked at on marble_bust and nefertiti
+# (degrees at standard): 400, 40 1.91 1.80 3.43; 400, 8 1.69 1.83 3.26; 600, 8 1.72 1.73 3.42; 800, 8 1.76 1.71 3.52;
+# 600, 12 1.90 1.84 -
+BENDING, SHARP = 600.0, 8.0
 REACH = 0.01  # of the head's radius: over which the curvature's local mean is taken
 # Where photographs are silent the bending energy may smooth what is shorter than this (radii of the head), and what is
 # longer stays: shoulders, the back of a crown that two views see at a grazing angle
 STAYS = 0.3
-ANCHOR = BENDING * (2 * np.pi / STAYS) ** 4  # information per area about staying
+ANCHOR = 400.0 * (2 * np.pi / STAYS) ** 4  # information per area about staying
 FARTHEST = 1.5  # pixels a vertex moves in a step
 FINE_ENOUGH = 0.7  # share of a level's pixels that the photographs must have for it to be worth its time
 OUTVOTED = 0.5  # a view whose correlation is less than this share of the usual one is of something else, or blurred
@@ -55,7 +55,7 @@ class Refined:
     """The refined mesh, and what the photographs said about themselves."""
 
     mesh: Mesh
-    information: np.ndarray  # [V] float64, 1 / world unit^2: Gauss-Newton curvature of each vertex
+    expected_error: np.ndarray  # [V] float32 world units: half of such vertices lie nearer to the true surface
     mean_ncc: np.ndarray  # [views] mean correlation with the partners at the last resolution, NaN where unknown
     outvoted: tuple[int, ...]  # views that were left out because they show something else
 
@@ -66,56 +66,59 @@ def levels_for(pixels_across: float, finest: int, vertices: int) -> list[Level]:
     return [Level(level.across, level.steps, min(level.vertices, vertices)) for level in (LEVELS[0], *finer)]
 
 
-def refine_surface(
-    mesh: Mesh,
-    photos: Sequence[np.ndarray],
-    masks: Sequence[np.ndarray | None],
-    cameras: Sequence[Camera],
-    frame: HeadFrame,
-    finest: int,
-    vertices: int,
-    check: Check = unchecked,
-    step: Callable[[int, int], None] = lambda done, total: None,
-    enough: Callable[[], bool] = lambda: False,
-) -> Refined:
-    """Move a closed mesh that is right to a pixel or two to where the photographs agree, with new connectivity.
+@dataclass(frozen=True)
+class Detail:
+    """How far to go: pixels across the head's sphere at the last resolution, and most vertices of the result."""
 
-    photos [H, W, 3] float32 sRGB 0..1 without distortion, masks [h, w] 0..1 of the same field of view; finest: pixels
-    across the head's sphere at the last resolution; vertices: most of the result; enough: asked after every step
-    whether to stop with what there is.
-    """
-    across = [2 * c.K[0, 0] / max(float(np.linalg.norm(c.center)), 1e-6) for c in map(frame.normalise, cameras)]
-    levels = levels_for(float(np.median(across)), finest, vertices)
+    finest: int
+    vertices: int
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who looks on: check raises when the run is cancelled, step hears of every step, enough asks to stop with what
+    there is."""
+
+    check: Check = unchecked
+    step: Callable[[int, int], None] = lambda done, total: None
+    enough: Callable[[], bool] = lambda: False
+
+
+def refine_surface(
+    mesh: Mesh, photographs: Photographs, frame: HeadFrame, detail: Detail, watch: Watch = Watch()
+) -> Refined:
+    """Move a closed mesh that is right to a pixel or two to where the photographs agree, with new connectivity."""
+    across = [pixels_across(frame.normalise(c)) * photographs.growth(i) for i, c in enumerate(photographs.cameras)]
+    levels = levels_for(float(np.median(across)), detail.finest, detail.vertices)
     total, done = sum(level.steps for level in levels), 0
     points, faces = (mesh.vertices - frame.center) / frame.radius, mesh.faces
-    trust = np.ones(len(cameras))
+    trust = np.ones(len(across))
     evidence: Evidence | None = None
     for level in levels:
-        pictures = Pictures.of(photos, masks, cameras, frame, level.across)
-        partners = partners_of(pictures)
+        pictures = Pictures.of(photographs, frame, level.across, points)
         if evidence is not None:
-            points, faces = remeshed(points, faces, evidence.information > 0, level.vertices, check)
+            points, faces = remeshed(points, faces, evidence.information > 0, level.vertices, watch.check)
         for _ in range(level.steps):
-            evidence = collect(points, faces, pictures, partners, HALF, trust, check)
+            evidence = collect(points, faces, pictures, trust, watch.check)
             trust = np.where(_outvoted(evidence.mean_ncc), 0.0, trust)
-            check()
+            watch.check()
             bending = Bending.of(points, faces, BENDING, REACH, SHARP)
             motion = solve(evidence.information, evidence.force, bending, FARTHEST * pictures.pixel, ANCHOR)
             points = points + motion[:, None] * bending.normals
             done += 1
-            step(done, total)
-            if enough():
+            watch.step(done, total)
+            if watch.enough():
                 break
         surface = Surface.of(points, faces).moved(points)
-        untangle(surface, check)
+        untangle(surface, watch.check)
         points = surface.vertices
-        if enough():
+        if watch.enough():
             break
-    assert evidence is not None
+    assert evidence is not None  # there is a level, and it has steps
     world = points * frame.radius + frame.center
     return Refined(
         Mesh(world, faces),
-        evidence.information / frame.radius**2,
+        expected_error(surface, evidence.information, bending.areas) * np.float32(frame.radius),
         evidence.mean_ncc,
         tuple(int(i) for i in np.flatnonzero(trust == 0)),
     )

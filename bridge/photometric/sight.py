@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from .pictures import Pictures
 
 EDGE = 3.0  # pixels of depth between neighbouring pixels that make an edge where one part hides another
 WORKERS = 2
+KEPT = 40_000_000  # pixels of all views whose triangles and normals are kept; else they are found a second time
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +25,10 @@ class Sight:
     """One view's part [h, w] of the image that starts at pixel first."""
 
     first: np.ndarray  # [2] int64: row, column
-    triangle: np.ndarray  # [h, w] int32, -1: nothing
     depth: np.ndarray  # [h, w] float32 along the optical axis, 0: nothing
-    normals: np.ndarray  # [h, w, 3] float32 unit, world
     use: np.ndarray  # [h, w] uint8: 1 where the view may be compared
+    triangle: np.ndarray  # [h, w] int32, -1: nothing; empty if it was not kept
+    normals: np.ndarray  # [h, w, 3] float32 unit, world; empty if they were not kept
     camera: Camera
     P: np.ndarray  # [3, 4] world to pixels
     back: np.ndarray  # [3, 3] pixels to rays of depth 1, world
@@ -38,12 +39,37 @@ class Sight:
         return np.ascontiguousarray(picture[y : y + h, x : x + w])
 
 
-def look(vertices: np.ndarray, faces: np.ndarray, pictures: Pictures) -> list[Sight]:
-    """All views of a mesh: vertices [V, 3] in the head's frame, faces [F, 3]."""
-    vertices = np.ascontiguousarray(vertices, np.float32)
-    normals = vertex_normals(vertices, faces)
-    with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(lambda i: _look(vertices, normals, faces, pictures, i), range(len(pictures.cameras))))
+@dataclass(frozen=True, eq=False)
+class Sights:
+    """What all views see of one mesh."""
+
+    vertices: np.ndarray  # [V, 3] float32 in the head's frame
+    normals: np.ndarray  # [V, 3]
+    faces: np.ndarray  # [F, 3]
+    pictures: Pictures
+    views: list[Sight]
+
+    @classmethod
+    def of(cls, vertices: np.ndarray, faces: np.ndarray, pictures: Pictures) -> Sights:
+        """All views of a mesh: vertices [V, 3] in the head's frame, faces [F, 3]."""
+        vertices = np.ascontiguousarray(vertices, np.float32)
+        normals = vertex_normals(vertices, faces)
+        keep = sum(grey.size for grey in pictures.grey) <= KEPT
+
+        def one(i: int) -> Sight:
+            sight = _look(vertices, normals, faces, pictures, i)
+            return sight if keep else replace(sight, triangle=sight.triangle[:0], normals=sight.normals[:0])
+
+        with ThreadPoolExecutor(WORKERS) as pool:
+            return cls(vertices, normals, faces, pictures, list(pool.map(one, range(len(pictures.cameras)))))
+
+    def whole(self, i: int) -> Sight:
+        """A view's sight with its triangles and normals."""
+        sight = self.views[i]
+        if len(sight.triangle):
+            return sight
+        again = _look(self.vertices, self.normals, self.faces, self.pictures, i)
+        return replace(again, use=sight.use)  # which may hide more by now
 
 
 def _look(vertices: np.ndarray, normals: np.ndarray, faces: np.ndarray, pictures: Pictures, i: int) -> Sight:
@@ -62,10 +88,12 @@ def _look(vertices: np.ndarray, normals: np.ndarray, faces: np.ndarray, pictures
     seen, cosine = np.zeros((h, w, 3), np.float32), np.zeros((h, w), np.float32)
     _shade(vertices, normals, faces, camera.R, camera.center, K, triangle, depth, seen, cosine)
     mask = pictures.masks[i]
-    use = _usable(triangle, depth, cosine, pictures.pixel, None if mask is None else mask[y0:y1, x0:x1])
+    if mask is not None:
+        mask = cv2.resize(mask, (camera.width, camera.height), interpolation=cv2.INTER_LINEAR)[y0:y1, x0:x1]
+    use = _usable(triangle, depth, cosine, pictures.pixel, mask)
     P = camera.K @ np.concatenate([camera.R, camera.t[:, None]], 1)
     back = camera.R.T @ np.linalg.inv(camera.K)
-    return Sight(np.array([y0, x0]), triangle, depth, seen, use, camera, P, back)
+    return Sight(np.array([y0, x0]), depth, use, triangle, seen, camera, P, back)
 
 
 def _box(projected: np.ndarray, camera: Camera) -> tuple[int, int, int, int]:

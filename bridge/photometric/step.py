@@ -71,10 +71,6 @@ def solve(
 ) -> np.ndarray:  # [V]
     """Motions along the normals, at most farthest.
 
-    The diagonal of the Gauss-Newton system is that of vertices that move alone; neighbours move together, and windows
-    normalise part of that away, so a step goes about a sixth of the way. That is wanted: with steps four times as long
-    plain skin followed its noise (valid_wf2 2.14 -> 2.23 degrees, nefertiti 3.98 -> 4.41).
-
     information, force [V]: of the photographs; anchor: information per area that every place has about staying, so
     that broad shapes hold where photographs are silent.
     """

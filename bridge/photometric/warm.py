@@ -11,7 +11,8 @@ from ..capture.framing import HeadFrame
 from ..mesh import Mesh
 from ..mesh.topology import icosphere
 from .match import match_photographs
-from .refine import refine_surface
+from .pictures import Photographs
+from .refine import Detail, refine_surface
 
 
 def warm_up() -> float:
@@ -23,5 +24,5 @@ def warm_up() -> float:
     cameras = [Camera("warm", K, np.eye(3), np.array([x, 0, 4.0]), 32, 32) for x in (-0.5, 0.0, 0.5)]
     photos = [np.random.default_rng(0).random((32, 32, 3), np.float32)] * 3
     match_photographs(mesh, photos, cameras, frame)
-    refine_surface(mesh, photos, [None] * 3, cameras, frame, finest=0, vertices=len(vertices))
+    refine_surface(mesh, Photographs(photos, [None] * 3, cameras), frame, Detail(0, len(vertices)))
     return time.perf_counter() - began

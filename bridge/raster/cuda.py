@@ -113,8 +113,9 @@ class CudaRasteriser:
         marks = device.buffer("marks", pixels, np.uint8)
         crossing = device.buffer("crossing", 2 * pixels, np.float32)
         edges = device.buffer("edges", 2 * pixels, np.int32)
-        device.launch("find_silhouettes", self._largest, rows, views, vertices, faces, twin, keys, marks, crossing,
-                      edges)  # fmt: skip
+        device.launch(
+            "find_silhouettes", self._largest, rows, views, vertices, faces, twin, keys, marks, crossing, edges
+        )
         g_out = device.buffer("g_out", 4 * pixels, np.float32)
         sums = device.buffer("sums", 6 * V, np.int64, zero=True)
         losses = device.buffer("losses", self._loss_cells(), np.int64, zero=True)

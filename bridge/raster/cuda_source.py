@@ -19,11 +19,19 @@ LOSS_CELLS = 256  # partial sums of the loss: fewer threads meet at each
 
 VIEW = np.dtype(
     [
-        ("R", "f8", 9), ("t", "f8", 3), ("center", "f8", 3), ("K", "f8", 5),
-        ("r", "f4", 9), ("s", "f4", 3), ("k", "f4", 5),
-        ("height", "i4"), ("width", "i4"), ("unused", "i4"), ("offset", "i8"),
+        ("R", "f8", 9),
+        ("t", "f8", 3),
+        ("center", "f8", 3),
+        ("K", "f8", 5),
+        ("r", "f4", 9),
+        ("s", "f4", 3),
+        ("k", "f4", 5),
+        ("height", "i4"),
+        ("width", "i4"),
+        ("unused", "i4"),
+        ("offset", "i8"),
     ]
-)  # fmt: skip
+)
 
 
 def source() -> str:
@@ -36,9 +44,7 @@ def source() -> str:
 def pack_views(cameras: PackedCameras) -> np.ndarray:  # [m] VIEW
     """The cameras as the kernels read them."""
     views = np.zeros(len(cameras.R), VIEW)
-    for field, short, value in (
-        ("R", "r", cameras.R.reshape(-1, 9)), ("t", "s", cameras.t), ("K", "k", cameras.K)
-    ):  # fmt: skip
+    for field, short, value in (("R", "r", cameras.R.reshape(-1, 9)), ("t", "s", cameras.t), ("K", "k", cameras.K)):
         views[field] = value
         views[short] = value
     views["center"] = cameras.center

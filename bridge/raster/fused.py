@@ -81,14 +81,16 @@ def view_loss(vertices, normals, faces, P, ids, items, crossing, count, target, 
     n_listed = 0
     for m in range(count):
         for s in range(2):
-            n_listed = touch(items[m, s], touched, listed, n_listed, vertices, normals, faces, flat, W, center, R, K,
-                             color, out)  # fmt: skip
+            n_listed = touch(
+                items[m, s], touched, listed, n_listed, vertices, normals, faces, flat, W, center, R, K, color, out
+            )
     blend(items, crossing, count, color, out)
     total = 0.0
     for m in range(n_listed):
         p = listed[m]
-        loss, gx, gy, gz, ga = pixel_loss(mode, out[p, 0], out[p, 1], out[p, 2], out[p, 3], target, p, mask_weight,
-                                          robust2)  # fmt: skip
+        loss, gx, gy, gz, ga = pixel_loss(
+            mode, out[p, 0], out[p, 1], out[p, 2], out[p, 3], target, p, mask_weight, robust2
+        )
         total += loss
         g_out[p, 0], g_out[p, 1], g_out[p, 2], g_out[p, 3] = gx * scale, gy * scale, gz * scale, ga * scale
         g_color[p] = g_out[p]
@@ -142,8 +144,9 @@ def step_views(vertices, normals, faces, twin, R, t, center, K, size, offset, ta
             seen = ids[part, : H * W].reshape(H, W)
             project(vertices, R[c], t[c], K[c], P[part])
             rasterise(P[part], faces, z, seen, facing[part])
-            n = find_silhouettes(P[part], faces, twin, facing[part], z, seen, f32(K[c, 0]), f32(K[c, 1]), items[part],
-                                 crossing[part])  # fmt: skip
+            n = find_silhouettes(
+                P[part], faces, twin, facing[part], z, seen, f32(K[c, 0]), f32(K[c, 1]), items[part], crossing[part]
+            )
             counts[c] = n
             losses[c] = scale * view_loss(vertices, normals, faces, P[part], seen, items[part], crossing[part], n,
                                           targets[offset[c] : offset[c + 1]], mode, mask_weight, robust2, scale,

@@ -7,11 +7,14 @@ the CPU backend's walk (it decides, it has no derivative); all that has a deriva
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from ..capture.cameras import Camera
+from ..mesh import Surface
+from .images import ImageTargets, LossSettings
 
 
 def rays(camera: Camera) -> torch.Tensor:  # [H * W, 3]
@@ -99,9 +102,7 @@ def antialias(
     return color.index_add(0, target, w[:, None] * (color[q] - color[p]))
 
 
-def image_loss(
-    image: torch.Tensor, target: torch.Tensor, mode: str, mask_weight: float, robust_scale: float
-) -> torch.Tensor:
+def image_loss(image: torch.Tensor, target: torch.Tensor, loss: LossSettings) -> torch.Tensor:
     """LossSettings' formula, summed over the pixels. image [P, 4], target [P, 6]."""
     difference = image[:, :3] - target[:, :3]
     squared = (difference**2).sum(1)
@@ -109,26 +110,33 @@ def image_loss(
         "l1": lambda: difference.abs().sum(1),
         "linear": lambda: -(image[:, :3] * target[:, :3]).sum(1),
         "l2": lambda: squared / 2,
-        "robust": lambda: squared / (1 + squared / robust_scale**2) / 2,
-    }[mode]()
-    return (target[:, 4] * normal + mask_weight * target[:, 5] * (image[:, 3] - target[:, 3]) ** 2).sum()
+        "robust": lambda: squared / (1 + squared / loss.robust_scale**2) / 2,
+    }[loss.kind]()
+    return (target[:, 4] * normal + loss.mask_weight * target[:, 5] * (image[:, 3] - target[:, 3]) ** 2).sum()
+
+
+@dataclass(frozen=True, eq=False)
+class Visible:
+    """What each view sees, which has no derivative."""
+
+    triangle: Sequence[np.ndarray]  # [H, W] of each view, -1 where it sees none
+    crossings: Sequence[np.ndarray]  # [k, 5] silhouette crossings of each view
 
 
 def loss_and_gradient(
-    vertices: np.ndarray, faces: np.ndarray, cameras: Sequence[Camera], ids: Sequence[np.ndarray],
-    items: Sequence[np.ndarray], targets: Sequence[np.ndarray], scale: float, mode: str, mask_weight: float,
-    robust_scale: float = 0.5,
-) -> tuple[float, np.ndarray]:  # fmt: skip
+    surface: Surface, cameras: Sequence[Camera], visible: Visible, targets: ImageTargets, loss: LossSettings
+) -> tuple[float, np.ndarray]:
     """The whole differentiable step of known visibility and silhouettes, by autograd in float64."""
-    v = torch.tensor(vertices, dtype=torch.float64, requires_grad=True)
-    f = torch.as_tensor(faces.astype(np.int64))
+    v = torch.tensor(surface.vertices, dtype=torch.float64, requires_grad=True)
+    f = torch.as_tensor(surface.faces.astype(np.int64))
+    images = np.split(targets.data, np.cumsum([camera.width * camera.height for camera in cameras])[:-1])
     n = vertex_normals(v, f)
     total = torch.zeros((), dtype=torch.float64)
-    for camera, seen, crossings, target in zip(cameras, ids, items, targets, strict=True):
+    for camera, seen, crossings, target in zip(cameras, visible.triangle, visible.crossings, images, strict=True):
         color = shade(v, n, f, torch.as_tensor(seen.astype(np.int64)), camera)
         image = antialias(color, v, f, crossings, camera)
-        total = total + image_loss(image, torch.as_tensor(target, dtype=torch.float64), mode, mask_weight, robust_scale)
-    total = total * scale
+        total = total + image_loss(image, torch.as_tensor(target, dtype=torch.float64), loss)
+    total = total * targets.scale
     total.backward()
     assert v.grad is not None
     return float(total.detach()), v.grad.numpy()

@@ -76,6 +76,7 @@ def bundle_adjust(
     tracks: Tracks,
     prior: Prior,
     free: Sequence[bool],
+    *,
     finest: float,
     evidence: Evidence | None = None,
     check: Check = unchecked,

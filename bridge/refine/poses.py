@@ -150,13 +150,14 @@ class _Rig:
 
     def adjusted(self) -> Adjusted:
         free = [True] * len(self.given)
-        return bundle_adjust(self.given, self.tracks, self.prior, free, self.finest, self.outlines, self.check)
+        return bundle_adjust(
+            self.given, self.tracks, self.prior, free, finest=self.finest, evidence=self.outlines, check=self.check
+        )
 
     def as_given(self) -> Adjusted:
         """Only the points are fitted."""
-        return bundle_adjust(
-            self.given, self.tracks, self.prior, [False] * len(self.given), self.finest, check=self.check
-        )
+        free = [False] * len(self.given)
+        return bundle_adjust(self.given, self.tracks, self.prior, free, finest=self.finest, check=self.check)
 
 
 def _median(adjusted: Adjusted) -> float:

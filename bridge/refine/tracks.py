@@ -72,8 +72,9 @@ def _pairs(cameras: Sequence[Camera], sphere: BoundingSphere) -> list[tuple[int,
     towards /= np.linalg.norm(towards, axis=1, keepdims=True)
     angle = np.arccos(np.clip(towards @ towards.T, -1, 1))
     near = np.argsort(angle, axis=1, kind="stable")[:, : NEIGHBOURS + 1]
-    return sorted({(min(i, int(j)), max(i, int(j))) for i, row in enumerate(near) for j in row
-                   if i != j and angle[i, j] < NEAR})  # fmt: skip
+    return sorted(
+        {(min(i, int(j)), max(i, int(j))) for i, row in enumerate(near) for j in row if i != j and angle[i, j] < NEAR}
+    )
 
 
 def _matches(a: Features, b: Features, sphere: BoundingSphere) -> np.ndarray:  # [m, 2] indices

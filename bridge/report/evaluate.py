@@ -78,8 +78,11 @@ def evaluate(
     vertices: np.ndarray,
     faces: np.ndarray,
     align: tuple[np.ndarray, np.ndarray] | None = None,
+    size: int = SIZE,
 ) -> Score:
     """Score a mesh (world vertices [V, 3], triangles [F, 3]). Raises BridgeError without ground truth.
+
+    size: pixels of the views' longer side; detail finer than SIZE shows is judged in larger ones.
 
     align: ground-truth vertices [N, 3] and triangles; the mesh is first brought to what the views judge of them.
     """
@@ -89,7 +92,7 @@ def evaluate(
             f"The capture '{capture.name}' has no evaluation block, so nothing can be measured.",
             "Give a capture with ground truth.",
         )
-    truths = [read_truth(capture.evaluation, i) for i in range(len(capture.evaluation.views))]
+    truths = [read_truth(capture.evaluation, i, size) for i in range(len(capture.evaluation.views))]
     if align is not None:
         vertices = align_similarity(vertices, *align, inside_evaluation_masks(truths, align[0]))
     # numbers stay small, and float32 exact enough, about the mesh's own centre
@@ -136,8 +139,8 @@ def evaluate(
     )
 
 
-def read_truth(evaluation: captures.Evaluation, index: int) -> Truth:
-    """One evaluation view, area-averaged to SIZE; pixels that mix surface and background count as background."""
+def read_truth(evaluation: captures.Evaluation, index: int, size: int = SIZE) -> Truth:
+    """One evaluation view, area-averaged to size; pixels that mix surface and background count as background."""
     view = evaluation.views[index]
     where = f"evaluation view '{view.camera.name}'"
     normals = read_normals(view.normals, evaluation.normals_encoding, where)
@@ -148,7 +151,7 @@ def read_truth(evaluation: captures.Evaluation, index: int) -> Truth:
     near, far = evaluation.depth_range
     depth = (near + (stored.astype(np.float32) - 1) / 65534 * (far - near)).astype(np.float32)
     known = (stored > 0) & (normals != 0).any(-1)
-    scale = SIZE / max(stored.shape)
+    scale = size / max(stored.shape)
     height, width = round(stored.shape[0] * scale), round(stored.shape[1] * scale)
     whole = resize_map(known.astype(np.float32), width, height) > 0.999
     normals = resize_map(normals * known[..., None], width, height)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numba import njit
 
@@ -78,9 +80,9 @@ def untangle(surface: Surface, check: Check = unchecked) -> int:
         reach[tangled] = np.minimum(attempts[tangled] * finer // RINGS_EVERY, MOST_RINGS * finer)
         rounds = 2 + int(reach.max())
         moved = around(reach, surface)
-        room = origin[moved], LEASHES[leash] * edge[moved, None]
+        there = Neighbourhood(moved, origin[moved], LEASHES[leash] * edge[moved, None], edge)
         pushes = (0.0, *PUSHES) if attempts[tangled].max() > PLAIN_ATTEMPTS else (0.0,)
-        crossing = _best_attempt(surface, tree, moved, room, edge, pushes, rounds)
+        crossing = _best_attempt(surface, tree, there, pushes, rounds)
         since += 1
         if int(crossing.sum()) < fewest:
             best, fewest, since = vertices.copy(), int(crossing.sum()), 0
@@ -88,19 +90,29 @@ def untangle(surface: Surface, check: Check = unchecked) -> int:
     return fewest
 
 
-def _best_attempt(surface: Surface, tree: BoxTree, moved: np.ndarray, room: tuple[np.ndarray, np.ndarray],
-                  edge: np.ndarray, pushes: tuple[float, ...], rounds: int) -> np.ndarray:  # fmt: skip
-    """Pushes the moved vertices [n] outward and smooths them, by each of pushes, and keeps the best for every part.
+@dataclass(frozen=True, eq=False)
+class Neighbourhood:
+    """The vertices that an attempt moves, and the room they have."""
 
-    room: places [n, 3] and how far from them [n, 1] the vertices may go; edge [V] their mean edge lengths. Returns the
-    faces [F] bool that cross afterwards, among those that moved and what they cross.
+    moved: np.ndarray  # [n] vertices
+    place: np.ndarray  # [n, 3] where they were at first
+    farthest: np.ndarray  # [n, 1] how far from there they may go
+    edge: np.ndarray  # [V] mean edge lengths
+
+
+def _best_attempt(
+    surface: Surface, tree: BoxTree, there: Neighbourhood, pushes: tuple[float, ...], rounds: int
+) -> np.ndarray:
+    """Pushes the moved vertices outward and smooths them, by each of pushes, and keeps the best for every part.
+
+    Returns the faces [F] bool that cross afterwards, among those that moved and what they cross.
     """
     vertices, faces = surface.vertices, surface.faces
-    place, farthest = room
+    moved, place, farthest = there.moved, there.place, there.farthest
     part, parts = _parts(moved, surface)
     suspects = np.flatnonzero((part >= 0)[faces].any(1))
     before = vertices[moved]
-    outward = _outward(surface, moved, edge) if len(pushes) > 1 else np.zeros_like(before)
+    outward = _outward(surface, moved, there.edge) if len(pushes) > 1 else np.zeros_like(before)
     best, fewest = before, np.full(parts, len(faces) + 1)
     for push in pushes:
         vertices[moved] = before + push * outward

@@ -19,8 +19,13 @@ SUM_CELLS = 32  # partial sums: fewer threads meet at each
 def source() -> str:
     """The CUDA source of the optimiser's kernels."""
     columns = {"LENGTH": LENGTH, "SECOND": SECOND, "FIRST": FIRST, "SEEN": SEEN}
-    optimiser = {"BETA": BETA, "SPEED_REFERENCE": SPEED_REFERENCE, "GAIN": GAIN, "GRADIENT_LIMIT": GRADIENT_LIMIT,
-                 "MOST_BEND": MOST_BEND}  # fmt: skip
+    optimiser = {
+        "BETA": BETA,
+        "SPEED_REFERENCE": SPEED_REFERENCE,
+        "GAIN": GAIN,
+        "GRADIENT_LIMIT": GRADIENT_LIMIT,
+        "MOST_BEND": MOST_BEND,
+    }
     density = {"UNSEEN_BEND": UNSEEN_BEND, "EXPONENT": EXPONENT, "LEAST_RANGE": RANGE[0], "MOST_RANGE": RANGE[1]}
     files = [TOPOLOGY, VERTEX_NORMALS, CROSSING, *(FOLDER / name for name in FILES)]
     return join(files, {"TINY": TINY, "SUM_CELLS": SUM_CELLS, **columns, **optimiser, **density})

@@ -11,8 +11,7 @@ from ..mesh.device_mesh import DeviceMesh, DeviceSurface
 from .contacts import RINGS, ROUNDS
 from .cuda_source import SUM_CELLS, source
 from .density import SMOOTHING
-from .motion import Motion
-from .optimise import COLUMNS, moments
+from .optimise import COLUMNS, Motion, moments
 
 i32, f32, f64 = np.int32, np.float32, np.float64
 

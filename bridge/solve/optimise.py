@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit, prange
 
+from ..mesh import Surface
 from ..mesh.candidates import LENGTH
 from ..mesh.laplacian import diffused, laplacian
 from ..mesh.remesh import HalfEdgeMesh
-from ..mesh.topology import Rings
 
 # columns of HalfEdgeMesh.data after position and target length: E[|g|^2], E[g] (3 columns), and the running share of
 # steps in which any pixel saw the vertex
@@ -24,6 +25,22 @@ GAIN = 0.2  # of the controller, per step
 LEAST_WEIGHT = 0.5  # of the second-order Laplacian, the share of it that a step of rate 1 takes away in any case
 MOST_BEND = 0.25  # share of it that a step takes away at most: its eigenvalues reach 4, and no ripple may turn over
 GRADIENT_LIMIT = 10.0  # a new gradient counts at most as this many times the running one
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What a step is told, wherever its mesh lies."""
+
+    step: int  # counted from 1
+    rate: float  # step length as a share of the edge length
+    laplacian: float  # weight
+    order: int  # of the Laplacian
+    diffusion: int  # rounds over which the gradient is spread; 0: it goes as it is
+    relief: float  # its weight as it is beside that
+    vertex_budget: float  # that the edge lengths aim at (density.py) ...
+    shortest: float  # ... within these limits
+    longest: float
+    least: float = LEAST_WEIGHT  # share of the second-order Laplacian that a step takes away in any case (optimise.py)
 
 
 def moments(step: int) -> tuple[float, float, float]:
@@ -66,22 +83,20 @@ def _step(data, gradient, force, bend, order, keep, take, rate, weight, least, s
         data[i, LENGTH] = min(max(length, shortest[i]), longest)
 
 
-def optimise(mesh: HalfEdgeMesh, rings: Rings, positions: np.ndarray, gradient: np.ndarray, step: int, rate: float,
-             weight: float, order: int, diffusion: int, relief: float, shortest: np.ndarray,
-             longest: float, least: float = LEAST_WEIGHT) -> None:  # fmt: skip
-    """Moves the mesh by one step (counted from 1) and adapts the target lengths within shortest [V] .. longest.
+def optimise(mesh: HalfEdgeMesh, surface: Surface, gradient: np.ndarray, motion: Motion, shortest: np.ndarray) -> None:
+    """Moves the mesh, whose surface it is, by one step and adapts the target lengths within shortest [V] .. longest.
 
-    The Laplacian term of Eq. 7 (weight, order: see SolveSettings and schedule.Stage) is scaled by the vertex's speed:
-    it smooths what is still moving. Of the first order it is part of the gradient, as published. Of the second it stays
-    out of the moments, as weight decay does in Loshchilov and Hutter 2019, and has a limit: where few views look the
-    gradient is small, and in one sum with it the term holds the surface away from the true one. diffusion, relief: see
-    SolveSettings.
+    The Laplacian term of Eq. 7 (motion.laplacian, motion.order) is scaled by the vertex's speed: it smooths what still
+    moves. Of the first order it is part of the gradient, as published. Of the second it stays out of the moments, as
+    weight decay does in Loshchilov and Hutter 2019, and has a limit: where few views look the gradient is small, and in
+    one sum with it the term holds the surface away from the true one.
     """
     # what no view sees has nothing to hold it but the pull to be flat
-    even = np.ascontiguousarray(mesh.data[:, SEEN]) if order == 2 else None
-    bend = laplacian(positions, rings, even)
+    even = np.ascontiguousarray(mesh.data[:, SEEN]) if motion.order == 2 else None
+    bend = laplacian(surface.vertices, surface.rings, even)
     force = gradient
-    if diffusion:
-        force = diffused(gradient, rings, diffusion) + np.float32(relief) * gradient
-    keep, take, ease = moments(step)
-    _step(mesh.data, gradient, force, bend, order, keep, take, rate * ease, weight, least, shortest, longest)
+    if motion.diffusion:
+        force = diffused(gradient, surface.rings, motion.diffusion) + np.float32(motion.relief) * gradient
+    keep, take, ease = moments(motion.step)
+    rate, weight, least, longest = motion.rate * ease, motion.laplacian, motion.least, motion.longest
+    _step(mesh.data, gradient, force, bend, motion.order, keep, take, rate, weight, least, shortest, longest)

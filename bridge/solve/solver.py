@@ -17,8 +17,8 @@ from ..raster import LossSettings, Rasteriser, make_rasteriser, on_device
 from . import schedule
 from .cleanup import clean_up
 from .contacts import separate_self_contacts
-from .motion import Motion, move
-from .optimise import EXTRA_COLUMNS, SEEN
+from .motion import move
+from .optimise import EXTRA_COLUMNS, SEEN, Motion
 from .settings import SolveSettings
 from .targets import Level, Target, build_level
 
@@ -44,8 +44,9 @@ class Progress:
 class Solver:
     """Iterating takes the steps; the caller may stop at any time and call finish().
 
-    Works in the head's frame (unit sphere, float32) and returns world coordinates (float64): the world's scale and
-    its distance from the origin do not matter. start: a sphere to begin with; None takes it from the masks' boxes.
+    Works in the head's frame (unit sphere, the first camera's axes, float32) and returns world coordinates (float64):
+    the world's scale, its turn and its distance from the origin do not matter. start: a sphere to begin with; None
+    takes it from the masks' boxes.
     check is called now and then, more often than once a step; what it raises ends the work.
     Raises ValueError with a sentence when fewer than 2 views have a mask.
     """
@@ -64,7 +65,8 @@ class Solver:
         finest = max(max(target.camera.width, target.camera.height) for target in targets)
         self.settings = replace(settings, resolution=min(settings.resolution, max(finest, 16)))
         self._check = check
-        self.frame = start or head_frame([target.camera for target in targets], boxes)
+        frame = start or head_frame([target.camera for target in targets], boxes)
+        self.frame = replace(frame, axes=targets[0].camera.R)
         self._targets = list(targets)
         self._levels: list[tuple[Level, Rasteriser]] = []  # of the current stage, one a group of views
         self._stage = -1
@@ -110,7 +112,7 @@ class Solver:
         return self._world(*clean_up(self._mesh.host_surface(), self._mesh.data[:, SEEN], self._check))
 
     def _world(self, vertices: np.ndarray, faces: np.ndarray) -> Mesh:
-        return Mesh(vertices.astype(np.float64) * self.frame.radius + self.frame.center, faces.copy())
+        return Mesh(self.frame.world(vertices.astype(np.float64)), faces.copy())
 
     def _step(self, fraction: float) -> float:
         stage = schedule.stage_at(self.settings, fraction)
@@ -153,11 +155,17 @@ class Solver:
         self._budget = min(max(self._budget * (FILL * wanted / self._mesh.vertex_count) ** 0.1, 0.5), MOST_BUDGET)
         shortest = min((self.settings.min_edge or 0.0) / self.frame.radius, schedule.LONGEST)
         return Motion(
-            self._done + 1, schedule.learning_rate(self.settings, fraction),
-            schedule.laplacian_weight(self.settings, chosen), schedule.laplacian_order(self.settings, chosen),
-            schedule.diffusion(self.settings, chosen, fraction), self.settings.relief, wanted * self._budget, shortest,
-            schedule.LONGEST, schedule.least_laplacian(self.settings),
-        )  # fmt: skip
+            self._done + 1,
+            schedule.learning_rate(self.settings, fraction),
+            schedule.laplacian_weight(self.settings, chosen),
+            schedule.laplacian_order(self.settings, chosen),
+            schedule.diffusion(self.settings, chosen, fraction),
+            self.settings.relief,
+            wanted * self._budget,
+            shortest,
+            schedule.LONGEST,
+            schedule.least_laplacian(self.settings),
+        )
 
 
 def _rotation(seed: int) -> np.ndarray:  # [3, 3]

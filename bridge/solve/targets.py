@@ -104,7 +104,7 @@ def build_level(
         # confidence where the head is; the background (normal 0) is certain
         confidence = np.where(covered > 1e-3, maps[..., 4] / np.maximum(maps[..., 3], 1e-3), 1)
         cameras.append(frame.normalise(camera))
-        normals.append(unit)
+        normals.append(unit @ frame.axes.T.astype(np.float32))
         masks.append(covered)
         facing = np.where(covered > 1e-3, facing_weight(unit, camera, alpha), 1)
         normal_weights.append(facing * confidence * inside)

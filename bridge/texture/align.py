@@ -15,7 +15,7 @@ from ..capture.images import resize_map
 from ..errors import Check, unchecked
 from ..raster import make_rasteriser
 from .light import to_srgb
-from .shots import FINE_SIGMA, Shot, at_pixels
+from .shots import FINE_SIGMA, Shot, Surface, at_pixels
 
 ROUNDS = 2
 HALF = 0.6  # of the flow that a photograph follows in a round
@@ -26,14 +26,13 @@ SMOOTH = 0.03  # of the head's radius: flow changes slowly along a head
 
 
 def align(
-    shots: Sequence[Shot], colors: np.ndarray, shares: np.ndarray, vertices: np.ndarray, faces: np.ndarray,
-    radius: float, check: Check = unchecked,
-) -> np.ndarray:  # fmt: skip
+    shots: Sequence[Shot], colors: np.ndarray, shares: np.ndarray, surface: Surface, check: Check = unchecked
+) -> np.ndarray:
     """Offsets [m, V, 2] in pixels of each shot's small picture, to be added to where a vertex projects.
 
     colors [m, V, 3] equalised linear light; shares [m, V] of the broad tones.
     """
-    offsets = np.zeros((len(shots), len(vertices), 2), np.float32)
+    offsets = np.zeros((len(shots), len(surface.vertices), 2), np.float32)
     encoded = to_srgb(np.nan_to_num(colors)).mean(-1)
     for turn in range(ROUNDS):
         if turn:
@@ -48,21 +47,22 @@ def align(
             others = weight - shares[i]
             known = others > 0.05
             mean = np.where(known, (whole - shares[i] * encoded[i]) / np.maximum(others, 1e-6), 0)
-            flow = _flow(shot, mean, known & (shares[i] > 0), vertices, faces, radius, encoded[i])
+            flow = _flow(shot, mean, known & (shares[i] > 0), encoded[i], surface)
             found = at_pixels(flow, shot.place)
             offsets[i] += HALF * (found - (offsets[i] if turn else 0))
     return offsets
 
 
-def _flow(shot: Shot, grey: np.ndarray, known: np.ndarray, vertices, faces, radius: float, own: np.ndarray):
+def _flow(shot: Shot, grey: np.ndarray, known: np.ndarray, own: np.ndarray, surface: Surface) -> np.ndarray:
     """[h, w, 2]: where the painted picture's details lie in the photograph, relative to where they should."""
     attributes = np.stack([grey, known.astype(np.float32), own], 1)
-    render = make_rasteriser("cpu", [shot.camera]).render(vertices, faces, attributes)
+    render = make_rasteriser("cpu", [shot.camera]).render(surface.vertices, surface.faces, attributes)
+    assert render.attributes is not None  # some were given
     painted, sure, mine = (np.ascontiguousarray(render.attributes[0][..., k]) for k in range(3))
     hit = render.depth[0] > 0
     if (sure > 0.9).sum() < 200:
         return np.zeros((*painted.shape, 2), np.float32)
-    pixel = radius * shot.camera.K[0, 0] / float(np.median(render.depth[0][hit]))
+    pixel = surface.radius * shot.camera.K[0, 0] / float(np.median(render.depth[0][hit]))
     sure = cv2.erode((sure > 0.99).astype(np.float32), np.ones((5, 5), np.uint8))
     photo = cv2.GaussianBlur(shot.pixels.mean(-1), (0, 0), max(BLUR * pixel, 0.5))
     # the photograph in the tone of the painted picture: slow changes of light are no motion
@@ -70,8 +70,8 @@ def _flow(shot: Shot, grey: np.ndarray, known: np.ndarray, vertices, faces, radi
     tone = (_blur(painted, sure, wide) + 0.02) / (_blur(photo, sure, wide) + 0.02)
     a = np.where(sure > 0, painted, photo * tone)
     eights = [np.clip(255 * 1.4 * k, 0, 255).astype(np.uint8) for k in (a, photo * tone)]
-    engine = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = engine.calc(*eights, None)
+    engine = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = engine.calc(*eights, None)  # type: ignore[call-overload]  # no flow to begin with
     length = np.linalg.norm(flow, axis=-1)
     most = FARTHEST * pixel
     contrast = np.hypot(cv2.Sobel(photo, cv2.CV_32F, 1, 0), cv2.Sobel(photo, cv2.CV_32F, 0, 1))

@@ -24,7 +24,7 @@ from .light import to_srgb
 from .paint import paint, paint_values, tables
 from .settings import TextureSettings
 from .shares import Shares, neighbour_mean, share_out, suppress_highlights
-from .shots import Shot, cut, take
+from .shots import Shot, Surface, cut, take
 from .uv_mesh import UvMesh, texel_corners
 
 EDGE = 0.014  # of the head's radius: a mesh with longer edges is subdivided for the decisions
@@ -66,6 +66,7 @@ def bake(
     masks: Sequence[np.ndarray | None],
     across: np.ndarray,
     settings: TextureSettings,
+    *,
     step: Step = lambda done, total: None,
 ) -> Albedo:
     """The albedo of a mesh. masks: of each view's field of view, any size; None takes the view's own.
@@ -79,8 +80,8 @@ def bake(
         names = ", ".join(view.name for view in views[:5])
         raise BridgeError("view", f"No view is called '{min(unknown)}'.", f"The views are {names} and so on.")
     total = 2 * len(chosen) + 4
-    plan = decide(mesh, [views[i] for i in chosen], [masks[i] for i in chosen], across, settings,
-                  lambda done: step(done, total))  # fmt: skip
+    shown, given = [views[i] for i in chosen], [masks[i] for i in chosen]
+    plan = decide(mesh, shown, given, across, settings, step=lambda done: step(done, total))
     maps: dict[int, np.ndarray] = {}
     tiles = plan.mesh.tiles()
     group = max(1, MAP_BYTES // (settings.size**2 * 12))
@@ -89,12 +90,12 @@ def bake(
         part = tiles[begin : begin + group]
         done, covers = _paint_tiles(plan, part, settings, lambda k: step(len(chosen) + 3 + k, total))
         for number in part:
-            shown, cover = covers[number]
-            seen, covered_texels = seen + shown, covered_texels + cover
+            seen_here, covered = covers[number]
+            seen, covered_texels = seen + seen_here, covered_texels + covered
             maps[number] = done.pop(number)
     step(total, total)
-    names = tuple(shot.view.name for shot in plan.shots)
-    return Albedo(maps, 100.0 * seen / max(covered_texels, 1), names, plan.balance.gains)
+    used = tuple(shot.view.name for shot in plan.shots)
+    return Albedo(maps, 100.0 * seen / max(covered_texels, 1), used, plan.balance.gains)
 
 
 def decide(
@@ -103,6 +104,7 @@ def decide(
     masks: Sequence[np.ndarray | None],
     across: np.ndarray,
     settings: TextureSettings,
+    *,
     step: Callable[[int], None] = lambda done: None,
 ) -> Plan:
     """Which photograph paints what of the texture, at which brightness. Raises BridgeError "texture-views"."""
@@ -110,10 +112,11 @@ def decide(
     fine = subdivided(mesh, EDGE * radius)
     vertices, faces = fine.vertices, fine.faces
     normals = vertex_normals(vertices - vertices.mean(0), faces)
+    surface = Surface(vertices, faces, normals, radius)
     shots = []
     for k, view in enumerate(views):
         step(k)
-        shot = take(view, read_photo(view), masks[k], vertices, faces, normals, radius, settings)
+        shot = take(view, read_photo(view), masks[k], surface, settings)
         if shot is not None and (shot.quality > 0).any():
             shots.append(shot)
     if not shots:
@@ -143,7 +146,7 @@ def decide(
     step(len(views) + 1)
     offsets = np.zeros((len(shots), len(vertices), 2), np.float32)
     if settings.align and len(shots) > 1:
-        offsets = align(shots, colors, shares.broad, vertices, faces, radius, lambda: step(len(views) + 1))
+        offsets = align(shots, colors, shares.broad, surface, lambda: step(len(views) + 1))
     step(len(views) + 2)
     known = shares.label >= 0
     blended = np.zeros((len(vertices), 3), np.float32)
@@ -180,11 +183,12 @@ def _paint_tiles(plan: Plan, tiles: Sequence[int], settings: TextureSettings, st
         w, h = part.camera.width, part.camera.height
         place = (shot.place + plan.offsets[i]) * np.array([w / shot.camera.width, h / shot.camera.height], np.float32)
         gain = np.ascontiguousarray(plan.gain(i), np.float32)
-        bands = [np.ascontiguousarray(k[i]) for k in (plan.shares.detail, plan.shares.middle, plan.shares.broad)]
+        shares = plan.shares
+        detail, middle, broad = (np.ascontiguousarray(k[i]) for k in (shares.detail, shares.middle, shares.broad))
         pixels = np.ascontiguousarray(part.pixels)
         for number in tiles:
             faces, texels = corners[number]
-            paint(texels, faces, place, gain, *bands, pixels, *shot.broad, *tables(), out[number])
+            paint(texels, faces, place, gain, detail, middle, broad, pixels, *shot.broad, *tables(), out[number])
     result, counts = {}, {}
     for number in tiles:
         faces, texels = corners[number]

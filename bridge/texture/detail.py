@@ -15,8 +15,9 @@ from ..raster import make_rasteriser
 from .bake import _split, head_radius
 from .fill import fill_gutter
 from .paint import _box, _covers
-from .rays import surface_along
+from .rays import Met, surface_along
 from .shares import neighbour_mean
+from .shots import Surface
 from .tangent import Frames, corner_angle_normals, tangent_frames
 from .uv_mesh import UvMesh, texel_corners
 
@@ -28,6 +29,7 @@ OCCLUSION_VIEWS = 96  # directions the sky is seen from
 OCCLUSION_PIXELS = 640
 OCCLUSION_DEPTH = 0.01  # of the head's radius
 CURVATURE_SPAN = 0.25  # of the head's radius: the radius of curvature that is fully white or black
+FLAT = np.array([32768, 32768, 65535], np.uint16)  # a normal that changes nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,20 +49,28 @@ class Detail:
     missed_pct: float
 
 
+@dataclass(frozen=True, eq=False)
+class DenseHead:
+    """The head that details are taken from, and its name for sentences."""
+
+    name: str
+    mesh: Mesh
+
+
 def bake_detail(
-    mesh: UvMesh, dense: Mesh, name: str, size: int, extras: bool = False, check: Check = unchecked
+    mesh: UvMesh, dense_head: DenseHead, size: int, extras: bool = False, check: Check = unchecked
 ) -> Detail:
-    """The detail of a dense head on a mesh's UVs. name: the dense head's, for sentences.
+    """The detail of a dense head on a mesh's UVs of size texels a side.
 
     extras: occlusion and curvature too. Raises BridgeError "detail-apart" where both do not lie on each other.
     """
-    radius = head_radius(mesh)
+    radius, dense = head_radius(mesh), dense_head.mesh
     dense_normals = corner_angle_normals(dense.vertices - dense.vertices.mean(0), dense.faces)
     gap = cKDTree(dense.vertices).query(mesh.vertices[:: max(1, len(mesh.vertices) // 5000)])[0]
     if np.median(gap) > APART * radius:
         raise BridgeError(
             "detail-apart",
-            f"The dense head '{name}' lies away from the mesh: the usual distance is {np.median(gap):.3g} units.",
+            f"The dense head '{dense_head.name}' lies away from the mesh: {np.median(gap):.3g} units apart.",
             "Give the dense head that the mesh was wrapped onto or made from, in the same world.",
         )
     fine, source = _subdivided(tangent_frames(mesh), FINENESS * _usual_edge(dense))
@@ -70,12 +80,11 @@ def bake_detail(
     if extras:
         values += [occlusion(dense, dense_normals, radius, check)[:, None]]
         values += [curvature(dense, dense_normals, radius)[:, None]]
-    found, height, seen = surface_along(
-        fine.points, directions, REACH * radius, dense.vertices, dense.faces, dense_normals, np.concatenate(values, 1)
-    )
+    surface = Surface(dense.vertices, dense.faces, dense_normals, radius)
+    met = surface_along(fine.points, directions, REACH * radius, surface, np.concatenate(values, 1))
     check()
-    height, seen = _close_gaps(fine, source, found, height, seen, directions)
-    detail = Detail({}, {}, {}, {}, float(100 * (~found).mean()))
+    height, seen = _close_gaps(fine, source, met, directions)
+    detail = Detail({}, {}, {}, {}, float(100 * (~met.found).mean()))
     numbers = UvMesh(fine.points, fine.faces, fine.uv, fine.faces)
     for tile in numbers.tiles():
         faces, uv = numbers.tile(tile)
@@ -83,12 +92,12 @@ def bake_detail(
         covered = np.zeros((size, size), np.uint8)
         image = np.zeros((size, size, 3), np.uint16)
         image[:] = FLAT
-        _paint_normals(corners, rows, fine.normals, fine.tangents, fine.signs, seen[:, :3].astype(np.float32),
-                       image, covered)  # fmt: skip
+        wanted = seen[:, :3].astype(np.float32)
+        _paint_normals(corners, rows, fine.normals, fine.tangents, fine.signs, wanted, image, covered)
         fill_gutter(image, covered, FLAT)
         detail.normals[tile] = image
         check()
-        maps = [(detail.displacement, height, None)]
+        maps: list[tuple[dict[int, np.ndarray], np.ndarray, int | None]] = [(detail.displacement, height, None)]
         if extras:
             maps += [(detail.occlusion, seen[:, 3], 255), (detail.curvature, seen[:, 4], 255)]
         for target, value, top in maps:
@@ -103,9 +112,6 @@ def bake_detail(
                 target[tile] = scaled[..., 0]
             check()
     return detail
-
-
-FLAT = np.array([32768, 32768, 65535], np.uint16)  # a normal that changes nothing
 
 
 def occlusion(mesh: Mesh, normals: np.ndarray, radius: float, check: Check = unchecked) -> np.ndarray:  # [V] 0..1
@@ -170,16 +176,23 @@ def _subdivided(frames: Frames, edge: float) -> tuple[Frames, np.ndarray]:
         stack, faces = _split(stack, faces)
     narrow = stack[:, 5:].astype(np.float32)
     fine = Frames(
-        np.ascontiguousarray(stack[:, :3]), np.ascontiguousarray(stack[:, 3:5]), np.ascontiguousarray(narrow[:, :3]),
-        np.ascontiguousarray(narrow[:, 3:6]), np.sign(narrow[:, 6]).astype(np.float32), faces,
-    )  # fmt: skip
+        np.ascontiguousarray(stack[:, :3]),
+        np.ascontiguousarray(stack[:, 3:5]),
+        np.ascontiguousarray(narrow[:, :3]),
+        np.ascontiguousarray(narrow[:, 3:6]),
+        np.sign(narrow[:, 6]).astype(np.float32),
+        faces,
+    )
     grid = np.round((stack[:, :3] - points.min(0)) / (1e-6 * np.ptp(points, axis=0).max())).astype(np.int64)
     _, weld = np.unique((grid[:, 0] << 42) | (grid[:, 1] << 21) | grid[:, 2], return_inverse=True)
     return fine, weld.reshape(-1)
 
 
-def _close_gaps(fine: Frames, weld: np.ndarray, found, height, seen, directions):
+def _close_gaps(
+    fine: Frames, weld: np.ndarray, met: Met, directions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:  # [R], [R, k]
     """Places that met nothing take what their neighbours met, smoothly; far from any, the mesh's own shape."""
+    found, height, seen = met
     if found.all():
         return height, seen
     count = int(weld.max()) + 1

@@ -71,27 +71,27 @@ def write_mesh(folder: Path, mesh: UvMesh, texture: str) -> None:
     """textured.obj with its material, and textured.npz for the add-on."""
     write_obj(folder / "textured.obj", mesh, texture)
     write_npz(
-        folder / "textured.npz", vertices=mesh.vertices, faces=mesh.faces.astype(np.int32),
-        uv=mesh.uv.astype(np.float32), faces_uv=mesh.faces_uv.astype(np.int32),
-    )  # fmt: skip
+        folder / "textured.npz",
+        vertices=mesh.vertices,
+        faces=mesh.faces.astype(np.int32),
+        uv=mesh.uv.astype(np.float32),
+        faces_uv=mesh.faces_uv.astype(np.int32),
+    )
 
 
 def write_report(
-    folder: Path, mesh: UvMesh, albedo: Albedo, settings: TextureSettings, maps: Mapping[str, list[str]],
-    made_uvs: bool, extra: Mapping[str, object],
-) -> None:  # fmt: skip
-    """Write what was done and how it went as JSON."""
+    folder: Path, mesh: UvMesh, albedo: Albedo, settings: TextureSettings, more: Mapping[str, object]
+) -> None:
+    """Write what was done and how it went as JSON. more: what is told beside mesh, albedo and settings."""
     write_json(
         folder / "texture.json",
         {
             "settings": asdict(settings),
-            "uvs": "made" if made_uvs else "given",
             "tiles": mesh.tiles(),
             "charts": int(mesh.charts().max()) + 1,
-            "maps": dict(maps),
             "seen_pct": round(albedo.seen_pct, 2),
             "views": list(albedo.views),
             "gains": np.round(albedo.gains, 4).tolist(),
-            **extra,
+            **more,
         },
     )

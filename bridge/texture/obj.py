@@ -21,8 +21,8 @@ def read_obj(path: Path) -> UvMesh:
     """
     vertices: list[list[float]] = []
     uv: list[list[float]] = []
-    faces: list[tuple[int, int, int]] = []
-    faces_uv: list[tuple[int, int, int]] = []
+    faces: list[list[int]] = []
+    faces_uv: list[list[int]] = []
     polygons: list[int] = []
     count, number = 0, 0
     try:
@@ -41,8 +41,8 @@ def read_obj(path: Path) -> UvMesh:
                         corners = corners[1:] + corners[:1]
                     for k in range(1, len(corners) - 1):
                         fan = corners[0], corners[k], corners[k + 1]
-                        faces.append(tuple(c[0] for c in fan))
-                        faces_uv.append(tuple(c[1] for c in fan))
+                        faces.append([c[0] for c in fan])
+                        faces_uv.append([c[1] for c in fan])
                         polygons.append(count)
                     count += 1
     except OSError as error:
@@ -54,8 +54,13 @@ def read_obj(path: Path) -> UvMesh:
     corners_uv = np.array(faces_uv, np.int32)
     if (corners_uv < 0).any():  # a face without UVs: none can be used
         uv, corners_uv = [], np.zeros((len(faces), 3), np.int32)
-    return UvMesh(np.array(vertices, np.float64), np.array(faces, np.int32),
-                  np.array(uv, np.float64).reshape(-1, 2), corners_uv, np.array(polygons, np.int32))  # fmt: skip
+    return UvMesh(
+        np.array(vertices, np.float64),
+        np.array(faces, np.int32),
+        np.array(uv, np.float64).reshape(-1, 2),
+        corners_uv,
+        np.array(polygons, np.int32),
+    )
 
 
 def write_obj(path: Path, mesh: UvMesh, texture: str) -> None:

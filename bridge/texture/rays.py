@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit, prange
 
 from ..mesh.boxtree import STACK, BoxTree
+from .shots import Surface
 
 AGREE = 0.25  # least cosine between the normals of both surfaces: no lip is taken for the other one
 
@@ -89,22 +91,26 @@ def _along(points, directions, reach, vertices, faces, normals, order, leaves, b
                 result[i, k] = u * values[a, k] + v * values[b, k] + w * values[c, k]
 
 
-def surface_along(
-    points: np.ndarray, directions: np.ndarray, reach: float, vertices: np.ndarray, faces: np.ndarray,
-    normals: np.ndarray, values: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """From points [n, 3] along unit directions [n, 3], both ways, as far as reach.
+class Met(NamedTuple):
+    """Where lines through n points met a surface."""
 
-    Returns found [n] bool, height [n] (signed distance along the direction), and the surface's vertex values [V, k]
-    interpolated there [n, k]; 0 where nothing is found that looks the same way (its normals [V, 3]).
+    found: np.ndarray  # [n] bool
+    height: np.ndarray  # [n] signed distance along the line's direction, 0 where nothing was found
+    values: np.ndarray  # [n, k] what the surface's vertices say there, 0 where nothing was found
+
+
+def surface_along(
+    points: np.ndarray, directions: np.ndarray, reach: float, surface: Surface, values: np.ndarray
+) -> Met:
+    """From points [n, 3] along unit directions [n, 3], both ways, as far as reach: where the surface is met.
+
+    What looks the other way there is not met. values [V, k]: of the surface's vertices, interpolated.
     """
-    vertices = np.ascontiguousarray(vertices, np.float64)
+    vertices, faces = np.ascontiguousarray(surface.vertices, np.float64), surface.faces
     tree = BoxTree.of(vertices, faces)
-    found, height = np.zeros(len(points), np.bool_), np.zeros(len(points))
-    result = np.zeros((len(points), values.shape[1]))
-    _along(
-        np.ascontiguousarray(points, np.float64), np.ascontiguousarray(directions, np.float64), reach, vertices, faces,
-        np.ascontiguousarray(normals, np.float64), tree.order, tree.leaves, tree.boxes, found, height,
-        np.ascontiguousarray(values, np.float64), result,
-    )  # fmt: skip
-    return found, height, result
+    met = Met(np.zeros(len(points), np.bool_), np.zeros(len(points)), np.zeros((len(points), values.shape[1])))
+    points, directions = np.ascontiguousarray(points, np.float64), np.ascontiguousarray(directions, np.float64)
+    normals, values = np.ascontiguousarray(surface.normals, np.float64), np.ascontiguousarray(values, np.float64)
+    held = tree.order, tree.leaves, tree.boxes
+    _along(points, directions, reach, vertices, faces, normals, *held, met.found, met.height, values, met.values)
+    return met

@@ -29,6 +29,16 @@ BANDS = (0.012, 0.06)  # of the head's radius: blur between details, middle and 
 
 
 @dataclass(frozen=True, eq=False)
+class Surface:
+    """A mesh as photographs look at it."""
+
+    vertices: np.ndarray  # [V, 3]
+    faces: np.ndarray  # [F, 3]
+    normals: np.ndarray  # [V, 3] unit
+    radius: float  # of the head, world units: what margins and widths are shares of
+
+
+@dataclass(frozen=True, eq=False)
 class Shot:
     """A photograph cut to the head's box, as far as all photographs are kept at a time."""
 
@@ -62,14 +72,12 @@ def cut(photo: Photo, box: tuple[int, int, int, int]) -> Photo:
     return Photo(photo.camera.crop(x0, y0, x1 - x0, y1 - y0), photo.pixels[y0:y1, x0:x1], None)
 
 
-def take(
-    view: View, photo: Photo, mask: np.ndarray | None, vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray,
-    radius: float, settings: TextureSettings,
-) -> Shot | None:  # fmt: skip
-    """What a photograph shows of vertices [V, 3]; None where the head is not in it. radius: of the head, world units.
+def take(view: View, photo: Photo, mask: np.ndarray | None, surface: Surface, settings: TextureSettings) -> Shot | None:
+    """What a photograph shows of a surface's vertices; None where the head is not in it.
 
     mask [H, W] 0..1 of the photograph's field of view, any size; None takes the view's own, if it has one.
     """
+    vertices, radius = surface.vertices, surface.radius
     box = head_box(photo.camera, vertices)
     if box is None:
         return None
@@ -81,11 +89,11 @@ def take(
     pixels = resize_map(part.pixels, *size)
     x0, y0, x1, y1 = box
     shown = np.ones(size[::-1], np.float32) if given is None else resize_map(given[y0:y1, x0:x1], *size)
-    depth = make_rasteriser("cpu", [camera]).render(vertices, faces).depth[0]
+    depth = make_rasteriser("cpu", [camera]).render(vertices, surface.faces).depth[0]
     inside, distance = _rims(shown, depth, radius)
     place, along = camera.project(vertices)
     ray = camera.center - vertices
-    cosine = (ray * normals).sum(1) / np.linalg.norm(ray, axis=1)
+    cosine = (ray * surface.normals).sum(1) / np.linalg.norm(ray, axis=1)
     if settings.back_faces:
         cosine = np.abs(cosine)
     rendered = at_pixels(depth, place, cv2.INTER_NEAREST)
@@ -101,8 +109,9 @@ def take(
     quality[~np.isfinite(quality)] = 0
     colors = to_linear(found)
     colors[quality <= 0] = np.nan
-    broad = tuple(_blur_inside(pixels, inside, max(pixel * band, 1.0)) for band in BANDS)
-    return Shot(view, box, camera, pixels, quality.astype(np.float32), colors, place.astype(np.float32), broad)
+    middle, broad = (_blur_inside(pixels, inside, max(pixel * band, 1.0)) for band in BANDS)
+    quality, place = quality.astype(np.float32), place.astype(np.float32)
+    return Shot(view, box, camera, pixels, quality, colors, place, (middle, broad))
 
 
 def at_pixels(image: np.ndarray, pixels: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:  # [n, ...]

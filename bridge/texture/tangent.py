@@ -55,9 +55,13 @@ def tangent_frames(mesh: UvMesh) -> Frames:
     spare = np.cross(n[lost], np.where(np.abs(n[lost, :1]) < 0.9, [[1.0, 0, 0]], [[0, 1.0, 0]]))
     found[lost] = _unit(spare)
     return Frames(
-        mesh.vertices[vertex], mesh.uv[uv_row], n.astype(np.float32), found.astype(np.float32),
-        np.where(rows[first, 2] > 0, 1, -1).astype(np.float32), index.reshape(-1, 3).astype(np.int32),
-    )  # fmt: skip
+        mesh.vertices[vertex],
+        mesh.uv[uv_row],
+        n.astype(np.float32),
+        found.astype(np.float32),
+        np.where(rows[first, 2] > 0, 1, -1).astype(np.float32),
+        index.reshape(-1, 3).astype(np.int32),
+    )
 
 
 def corner_angle_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [V, 3] float64

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,9 @@ from ..capture.framing import head_frame, rig_up
 from ..capture.record import View
 from ..errors import Check, unchecked
 from ..files import claim_folder
-from ..mesh import Mesh
 from . import files
 from .bake import bake
-from .detail import bake_detail
+from .detail import DenseHead, bake_detail
 from .settings import TextureSettings
 from .unwrap import unwrap
 from .uv_mesh import UvMesh, check_uvs
@@ -38,54 +37,71 @@ def head_directions(cameras: Sequence[Camera], vertices: np.ndarray) -> tuple[np
     return up, front / np.linalg.norm(front)
 
 
+@dataclass(frozen=True, eq=False)
+class Target:
+    """The mesh that is textured, its name for sentences, and where up and front of its head are."""
+
+    name: str
+    mesh: UvMesh
+    up: np.ndarray  # [3] unit
+    front: np.ndarray  # [3] unit
+
+    @classmethod
+    def before(cls, name: str, mesh: UvMesh, cameras: Sequence[Camera]) -> Target:
+        """A head that cameras look at says by them where its front is."""
+        return cls(name, mesh, *head_directions(cameras, mesh.vertices))
+
+
 def texture(
-    mesh: UvMesh,
-    name: str,
+    target: Target,
     views: Sequence[View],
     masks: Sequence[np.ndarray | None],
-    directions: tuple[np.ndarray, np.ndarray],
     settings: TextureSettings,
     folder: Path,
+    *,
+    detail_from: DenseHead | None = None,
     share: Callable[[float], None] = lambda done: None,
     check: Check = unchecked,
-    detail_from: tuple[str, Mesh] | None = None,
 ) -> dict[str, object]:
     """Textures a mesh and writes everything into the folder; returns what the report says.
 
-    name: the mesh's, for sentences. masks: of each view's field of view, any size, or None. directions: up and front.
-    share: told how much is done, 0 to 1. Raises BridgeError: uv-*, unwrap, texture-*, image-*, detail-apart,
-    output. detail_from: a dense head and its name, for normals, displacement and, as settings say, occlusion and
-    curvature.
+    masks: of each view's field of view, any size, or None. detail_from: a dense head for normals, displacement and, as
+    settings say, occlusion and curvature. share: told how much is done, 0 to 1.
+    Raises BridgeError: uv-*, unwrap, texture-*, image-*, detail-apart, output.
     """
     claim_folder(folder)
-    up, front = directions
+    mesh, up, front = target.mesh, target.up, target.front
     made = not len(mesh.uv)
     if made:
         mesh = unwrap(mesh.mesh, up, front, check)
-    check_uvs(mesh, name)
+    check_uvs(mesh, target.name)
     share(UNWRAP_SHARE)
 
     def step(done: int, total: int) -> None:
         check()
         share(UNWRAP_SHARE + ALBEDO_SHARE * done / max(total, 1))
 
-    albedo = bake(mesh, views, masks, np.cross(up, front), settings, step)
+    albedo = bake(mesh, views, masks, np.cross(up, front), settings, step=step)
     maps = {"albedo": files.write_albedo(folder, albedo)}
     albedo = replace(albedo, maps={})  # written: memory for what follows
     check()
     extra: dict[str, object] = {}
     if detail_from is not None:
-        dense_name, dense = detail_from
-        detail = bake_detail(mesh, dense, dense_name, settings.size, settings.extras, check)
+        detail = bake_detail(mesh, detail_from, settings.size, settings.extras, check)
         maps |= files.write_detail(folder, detail)
         heights = np.concatenate([plane.ravel() for plane in detail.displacement.values()])
         extra = {
-            "displacement": {"mid_level": 0.0, "unit": "world", "least": float(heights.min()),
-                             "most": float(heights.max()), "over": "the mesh as it is (Simple subdivision)"},
+            "displacement": {
+                "mid_level": 0.0,
+                "unit": "world",
+                "least": float(heights.min()),
+                "most": float(heights.max()),
+                "over": "the mesh as it is (Simple subdivision)",
+            },
             "detail_missed_pct": round(detail.missed_pct, 2),
-        }  # fmt: skip
+        }
     if made:
         files.write_mesh(folder, mesh, maps["albedo"][0])
-    files.write_report(folder, mesh, albedo, settings, maps, made, extra)
+    files.write_report(folder, mesh, albedo, settings, {"uvs": "made" if made else "given", "maps": maps, **extra})
     share(1.0)
     return {"seen_pct": albedo.seen_pct, "maps": maps}

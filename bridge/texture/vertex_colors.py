@@ -29,6 +29,7 @@ def blend(
     cameras: Sequence[Camera],
     masks: Sequence[np.ndarray],
     frame: HeadFrame,
+    *,
     check: Check = unchecked,
 ) -> np.ndarray:  # [V, 3] uint8 sRGB
     """Colours of the vertices, blended by visibility and facing angle; unseen ones take their neighbours'.

@@ -10,7 +10,7 @@ import numpy as np
 from .models import AvatarModel, IctModel
 from .noise import noise
 from .raster import FOLDS, LUMPS, STRANDS
-from .shapes import blob, garment, glasses, headgear, warped
+from .shapes import Material, blob, garment, glasses, headgear, warped
 from .subject import Subject, joined, vertex_normals
 
 STATUE_COLOURS = np.array(
@@ -52,10 +52,15 @@ def hair_colour(rng: np.random.Generator) -> np.ndarray:  # [3] linear
 def draw_subject(rng: np.random.Generator, ict: IctModel | None, avatars: list[AvatarModel]) -> Appearance:
     """One random subject. Half from each source where both are given."""
     statue = rng.random() < 0.2
-    use_ict = ict is not None and (not avatars or rng.random() < 0.5)
-    subject = _ict_subject(rng, ict) if use_ict else _avatar_subject(rng, avatars[rng.integers(len(avatars))], statue)
+    if ict is not None and avatars and not rng.random() < 0.5:
+        ict = None
+    use_ict = ict is not None
+    if ict is None:
+        subject = _avatar_subject(rng, avatars[rng.integers(len(avatars))], statue)
+    else:
+        subject = _ict_subject(rng, ict)
     parts = [subject]
-    if use_ict:
+    if ict is not None:
         landmarks = subject.template[ict.landmarks] * 0 + subject.vertices[ict.landmarks]
         left, right = landmarks[42:48].mean(0), landmarks[36:42].mean(0)
     else:
@@ -94,21 +99,21 @@ def scanned_appearance(subject: Subject) -> Appearance:
 
 
 def _extra_hair(rng: np.random.Generator) -> list[Subject]:
-    colour, bump = hair_colour(rng), rng.uniform(0.005, 0.03)
+    hair = Material(hair_colour(rng), STRANDS, rng.uniform(0.005, 0.03))
     choice = rng.integers(4)
     if choice == 0:  # bun
         centre = [rng.normal(0, 0.1), rng.uniform(-0.1, 0.9), -rng.uniform(0.6, 0.9)]
-        return [blob(centre, rng.uniform(0.2, 0.42, 3), rng, colour, STRANDS, bump)]
+        return [blob(centre, rng.uniform(0.2, 0.42, 3), rng, hair)]
     if choice == 1:  # long hair behind
         centre = [0, rng.uniform(-0.7, -0.2), -rng.uniform(0.35, 0.6)]
         radii = [rng.uniform(0.55, 0.95), rng.uniform(0.7, 1.2), rng.uniform(0.3, 0.5)]
-        return [blob(centre, radii, rng, colour, STRANDS, bump)]
+        return [blob(centre, radii, rng, hair)]
     if choice == 2:  # side locks
         radii = [rng.uniform(0.1, 0.25), rng.uniform(0.5, 1.0), rng.uniform(0.15, 0.4)]
         y, z = rng.uniform(-0.6, -0.1), rng.uniform(-0.3, 0.2)
-        return [blob([s * rng.uniform(0.6, 0.75), y, z], radii, rng, colour, STRANDS, bump) for s in (-1, 1)]
+        return [blob([s * rng.uniform(0.6, 0.75), y, z], radii, rng, hair) for s in (-1, 1)]
     radii = [rng.uniform(0.3, 0.5), rng.uniform(0.25, 0.6), rng.uniform(0.2, 0.35)]  # beard
-    return [blob([0, -0.85 - rng.uniform(0, 0.3), 0.42], radii, rng, colour, STRANDS, bump, roughness=0.2)]
+    return [blob([0, -0.85 - rng.uniform(0, 0.3), 0.42], radii, rng, hair, roughness=0.2)]
 
 
 def _avatar_subject(rng: np.random.Generator, avatar: AvatarModel, statue: bool) -> Subject:
@@ -163,7 +168,7 @@ def _ict_subject(rng: np.random.Generator, ict: IctModel) -> Subject:
     albedo = skin * (1 + rng.uniform(0.05, 0.25) * tone[:, None])
     redness = np.clip(noise(template, rng, [2.5, 5], [1, 0.5]), 0, 1)[:, None] * rng.uniform(0, 0.4)
     albedo *= 1 - redness * np.array([0, 0.5, 0.4])
-    albedo = _paint_face(rng, ict, albedo, skin, hair, vertices)
+    albedo = _paint_face(rng, ict, albedo, skin, hair)
     bump = np.full(count, rng.uniform(0, 0.007) * (rng.random() < 0.8), np.float32)
     kind, gloss = np.zeros(count, np.int32), np.full(count, rng.uniform(0, 0.25), np.float32)
     eyes = ict.part >= 5
@@ -215,7 +220,9 @@ def _hair_mask(rng: np.random.Generator, template: np.ndarray) -> np.ndarray:  #
     return np.clip((y - edge) / rng.uniform(0.03, 0.15), 0, 1)
 
 
-def _paint_face(rng, ict: IctModel, albedo, skin, hair, vertices) -> np.ndarray:
+def _paint_face(
+    rng: np.random.Generator, ict: IctModel, albedo: np.ndarray, skin: np.ndarray, hair: np.ndarray
+) -> np.ndarray:
     """Lips, brows, stubble, make-up: all by distance to landmarks on the template."""
     landmarks, face = ict.mean[ict.landmarks], np.flatnonzero(ict.part == 0)
     points = ict.mean[face]

@@ -22,18 +22,20 @@ class Progress:
     elapsed: float = 0.0
 
 
-def save(
-    path: Path,
-    model: nn.Module,
-    ema: dict[str, torch.Tensor],
-    optimiser: Optimiser,
-    progress: Progress,
-    settings: dict,
-) -> None:
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What training changes: the network, the running mean of its weights, and the optimiser's moments."""
+
+    model: nn.Module
+    ema: dict[str, torch.Tensor]
+    optimiser: Optimiser
+
+
+def save(path: Path, learnt: Learnt, progress: Progress, settings: dict) -> None:
     """Write all that a run needs to go on, atomically."""
-    arrays = {f"model/{k}": v.detach().cpu().numpy() for k, v in model.state_dict().items()}
-    arrays |= {f"ema/{k}": v.cpu().numpy() for k, v in ema.items()}
-    for name, state in optimiser.states():
+    arrays = {f"model/{k}": v.detach().cpu().numpy() for k, v in learnt.model.state_dict().items()}
+    arrays |= {f"ema/{k}": v.cpu().numpy() for k, v in learnt.ema.items()}
+    for name, state in learnt.optimiser.states():
         arrays |= {f"optimiser/{name}/{k}": v.detach().cpu().numpy() for k, v in state.items()}
     note = json.dumps({"progress": asdict(progress), "settings": settings})
     temporary = path.with_suffix(".tmp.npz")

@@ -49,7 +49,9 @@ def train_main(argv: list[str]) -> int:
         pool=plan,
     )
     try:
-        trainer = Trainer(settings, args.out, args.data, args.device, args.workers, args.scans, args.start, args.pool)
+        trainer = Trainer(
+            settings, args.out, args.data, args.device, args.workers, scans=args.scans, start=args.start, pool=args.pool
+        )
         try:
             trainer.run()
         finally:

@@ -76,7 +76,7 @@ class DecoderPart(nn.Module):
 def export(network: NormalNetwork, folder: Path, name: str, input_size: int, notes: dict) -> Path:
     """Write name.{encoder,trunk,decoder}.onnx and name.json into the folder; returns the record's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    network = network.eval().to(memory_format=torch.contiguous_format)
+    network = network.eval().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # torch's types forget memory_format
     for module in network.modules():
         if isinstance(module, Attention):
             module.mix = FusedAttention.apply

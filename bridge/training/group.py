@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .appearance import draw_subject, scanned_appearance
+from .appearance import Appearance, draw_subject, scanned_appearance
 from .models import AvatarModel, IctModel, load_avatars, load_ict
 from .raster import rasterise, shade
 from .scans import Scan, load_scans
-from .staging import Lighting, Response, background, cameras, light
+from .staging import HeadCamera, Lighting, Response, background, cameras, light
 
 CANONICAL_RANGE = 2.0  # canonical coordinates are stored as int8 over -2..2
 
@@ -47,7 +47,7 @@ class Group:
 
 
 def make_group(
-    seed: int, world: World, views: int, size: int, oversample: float = 1.5, kind: str | None = None
+    seed: int, world: World, views: int, size: int, *, oversample: float = 1.5, kind: str | None = None
 ) -> Group:
     """kind: of the rig, if it is not to be drawn too (staging.RIGS)."""
     rng = np.random.default_rng(seed)
@@ -72,13 +72,13 @@ def make_group(
     )
     seed_relief = int(rng.integers(1 << 20))
     rig = scan.cameras(rng, m) if scan else cameras(rng, subject, m, kind)
-    views = [render(subject, appearance, lighting, camera, fine, seed_relief) for camera in rig]
+    maps = [render(appearance, lighting, camera, fine, seed_relief) for camera in rig]
     if lighting.lit:  # one exposure for the rig, by its brightest view: a face is not white because hair was metered
-        levels = [float(np.percentile(rgb[matte > 0].mean(-1), 90)) for rgb, _, _, matte in views if matte.any()]
+        levels = [float(np.percentile(rgb[matte > 0].mean(-1), 90)) for rgb, _, _, matte in maps if matte.any()]
         metering = rng.uniform(0.35, 1.1) / max([1e-3, *levels])
     else:
         metering = rng.uniform(0.6, 1.2)
-    for i, (camera, (rgb, normal, canonical, matte)) in enumerate(zip(rig, views, strict=True)):
+    for i, (camera, (rgb, normal, canonical, matte)) in enumerate(zip(rig, maps, strict=True)):
         rgb, normal, canonical, matte = (
             cv2.resize(x, (size, size), interpolation=cv2.INTER_AREA) for x in (rgb, normal, canonical, matte)
         )
@@ -97,6 +97,9 @@ def make_group(
     return out
 
 
+Maps = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
 def relief_strength(rng: np.random.Generator, lit: bool) -> float:
     """Factor of the relief in the normals. Meshes that results are compared with carry little of it, and relief that
     neither light nor the pixels of the photograph show cannot be learnt: it only teaches noise."""
@@ -104,8 +107,9 @@ def relief_strength(rng: np.random.Generator, lit: bool) -> float:
     return strength if lit else 0.2 * strength
 
 
-def render(subject, appearance, lighting, camera, size: int, seed: int):
+def render(appearance: Appearance, lighting: Lighting, camera: HeadCamera, size: int, seed: int) -> Maps:
     """Linear colour, normal, canonical point [s, s, 3] and matte [s, s] of one view, float32, not anti-aliased."""
+    subject = appearance.subject
     R, position = camera.R.astype(np.float32), camera.position.astype(np.float32)
     in_camera = (subject.vertices - position) @ R.T
     projected = np.empty_like(in_camera)
@@ -163,5 +167,5 @@ def photograph(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:  # 
     image = np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.3:
         _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 95))])
-        image = cv2.imdecode(code, cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))
     return image

@@ -51,6 +51,10 @@ class TrainSettings:
     pool: PoolPlan = field(default_factory=lambda: PoolPlan(seed=1))
 
 
+def _on(device: torch.device, network: NormalNetwork) -> NormalNetwork:
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types forget memory_format
+
+
 class Trainer:
     """One run in one folder: pool/, checkpoint.npz, log.csv, validation.csv."""
 
@@ -61,6 +65,7 @@ class Trainer:
         data: Path,
         device: str,
         workers: int,
+        *,
         scans: Path | None = None,
         start: Path | None = None,
         pool: Path | None = None,
@@ -70,7 +75,7 @@ class Trainer:
         self.s, self.out, self.data, self.device = settings, out, data, torch.device(device)
         out.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(settings.seed)
-        self.model = NormalNetwork(CONFIGS[settings.size]).to(self.device, memory_format=torch.channels_last)
+        self.model = _on(self.device, NormalNetwork(CONFIGS[settings.size]))
         trained = start_from(start, self.model) if start else set()
         self.optimiser = Optimiser(self.model, trained)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
@@ -127,7 +132,8 @@ class Trainer:
         return {k: v.item() for k, v in terms.items()} | {"norm": float(norm), "size": float(batch.image.shape[-1])}
 
     def save(self) -> None:
-        checkpoint.save(self.path, self.model, self.ema, self.optimiser, self.progress, asdict(self.s))
+        learnt = checkpoint.Learnt(self.model, self.ema, self.optimiser)
+        checkpoint.save(self.path, learnt, self.progress, asdict(self.s))
 
     def close(self) -> None:
         for worker in self.workers:
@@ -173,7 +179,7 @@ class Trainer:
 
     def validate(self, groups: dict[str, list[dict]]) -> None:
         if not hasattr(self, "judge"):
-            self.judge = NormalNetwork(CONFIGS[self.s.size]).to(self.device, memory_format=torch.channels_last)
+            self.judge = _on(self.device, NormalNetwork(CONFIGS[self.s.size]))
         self.judge.load_state_dict(self.ema)
         row = {"step": self.progress.step, "views": self.progress.views, "elapsed": round(self.progress.elapsed, 1)}
         for name, some in groups.items():

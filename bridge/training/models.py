@@ -134,7 +134,9 @@ def load_avatar(folder: Path) -> AvatarModel:
     vertices = ((data["vertices"] @ axes.T - np.asarray(record["center"])) * scale).astype(np.float32)
     textures = []
     for entry in record["textures"]:
-        image = cv2.imread(str(folder / entry["file"]), cv2.IMREAD_COLOR)[:, :, ::-1].astype(np.float32) / 255
+        pixels = cv2.imread(str(folder / entry["file"]), cv2.IMREAD_COLOR)
+        assert pixels is not None, f"'{entry['file']}' is no picture"
+        image = pixels[:, :, ::-1].astype(np.float32) / 255
         textures.append(cv2.resize(image, (TEXTURE_SIZE, TEXTURE_SIZE), interpolation=cv2.INTER_AREA) ** 2.2)
     faces = data["faces"].astype(np.int32)
     ids = data["face_texture"] if "face_texture" in data.files else np.zeros(len(faces))

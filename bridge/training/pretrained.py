@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..normals.network import PATCH, NormalNetwork
+from ..normals.network import PATCH, Block, NormalNetwork
 
 
 def vit_state(path: Path) -> dict[str, Tensor]:
@@ -52,7 +52,9 @@ def fill_from_vit(network: NormalNetwork, state: dict[str, Tensor]) -> set[str]:
                     filled[f"{ours}{b}.{kind}"] = state[f"{theirs}{a}.{kind}"]
                 for a, b in (("mlp.fc1", "mlp.0"), ("mlp.fc2", "mlp.2")):
                     filled[f"{ours}{b}.{kind}"] = state[f"{theirs}{a}.{kind}"]
-            scale = network.trunk.blocks[i].scale.detach().clone()
+            block = network.trunk.blocks[i]
+            assert isinstance(block, Block)
+            scale = block.scale.detach().clone()
             scale[0], scale[2] = 1.0, 1.0
             filled[f"{ours}scale"] = scale
     except KeyError as error:

@@ -50,8 +50,8 @@ def load_scan(path: Path, seed: int) -> Scan:
 
     try:
         loaded = trimesh.load(path, process=False)
-        meshes = loaded.dump() if isinstance(loaded, trimesh.Scene) else [loaded]
-        meshes = [m for m in meshes if isinstance(m, trimesh.Trimesh) and len(m.faces)]
+        parts = loaded.dump() if isinstance(loaded, trimesh.Scene) else [loaded]
+        meshes = [m for m in parts if isinstance(m, trimesh.Trimesh) and len(m.faces)]
     except Exception as error:  # trimesh raises whatever its many readers raise
         raise ValueError(f"The scan {path.name} cannot be read ({error}); export it again as .glb or .obj.") from error
     if not meshes:

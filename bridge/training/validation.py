@@ -41,7 +41,8 @@ def validation_groups(data: Path, cache: Path, count: int, views: int, size: int
             whole = World.load(data, held_out=True)
             world = World(whole.ict, []) if name == "ict" else World(None, whole.avatars)
             groups = [vars(make_group(VALIDATION_SEED + i, world, views, size)) for i in range(count)]
-            np.savez(path, **{k: np.stack([g[k] for g in groups]) for k in groups[0]})
+            arrays = {k: np.stack([g[k] for g in groups]) for k in groups[0]}
+            np.savez(path, **arrays)  # type: ignore[arg-type]  # of allow_pickle, which is none of the names
         with np.load(path) as stored:
             arrays = {k: stored[k] for k in stored.files}
         sets[name] = [{k: v[i] for k, v in arrays.items()} for i in range(count)]

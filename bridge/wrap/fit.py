@@ -49,6 +49,7 @@ class Fit:
 def pose_of(template: Template, scan: Scan) -> Similarity:
     """The similarity template -> world by landmarks. Raises BridgeError "landmarks-none", "landmarks-mirrored"."""
     marks = template.landmarks
+    assert marks is not None, "a template is laid on a head by landmarks"
     known = np.isfinite(scan.sigma)
     if known.sum() < 6:
         raise BridgeError(
@@ -60,9 +61,11 @@ def pose_of(template: Template, scan: Scan) -> Similarity:
     weights = 1 / (marks.spread[known] ** 2 + 1)
     for _ in range(10):
         found = similarity(source, target, weights)
+        assert found is not None  # landmarks have extent
         gap = np.linalg.norm(found.apply(source) - target, axis=1)
         weights = 1 / (marks.spread[known] ** 2 + 1) / (1 + (gap / np.median(gap)) ** 2) ** 2
     mirrored = similarity(source * [-1, 1, 1], target, weights)
+    assert found is not None and mirrored is not None
     if np.median(np.linalg.norm(mirrored.apply(source * [-1, 1, 1]) - target, axis=1)) < 0.5 * np.median(gap):
         raise BridgeError(
             "landmarks-mirrored",
@@ -79,7 +82,7 @@ def inverse(pose: Similarity) -> Similarity:
 
 
 def fit(
-    template: Template, regions: Regions, scan: Scan, outside: bool = False, check: Check = unchecked, seed: int = 0
+    template: Template, regions: Regions, scan: Scan, *, outside: bool = False, check: Check = unchecked, seed: int = 0
 ) -> Fit:
     """outside: what lies outside skull and neck (a helmet) is the head too, and pulls them."""
     pose = pose_of(template, scan)
@@ -97,6 +100,7 @@ def fit(
     by_vertex = np.ascontiguousarray(basis.transpose(1, 2, 0))  # [V, 3, K]
     at_samples = by_vertex[chosen]
     marks = template.landmarks
+    assert marks is not None  # pose_of says so
     known = np.flatnonzero(np.isfinite(local.sigma))
     at_marks = np.einsum("nk,jnkd->ndj", marks.weights[known], basis[:, marks.corners[known]])
     mark_weight = LANDMARK_SHARE / (marks.spread[known] ** 2 + local.sigma[known] ** 2 + 1)
@@ -105,7 +109,7 @@ def fit(
     turn = Similarity(1.0, np.eye(3), np.zeros(3))  # on top of pose
     one_sided = (~regions.face & ~regions.ears)[chosen] & (not outside)
     triangles = template.triangles_of("skin")
-    back = _ScanPoints(local, surface, template, regions, outside, seed)
+    back = _ScanPoints(local, surface, template, regions, outside=outside, seed=seed)
     for width in WIDTHS_MM:
         check()
         shape = template.vertices + by_vertex @ theta
@@ -159,7 +163,14 @@ class _ScanPoints:
     """The other direction: points of the scan that look for the template, so that a large ear pulls a small one."""
 
     def __init__(
-        self, scan: Scan, surface: Surface, template: Template, regions: Regions, outside: bool, seed: int
+        self,
+        scan: Scan,
+        surface: Surface,
+        template: Template,
+        regions: Regions,
+        *,
+        outside: bool = False,
+        seed: int = 0,
     ) -> None:
         points, face = sample_surface(scan.vertices, scan.faces, BACK_SAMPLES, seed)
         corners = scan.faces[face]

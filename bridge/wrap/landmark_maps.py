@@ -30,7 +30,7 @@ BROWS = ((46, 53, 52, 65, 55, 107, 66, 105, 63, 70), (276, 283, 282, 295, 285, 3
 
 def rig(center: np.ndarray) -> list[Camera]:
     """Cameras before the face, around a point [3] in millimetres."""
-    found = []
+    found: list[Camera] = []
     for yaw in YAWS:
         for pitch in PITCHES:
             out = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
@@ -60,12 +60,17 @@ def paint(template: Template, landmarks: LandmarkMap | None, rng: np.random.Gene
         front = template.of_part("skin") & (
             template.vertices[:, 2] > np.median(landmarks.points(template.vertices)[:, 2])
         )
-        lips = np.array([cv2.pointPolygonTest(flat[list(LIPS_OUTER)], p, False) >= 0
-                         for p in template.vertices[:, :2].astype(float)])  # fmt: skip
+        lips = np.array(
+            [
+                cv2.pointPolygonTest(flat[list(LIPS_OUTER)], p, False) >= 0
+                for p in template.vertices[:, :2].astype(float)
+            ]
+        )
         color[lips & front] = skin * [0.85, 0.5, 0.55]
         for brow in BROWS:
-            inside = np.array([cv2.pointPolygonTest(flat[list(brow)], p, False) >= 0
-                               for p in template.vertices[:, :2].astype(float)])  # fmt: skip
+            inside = np.array(
+                [cv2.pointPolygonTest(flat[list(brow)], p, False) >= 0 for p in template.vertices[:, :2].astype(float)]
+            )
             color[inside & front] = skin * 0.3
     return color
 
@@ -79,6 +84,7 @@ def photograph(
     light = np.array([rng.uniform(-0.6, 0.6), rng.uniform(0.2, 0.8), 1.0])
     light /= np.linalg.norm(light)
     pictures = []
+    assert render.attributes is not None  # the colours
     for normals, albedo, triangle in zip(render.normals, render.attributes, render.triangle):
         shade = 0.35 + 0.75 * np.clip(normals @ light, 0, 1)
         picture = np.clip(albedo * shade[..., None], 0, 1) ** (1 / 2.2)
@@ -124,6 +130,7 @@ def measure(
         spread = np.median(np.linalg.norm(places - middle, axis=2), 0)
         hit = Target(template.vertices, triangles).closest(middle)
         first = LandmarkMap(triangles[hit.face], hit.weights, np.hypot(spread, np.median(weights, 0)))
+    assert first is not None  # of the last round
     return first
 
 

@@ -37,6 +37,7 @@ class Regions:
 def find_regions(template: Template) -> Regions:
     """Regions of a template with landmarks; its neutral shape decides."""
     vertices = template.vertices
+    assert template.landmarks is not None, "regions are found by landmarks"
     marks = template.landmarks.points(vertices)
     size = np.linalg.norm(marks[FOREHEAD] - marks[CHIN]) / USUAL_HEIGHT_MM
     skin = template.of_part("skin")
@@ -46,8 +47,9 @@ def find_regions(template: Template) -> Regions:
     before = vertices[:, 2] > marks[list(OVAL), 2].min() - 5 * size
     candidates = np.flatnonzero(seen & before)
     face = np.zeros(len(vertices), bool)
-    face[candidates] = [cv2.pointPolygonTest(polygon, (float(x), float(y)), False) >= 0
-                        for x, y in vertices[candidates, :2]]  # fmt: skip
+    face[candidates] = [
+        cv2.pointPolygonTest(polygon, (float(x), float(y)), False) >= 0 for x, y in vertices[candidates, :2]
+    ]
     lids = seen & (_to_lines(vertices, marks, EYE_LEFT, EYE_RIGHT) < EYE_MM * size)
     lips = seen & (_to_lines(vertices, marks, LIPS_OUTER, LIPS_INNER) < LIPS_MM * size)
     # below a plane from under the chin to the foot of the skull
@@ -90,6 +92,7 @@ def exposed(template: Template) -> np.ndarray:  # [V] bool
 def lip_pairs(template: Template, regions: Regions) -> np.ndarray:  # [n, 2] vertices, upper and lower
     """Vertices of the two lips that lie on each other in the template's neutral, its mouth closed."""
     vertices = template.vertices
+    assert template.landmarks is not None, "regions are found by landmarks"
     marks = template.landmarks.points(vertices)
     size = np.linalg.norm(marks[FOREHEAD] - marks[CHIN]) / USUAL_HEIGHT_MM
     normals = vertex_normals(vertices, template.triangles_of("skin"))

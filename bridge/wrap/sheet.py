@@ -17,9 +17,15 @@ AWAY_MM = 1500.0
 WORST_MM = 1.0  # red
 LIGHT = np.array([0.35, 0.45, 0.82])
 COLOURS = {
-    "skin": (0.72, 0.62, 0.56), "eye_left": (0.9, 0.9, 0.9), "eye_right": (0.9, 0.9, 0.9), "teeth_upper": (1, 1, 0.85),
-    "teeth_lower": (1, 1, 0.85), "tongue": (0.9, 0.5, 0.5), "lashes": (0.15, 0.15, 0.15), "other": (0.5, 0.5, 0.5),
-}  # fmt: skip
+    "skin": (0.72, 0.62, 0.56),
+    "eye_left": (0.9, 0.9, 0.9),
+    "eye_right": (0.9, 0.9, 0.9),
+    "teeth_upper": (1, 1, 0.85),
+    "teeth_lower": (1, 1, 0.85),
+    "tongue": (0.9, 0.5, 0.5),
+    "lashes": (0.15, 0.15, 0.15),
+    "other": (0.5, 0.5, 0.5),
+}
 
 
 def sheet(template: Template, vertices: np.ndarray, distance: np.ndarray, scan: Scan) -> np.ndarray:
@@ -39,14 +45,18 @@ def sheet(template: Template, vertices: np.ndarray, distance: np.ndarray, scan: 
 
 
 def _cameras(template: Template, vertices: np.ndarray) -> list[Camera]:
+    assert template.landmarks is not None  # a wrap has them
     marks = template.landmarks.points(vertices)
     middle, eye, mouth = (marks[FOREHEAD] + marks[CHIN]) / 2, marks[list(EYE_RIGHT)].mean(0), marks[list(LIPS_OUTER)]
     skin = vertices[template.of_part("skin")]
     ear = np.array([skin[:, 0].min(), marks[list(EYES), 1].mean() - 15, middle[2] - 75])
     return [
-        _camera(middle - [0, 0, 40], 0.0, 330), _camera(middle - [0, 0, 60], -1.4, 330), _camera(eye, -0.15, 55),
-        _camera(mouth.mean(0), 0.0, 75), _camera(ear, -1.4, 110),
-    ]  # fmt: skip
+        _camera(middle - [0, 0, 40], 0.0, 330),
+        _camera(middle - [0, 0, 60], -1.4, 330),
+        _camera(eye, -0.15, 55),
+        _camera(mouth.mean(0), 0.0, 75),
+        _camera(ear, -1.4, 110),
+    ]
 
 
 def _camera(center: np.ndarray, yaw: float, width: float) -> Camera:
@@ -63,7 +73,7 @@ def _shaded(
 ) -> tuple[np.ndarray, np.ndarray]:
     shot = make_rasteriser("cpu", [camera]).render(vertices, triangles, colours)
     light = 0.25 + 0.75 * np.clip(camera.normals_from_world(shot.normals[0]) @ LIGHT, 0, 1)
-    picture = light[..., None] * (0.75 if colours is None else shot.attributes[0])
+    picture = light[..., None] * (0.75 if shot.attributes is None else shot.attributes[0])
     picture = np.broadcast_to(picture, (*light.shape, 3)).copy()
     picture[shot.triangle[0] < 0] = 0.05
     return (np.clip(picture, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8), shot.depth[0]
@@ -76,6 +86,6 @@ def _wired(
     x, y = np.clip(pixels.astype(int), 0, TILE - 1).T
     shown = z < cv2.dilate(depth, np.ones((3, 3)))[y, x] + 1.0
     for a, b in edges[shown[edges].all(1)]:
-        ends = (tuple(np.rint(pixels[k] * 8).astype(int).tolist()) for k in (a, b))
-        cv2.line(picture, *ends, (20, 30, 70), 1, cv2.LINE_AA, 3)
+        start, end = (np.rint(pixels[k] * 8).astype(int).tolist() for k in (a, b))
+        cv2.line(picture, start, end, (20, 30, 70), 1, cv2.LINE_AA, 3)
     return picture

@@ -42,17 +42,20 @@ class BridgeCommand:
         root: Path,
         arguments: Sequence[str],
         log: Path,
+        *,
         follow: Follow = lambda: None,
         stage: str = "Starting the engine",
         prepare: Callable[[], object] | None = None,
+        entry: Sequence[str] | None = None,
     ) -> None:
         """title: of the button. follow: asked after each command that went well for the arguments of one
         more. stage: shown until a command names one. prepare: what is to be written first, in a thread.
+        entry: what stands between the interpreter and the arguments, where it is another program than the bridge.
 
         Raises WorkerError "no-bridge" or "output".
         """
         self.title, self.interpreter, self.root, self.log = title, interpreter, root, log
-        self.follow = follow
+        self.follow, self.entry = follow, entry or ENTRY
         self.state, self.stage, self.fraction = RUNNING, stage, 0.0
         self.eta_s: float | None = None
         self.error: WorkerError | None = None
@@ -110,7 +113,7 @@ class BridgeCommand:
         try:
             self.log.parent.mkdir(parents=True, exist_ok=True)
             self._child = subprocess.Popen(
-                [str(self.interpreter), *ENTRY, *arguments],
+                [str(self.interpreter), *self.entry, *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

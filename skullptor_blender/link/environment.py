@@ -26,8 +26,9 @@ from .worker import READY, WINDOWS, WorkerError, child_environment, environment_
 CLAIM = "skullptor.json"
 LOCK = "packages.json"
 DONE = "installed.txt"  # one line for each package that pip has finished
-TOOLS = "calibrate"  # the extra that comes along with each of the others: Photos to Cameras needs it
+TOOLS = "calibrate"  # the extra that comes along with each of the others: Photographs to Cameras needs it
 PINS = Path("bridge", "constraints.txt")  # the exact versions that a release was tested with
+HASHES = Path("bridge", "hashes.txt")  # the SHA-256 of every file of those versions
 OLDEST, NEWEST = (3, 11), (3, 14)  # Pythons for which the packages have wheels
 _PROBE = "import sys, ensurepip, venv; print('%d.%d' % sys.version_info[:2], sys.executable)"
 _PIP_VARIABLES = {"PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_ROOT"}  # they would send packages elsewhere
@@ -64,6 +65,18 @@ def pins(root: Path) -> str:
     with contextlib.suppress(OSError):
         return (root / PINS).read_text(encoding="utf-8")
     return ""
+
+
+def hashes(root: Path) -> dict[str, set[str]]:
+    """ "numpy==2.4.6" -> the SHA-256 of its files, one for each system; empty where there is no such list."""
+    found: dict[str, set[str]] = {}
+    with contextlib.suppress(OSError):
+        text = (root / HASHES).read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in text.splitlines():
+            pin, *options = line.split() or ["#"]
+            if not pin.startswith("#"):
+                found[pin.lower()] = {option.removeprefix("--hash=sha256:") for option in options}
+    return found
 
 
 def digest(packages: Sequence[str], python: str = "", pins: str = "") -> str:

@@ -88,15 +88,25 @@ def check_file(name: str, path: str, has_all_rows: Callable[[Path], bool] = lamb
     return [Finding("image-cut", WARNING, name, sentence, cure)]
 
 
-def check_folder(
-    kind: str, folder: str, exists: bool, count: int, without: Sequence[str], cameras: int
-) -> list[Finding]:
-    """A folder of pictures named as the cameras: there, and for which of them? without: the cameras it has none for."""
+@dataclass(frozen=True)
+class PictureFolder:
+    """A folder of pictures that are named as the cameras."""
+
+    kind: str  # "images", "masks" or "normal maps"
+    path: str
+    exists: bool
+    count: int  # of pictures in it
+
+
+def check_folder(pictures: PictureFolder, without: Sequence[str], cameras: int) -> list[Finding]:
+    """Is the folder there, and has it a picture for every camera? without: the cameras it has none for."""
+    kind, folder = pictures.kind, pictures.path
     cure = f"Choose the folder that holds the {kind}, each named as its camera, or clear the field."
-    if not exists:
+    if not pictures.exists:
         return [Finding("folder-missing", ERROR, "", f"The folder '{folder}' of {kind} does not exist.", cure)]
     if cameras and len(without) == cameras:
-        sentence = f"None of the {plural(count, 'picture')} in '{folder}' is named as a camera, so the {kind} fit none."
+        count = plural(pictures.count, "picture")
+        sentence = f"None of the {count} in '{folder}' is named as a camera, so the {kind} fit none."
         return [Finding("folder-fits-none", ERROR, "", sentence, cure)]
     if without and kind != "images":
         names = ", ".join(without[:5]) + (f" and {len(without) - 5} more" if len(without) > 5 else "")

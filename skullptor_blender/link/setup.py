@@ -36,6 +36,7 @@ _NETWORK = re.compile(
 _MISSING = re.compile(r"(?:No matching distribution found for|satisfies the requirement) ([\w.-]+)")
 _SEEN = re.compile(r"^\s*(?:Collecting|Downloading|Processing|Using cached) (\S+)(?: \(([\d.]+ [kMG]B)\))?")
 _BYTES = re.compile(r"^Progress (\d+) of (\d+)$")  # pip's raw progress bar
+_SHARE = re.compile(r"^ *(\d+)%  ")  # of the bridge's own work
 _PIP = re.compile(r"^pip (\d+)\.(\d+)")
 RAW_PROGRESS = (24, 1)  # the first pip that has it
 AGAIN = "Press Set Up again: it goes on where it stopped."
@@ -132,7 +133,7 @@ class SetUp:
         (plan.folder / READY).unlink(missing_ok=True)
         locked = self._choose(packages, name, pins)
         self._install(locked)
-        self._enter_stage("warm", "Preparing the engine, once, about 2 minutes")
+        self._enter_stage("warm", "Preparing Skullptor, once, about 2 minutes", share=SHARES["doctor"] - SHARES["warm"])
         self._run_child([*self._bridge, "warm"], lambda: self._bridge_trouble("cannot be compiled"))
         self._enter_stage("doctor", "Testing the engine")
         lines = self._run_child(
@@ -242,10 +243,24 @@ class SetUp:
             meta = item["metadata"]
             found.append({"name": meta["name"], "version": meta["version"], "sha256": sha256})
         found.sort(key=lambda package: package["name"].lower())
+        self._prove(found)
         (folder / DONE).unlink(missing_ok=True)
         environment.write_json(folder / LOCK, {"digest": name, "packages": found})
         report.unlink()
         return found
+
+    def _prove(self, packages: Sequence[dict]) -> None:
+        """A tested version must be one of the tested files, whatever the index or the folder calls by its name."""
+        tested, unknown = environment.hashes(self.plan.root), []
+        for package in packages:
+            pin = f"{package['name']}=={package['version']}"
+            if (files := tested.get(pin.lower())) is None:
+                unknown.append(pin)
+            elif package["sha256"] not in files:
+                sentence = f"{pin} is not the file that this add-on was tested with, so it was refused."
+                raise WorkerError("package", sentence, "Take it from PyPI, or from a mirror that does not rebuild it.")
+        if tested and unknown:
+            self._note(f"No tested file is on record for: {', '.join(unknown)}.")
 
     def _install(self, packages: Sequence[dict]) -> None:
         folder = self.plan.folder
@@ -269,11 +284,11 @@ class SetUp:
             with journal.open("a", encoding="utf-8") as file:
                 file.write(pin + "\n")
 
-    def _enter_stage(self, share: str, stage: str, more: float = 0.0) -> None:
+    def _enter_stage(self, name: str, stage: str, more: float = 0.0, *, share: float = 0.0) -> None:
         if self._stop.is_set():
             raise _Stopped
-        self.stage, self.detail, self.share = stage, "", 0.0
-        self.base = SHARES[share] + more
+        self.stage, self.detail, self.share = stage, "", share
+        self.base = SHARES[name] + more
         self.fraction = max(self.fraction, self.base)
 
     def _run_child(self, command: list[str], trouble, keep_doctor: bool = False) -> list[str]:
@@ -301,6 +316,9 @@ class SetUp:
                 line = raw.decode("utf-8", "replace").rstrip()
                 if loaded := _BYTES.match(line):
                     self._loaded(int(loaded[1]), int(loaded[2]))
+                    continue
+                if told := _SHARE.match(line):
+                    self.fraction = max(self.fraction, self.base + self.share * int(told[1]) / 100)
                     continue
                 log.write(line + "\n")
                 log.flush()

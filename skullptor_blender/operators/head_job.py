@@ -8,15 +8,16 @@ import time
 from pathlib import Path
 
 import bpy
+import numpy as np
 
 from ...bridge.service import protocol
 from ..link import run_files, session, worker
 from ..link.job import Job
-from ..link.preflight import Finding
+from ..link.preflight import WARNING, Finding
 from ..link.worker import WorkerError
 from ..scene import capture as scene_capture
+from ..scene import placing, rigs
 from ..scene import result as scene_result
-from ..scene import rigs
 from ..ui import preferences
 
 FOLDERS = ("image_folder", "mask_folder", "normals_folder")
@@ -39,6 +40,8 @@ def chosen(operator: bpy.types.Operator, scene: bpy.types.Scene) -> dict:
             values[name] = stored[name]
         elif name in OPTIONAL and not getattr(settings, f"use_{name}"):
             values[name] = None
+        elif name == "refine_cameras" and settings.refine_cameras:
+            values[name] = None  # where the photographs contradict them; only a script asks for it in any case
         else:
             values[name] = getattr(settings, name)
     return values
@@ -63,9 +66,9 @@ def read_cameras(context: bpy.types.Context, values: dict) -> scene_capture.Came
         context.scene,
         context.view_layer,
         context.evaluated_depsgraph_get(),
-        values["image_folder"],
-        values["mask_folder"],
-        values["normals_folder"],
+        image_folder=values["image_folder"],
+        mask_folder=values["mask_folder"],
+        normals_folder=values["normals_folder"],
     )
     session.findings = found.findings
     session.findings_about = scene_capture.signature(context.view_layer)
@@ -130,19 +133,30 @@ def complete(
             "skullptor_report": job.result.report,
         },
     )
+    placing.measure(scene, view_layer, head, _eyes(job.result.report))
     text = f"{len(arrays['vertices']):,} vertices in {job.elapsed:.0f} s"
-    if job.settings.refine_cameras and (said := _refined(job.result.report)):
+    if said := _refined(job.result.report):
         text += f". {said}"
     outcome = session.Outcome(
         ok=True,
         text=text,
         warnings=[f.sentence for f in findings] + [f"{w.sentence} {w.cure}".strip() for w in job.warnings],
+        remarks=[*findings, *(Finding(w.code, WARNING, "", w.sentence, w.cure) for w in job.warnings)],
         report=job.result.report,
         picture=job.result.picture,
         result=job.result.path,
         object_name=head.name,
     )
     return outcome, head
+
+
+def _eyes(report: str) -> np.ndarray | None:  # [2, 3] in the scene's world
+    """Where the network saw the eyes, as the report has it."""
+    try:
+        eyes = np.array(json.loads(Path(report).read_text(encoding="utf-8"))["eyes"], float)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return eyes if eyes.shape == (2, 3) else None
 
 
 def _refined(report: str) -> str:

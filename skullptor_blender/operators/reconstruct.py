@@ -7,8 +7,9 @@ from bpy.app.handlers import persistent
 from bpy.props import StringProperty
 
 from ...bridge.service import protocol
-from ..link import preview_reader, run_files, session, worker
-from ..link.job import FINISHED, Job
+from ..link import preview_reader, run_files, run_report, session, worker
+from ..link.job import FAILED, FINISHED, Job
+from ..scene import capture as scene_capture
 from ..ui import preview, redraw
 from ..ui.properties import setting_properties
 from . import head_job
@@ -51,6 +52,7 @@ class SKULLPTOR_OT_reconstruct_head(BridgeOperator, bpy.types.Operator):
         job, found = head_job.begin(context, values, self.bridge_python)
         self.findings = found.warnings
         self.sight = Sight(context, found.records)
+        session.run_folder = str(job.output)
         return job
 
     def run_modal(self, context: bpy.types.Context) -> set[str]:
@@ -72,17 +74,49 @@ class SKULLPTOR_OT_reconstruct_head(BridgeOperator, bpy.types.Operator):
 
     def complete(self, context: bpy.types.Context) -> session.Outcome:
         outcome, head = head_job.complete(context, self.scene_name, self.job, self.findings, self.sight.rig)
+        self.sight.place(context, head)
         self.sight.done(context, head)
+        if context.view_layer is not None:  # what was said is about the cameras as they stand now
+            session.findings_about = outcome.about = scene_capture.signature(context.view_layer)
         return outcome
 
     def clean_up(self) -> None:
-        run_files.drop(self.job.output.parent)
+        failed = self.job.state == FAILED and run_report.leave_notes(self.job.output, self.job.worker.log_tail(20))
+        run_files.drop(self.job.capture if failed else self.job.output.parent)
 
     def close(self, context: bpy.types.Context) -> None:
         preview.hide()
         self.sight.end(context, self.job.state == FINISHED)
         redraw.views(context)
         BridgeOperator.close(self, context)
+
+
+class SKULLPTOR_OT_refine_cameras(bpy.types.Operator):
+    """Reconstruct the head with cameras whose small errors are corrected first, whatever the settings say"""
+
+    bl_idname = "skullptor.refine_cameras"
+    bl_label = "Refine Cameras"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return SKULLPTOR_OT_reconstruct_head.poll(context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if bpy.app.background or context.window is None:
+            return self.execute(context)
+        self.run(context, "INVOKE_DEFAULT")
+        return {"INTERFACE"}  # the undo step is that of the run
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return self.run(context, "EXEC_DEFAULT")
+
+    def run(self, context: bpy.types.Context, mode: str) -> set[str]:
+        try:
+            return bpy.ops.skullptor.reconstruct_head(mode, refine_cameras=True)
+        except RuntimeError as error:
+            self.report({"ERROR"}, str(error).strip().removeprefix("Error: "))
+            return {"CANCELLED"}
 
 
 class _WhileRunning:
@@ -131,7 +165,12 @@ def leave_file(*_) -> None:
     session.reset()
 
 
-CLASSES = (SKULLPTOR_OT_reconstruct_head, SKULLPTOR_OT_finish_now, SKULLPTOR_OT_cancel)
+CLASSES = (
+    SKULLPTOR_OT_reconstruct_head,
+    SKULLPTOR_OT_refine_cameras,
+    SKULLPTOR_OT_finish_now,
+    SKULLPTOR_OT_cancel,
+)
 
 
 def register() -> None:

@@ -10,7 +10,7 @@ from mathutils import Matrix
 
 from ..link.preflight import ViewRecord, plural
 from ..scene import cameras as scene_cameras
-from ..scene import conventions
+from ..scene import conventions, placing
 from ..scene import result as scene_result
 
 SAME = 1e-3  # of the distance, and radians: a camera further from where the run saw it was moved since
@@ -26,7 +26,8 @@ class SKULLPTOR_OT_apply_refined_cameras(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not scene_result.stored(scene_result.chosen(context), "skullptor_settings").get("refine_cameras"):
+        settings = scene_result.stored(scene_result.chosen(context), "skullptor_settings")
+        if settings.get("refine_cameras", False) is False:
             cls.poll_message_set("Select a head that was made with Refine Cameras")
             return False
         return True
@@ -42,10 +43,12 @@ class SKULLPTOR_OT_apply_refined_cameras(bpy.types.Operator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         moved, stayed = [], []
+        to_scene = placing.moved(scene_result.chosen(context))
         for name in given.keys() & refined.keys():
             ob = context.view_layer.objects.get(name)
-            change = _matrix(refined[name]) @ _matrix(given[name]).inverted()
-            if ob is None or ob.type != "CAMERA" or is_driven(ob) or not _stands(ob, given[name]):
+            change = to_scene @ _matrix(refined[name]) @ _matrix(given[name]).inverted() @ to_scene.inverted()
+            free = ob is not None and ob.type == "CAMERA" and not is_driven(ob)
+            if not free or not _stands(to_scene.inverted() @ ob.matrix_world, given[name]):
                 stayed.append(name)
                 continue
             ob.matrix_world = change @ ob.matrix_world
@@ -76,10 +79,10 @@ def _matrix(record: ViewRecord) -> Matrix:
     return Matrix(conventions.matrix_from_pose(record.R, record.t))
 
 
-def _stands(ob: bpy.types.Object, record: ViewRecord) -> bool:
-    """Is the camera where it was? Its roll may differ by that of its picture."""
+def _stands(place: Matrix, record: ViewRecord) -> bool:
+    """Is the camera where it was? Its roll may differ by that of its picture. place: in the world of the run."""
     try:
-        R, t = conventions.pose_from_matrix(np.array(ob.matrix_world))
+        R, t = conventions.pose_from_matrix(np.array(place))
     except ValueError:
         return False
     far = max(float(np.linalg.norm(record.t)), 1e-9)

@@ -11,10 +11,9 @@ from mathutils import Matrix, Vector
 from ..link import session
 from ..link.preflight import plural
 from ..scene import capture as scene_capture
-from ..scene import neck, rigs, symmetry, upright
+from ..scene import placing, rigs
 from ..scene import result as scene_result
 
-JAW = 0.2  # share of the head's height above its neck from which its two sides are compared
 INTERPUPILLARY = 0.063  # metres, the mean of adults; most lie within 54 and 74 mm
 
 
@@ -73,55 +72,16 @@ class SKULLPTOR_OT_set_scale(bpy.types.Operator):
             self.report({"ERROR"}, "The two places are the same. Select two that lie apart.")
             return {"CANCELLED"}
         factor = self.length / distance
-        change = Matrix.Translation((a + b) / 2) @ Matrix.Scale(factor, 4) @ Matrix.Translation(-(a + b) / 2)
+        about = Matrix.Translation((a + b) / 2)
+        change = about @ Matrix.Scale(factor, 4) @ about.inverted()
         rig = rigs.active(context.scene)
-        cameras = list(rigs.cameras(rig, context.view_layer))  # the scene's own camera stays where it is
-        in_edit = context.view_layer.objects.active if context.mode == "EDIT_MESH" else None
-        pickers = [] if in_edit else list(context.view_layer.objects.selected)
-        heads = scene_result.of_rig(rig, context.view_layer)
-        meshes = {ob.data for ob in heads}
-        for root in dict.fromkeys(root_of(ob) for ob in [*cameras, *pickers]):
-            if root not in heads:
-                move(root, change, factor)
-        for ob in cameras:
-            ob.data.clip_start *= factor
-            ob.data.clip_end *= factor
-        for mesh in meshes:
-            scale_mesh(mesh, change)
-        context.view_layer.update()
+        pickers = [] if context.mode == "EDIT_MESH" else list(context.view_layer.objects.selected)
+        placing.change(rig, context.view_layer, change, others=pickers)
+        meshes = {ob.data for ob in scene_result.of_rig(rig, context.view_layer)}
         count = sum(1 for _ in scene_capture.cameras(context.view_layer))
         text = f"{plural(count, 'camera')} and {plural(len(meshes), 'head')} scaled by {factor:.4g}"
         self.report({"INFO"}, text)
         return {"FINISHED"}
-
-
-def root_of(ob: bpy.types.Object) -> bpy.types.Object:
-    while ob.parent is not None:
-        ob = ob.parent
-    return ob
-
-
-def move(root: bpy.types.Object, change: Matrix, factor: float) -> None:
-    """A camera has no size of its own; all else that holds others takes the scale on."""
-    if root.type == "CAMERA":
-        root.location = change @ root.location
-        root.data.display_size *= factor
-    else:
-        root.matrix_world = change @ root.matrix_world
-
-
-def scale_mesh(mesh: bpy.types.Mesh, change: Matrix) -> None:
-    """Heads keep the identity as their object's transform: their vertices are the world's."""
-    if mesh.is_editmode:
-        edited = bmesh.from_edit_mesh(mesh)
-        bmesh.ops.transform(edited, matrix=change, verts=edited.verts)
-        bmesh.update_edit_mesh(mesh)
-        return
-    co = np.empty(3 * len(mesh.vertices), np.float32)
-    mesh.vertices.foreach_get("co", co)
-    matrix = np.array(change)
-    mesh.vertices.foreach_set("co", (co.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]).astype(np.float32).ravel())
-    mesh.update()
 
 
 class SKULLPTOR_OT_centre_head(bpy.types.Operator):
@@ -141,33 +101,13 @@ class SKULLPTOR_OT_centre_head(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         head = scene_result.chosen(context)
-        rig = rigs.of_head(context.scene, head)
-        co = np.empty(3 * len(head.data.vertices), np.float32)
-        head.data.vertices.foreach_get("co", co)
-        vertices = co.reshape(-1, 3).astype(np.float64)
-        up = np.array(rigs.up(rig, context.view_layer))
-        height, cut = vertices @ up, neck.level(vertices, up)
-        upper = vertices[height > cut + JAW * (height.max() - cut)]  # a neck is round and tells little
-        found = symmetry.plane(upper, up)
+        found = placing.centre(context.view_layer, rigs.of_head(context.scene, head), head)
         if found is None:
             self.report({"ERROR"}, f"No mirror plane was found in '{head.name}'. Turn the rig by hand.")
             return {"CANCELLED"}
-        normal, distance = found
-        turn = Matrix(upright.rotation_between(normal, np.array([1.0, 0.0, 0.0])).tolist()).to_4x4()
-        point = Vector(upper.mean(0))
-        change = Matrix.Translation(point) @ turn @ Matrix.Translation(-point)
-        on_plane = Vector(upper.mean(0) - normal * (upper.mean(0) @ normal - distance))
-        change = Matrix.Translation((-(change @ on_plane).x, 0, 0)) @ change
-        cameras = list(rigs.cameras(rig, context.view_layer))
-        heads = scene_result.of_rig(rig, context.view_layer)
-        for root in dict.fromkeys(root_of(ob) for ob in cameras):
-            root.matrix_world = change @ root.matrix_world
-        for mesh in {ob.data for ob in heads}:
-            scale_mesh(mesh, change)
-        context.view_layer.update()
-        moved = abs((change @ on_plane - on_plane).x) * context.scene.unit_settings.scale_length * 1000
-        turned = np.degrees(upright.angle(normal, [1.0, 0.0, 0.0]))
-        self.report({"INFO"}, f"Moved by {moved:.1f} mm and turned by {turned:.1f}°")
+        moved, turned = found
+        moved *= context.scene.unit_settings.scale_length * 1000
+        self.report({"INFO"}, f"Moved by {moved:.1f} mm and turned by {np.degrees(turned):.1f}°")
         return {"FINISHED"}
 
 

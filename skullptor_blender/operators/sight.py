@@ -12,7 +12,7 @@ import numpy as np
 
 from ..link.preflight import ViewRecord
 from ..scene import capture as scene_capture
-from ..scene import covers, rigs, subject
+from ..scene import covers, placing, rigs, subject
 from ..scene import result as scene_result
 from ..ui import view
 
@@ -60,6 +60,12 @@ class Sight:
         if not (made and self.first):
             covers.show_again(context.view_layer, self.covered)
         self.earlier = ()
+
+    def place(self, context: bpy.types.Context, head: bpy.types.Object) -> None:
+        """The first head of a rig that was turned upright tells where its mirror plane is: it becomes X = 0."""
+        rig = rigs.of_head(context.scene, head)
+        if self.first and rigs.empty(rig) is not None and context.view_layer is not None:
+            placing.centre(context.view_layer, rig, head)
 
     def done(self, context: bpy.types.Context, head: bpy.types.Object) -> None:
         """The head is there: selected, active, and the first one of a rig framed in its photographs' colours."""

@@ -28,12 +28,18 @@ class TextureSettings(bpy.types.PropertyGroup):
         "frontal": FloatProperty(
             name="Frontal",
             description="How strictly a photograph must look straight at a place to give it its colour",
-            default=0.5, min=0.0, max=1.0, subtype="FACTOR",
+            default=0.5,
+            min=0.0,
+            max=1.0,
+            subtype="FACTOR",
         ),
         "silhouette": FloatProperty(
             name="Silhouettes",
             description="How far from silhouettes and inner rims photographs begin to count",
-            default=0.5, min=0.0, max=1.0, subtype="FACTOR",
+            default=0.5,
+            min=0.0,
+            max=1.0,
+            subtype="FACTOR",
         ),
         "back_faces": BoolProperty(name="Back Faces", description="Colour places that show only their back"),
         "equalise": BoolProperty(
@@ -48,7 +54,7 @@ class TextureSettings(bpy.types.PropertyGroup):
         "packed": BoolProperty(
             name="Pack Images", description="Keep the maps inside the .blend file, not beside it", default=True
         ),
-    }  # fmt: skip
+    }
 
 
 class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):

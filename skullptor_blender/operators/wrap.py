@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import bpy
+import numpy as np
 from bpy.props import EnumProperty, StringProperty
+from mathutils import Matrix
 
 from ..link import run_files, session
 from ..link.command import BridgeCommand
 from ..link.worker import WorkerError
+from ..scene import placing, rigs
 from ..scene import result as scene_result
 from ..scene import template as scene_template
 from ..ui import preferences
@@ -73,7 +76,9 @@ class SKULLPTOR_OT_wrap_template(BridgeOperator, bpy.types.Operator):
         interpreter = preferences.interpreter(context, self.bridge_python)
         root = preferences.cache_folder(context)
         self.folder = run_files.new_run(root)
-        mesh = scene_template.triangles_of(head)
+        vertices, triangles = scene_template.triangles_of(head)
+        self.moved = placing.moved(head)
+        vertices = transformed(vertices, self.moved.inverted())  # the capture is of the run's world
         ply, self.output = self.folder / "head.ply", self.folder / "output"
         arguments = ["wrap", str(ply), "--capture", str(capture), "--template", wanted, "-o", str(self.output)]
         return BridgeCommand(
@@ -83,7 +88,7 @@ class SKULLPTOR_OT_wrap_template(BridgeOperator, bpy.types.Operator):
             arguments,
             root / "wrap.log",
             stage="Reading photos",
-            prepare=lambda: scene_template.write_ply(ply, *mesh),
+            prepare=lambda: scene_template.write_ply(ply, vertices, triangles),
         )
 
     def complete(self, context: bpy.types.Context) -> session.Outcome:
@@ -100,6 +105,11 @@ class SKULLPTOR_OT_wrap_template(BridgeOperator, bpy.types.Operator):
             "skullptor_of": head.name,
             "skullptor_report": str(self.output / "report.json"),
         }
+        if rigs.KEY in head:
+            properties[rigs.KEY] = str(head[rigs.KEY])
+        arrays["shapes"] = transformed(arrays["vertices"] + arrays["shapes"], self.moved)
+        arrays["vertices"] = transformed(arrays["vertices"], self.moved)
+        arrays["shapes"] = arrays["shapes"] - arrays["vertices"]
         made = scene_template.create(head, arrays, f"{head.name} {report['template']}", properties)
         head.hide_set(True)
         for other in context.selected_objects:
@@ -114,6 +124,11 @@ class SKULLPTOR_OT_wrap_template(BridgeOperator, bpy.types.Operator):
     def clean_up(self) -> None:
         if self.folder is not None:
             run_files.drop(self.folder)
+
+
+def transformed(points: np.ndarray, matrix: Matrix) -> np.ndarray:  # [..., 3]
+    numbers = np.array(matrix)
+    return points @ numbers[:3, :3].T + numbers[:3, 3]
 
 
 CLASSES = (SKULLPTOR_OT_wrap_template,)

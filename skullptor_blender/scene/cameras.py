@@ -11,8 +11,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..link.preflight import ViewRecord
-from . import conventions, rigs, upright
+from ..link.preflight import ViewRecord, common_point
+from . import conventions, placing, rigs, upright
 from .capture import OFFSET_KEY, SIZE_KEY
 from .reference_image import VIEW_KEY
 
@@ -97,7 +97,7 @@ def build(
     render = scene.render
     render.resolution_x, render.resolution_y, render.resolution_percentage = width, height, 100
     render.pixel_aspect_x, render.pixel_aspect_y = (1.0, ratio) if ratio >= 1 else (1.0 / ratio, 1.0)
-    rig, scale = None, 1.0
+    rig = None
     if turn_upright:
         chosen = [_in_rig(view, body.get("upright")) for view in chosen]
     offset = world_offset(chosen)
@@ -108,12 +108,11 @@ def build(
             matrix = matrix.copy()
             matrix[:3, 3] += matrix[:3, :3] @ offset
         rig = _rig(matrix, notes, folder, scene, collection)
-        scale = rig.scale.x
     elif body.get("unit_mm"):
         scene.unit_settings.scale_length = body["unit_mm"] / 1000.0
     if offset is not None:
         (rig or scene)[OFFSET_KEY] = offset.tolist()
-    made = [_camera(view, folder, collection, frame, rig, scale) for view in chosen]
+    made = [_camera(view, folder, collection, frame, rig) for view in chosen]
     if scene.camera is None:
         scene.camera = made[0]
     settings = getattr(scene, "skullptor", None)
@@ -123,6 +122,10 @@ def build(
             if view.get("mask") and ob.name != view["name"]:  # Blender has renamed it: the folder knows another name
                 ob.data.skullptor.mask = bpy.data.images.load(stored(folder / view["mask"]))
     context.view_layer.update()
+    records = [record(view) for view in chosen]
+    middle, _ = common_point(records)
+    if middle is not None:  # a guess, until the first head is measured
+        collection[placing.HEIGHT] = upright.head_size(records, middle) * (rig.scale.x if rig else 1.0)
     return made
 
 
@@ -221,7 +224,6 @@ def _camera(
     collection: bpy.types.Collection,
     frame: tuple[int, int, float],
     rig: bpy.types.Object | None,
-    scale: float,
 ) -> bpy.types.Object:
     K, R, t = (np.array(view[key], dtype=np.float64) for key in ("K", "R", "t"))
     width, height = view["width"], view["height"]
@@ -242,6 +244,7 @@ def _camera(
     ob.parent = rig
     ob.matrix_basis = Matrix(conventions.matrix_from_pose(R, t).tolist())
     distance = float(np.linalg.norm(R.T @ t))
+    scale = 1.0 if rig is None else rig.scale.x
     data.display_size = max(0.05 * distance, 1e-4)  # a parent's scale applies to it, but not to where the view is cut
     data.clip_start, data.clip_end = max(1e-3 * distance * scale, 1e-6), max(100.0 * distance * scale, 1.0)
     data.show_background_images = True

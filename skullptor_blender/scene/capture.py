@@ -112,6 +112,7 @@ def read_cameras(
     scene: bpy.types.Scene,
     view_layer: bpy.types.ViewLayer,
     depsgraph: bpy.types.Depsgraph,
+    *,
     image_folder: str = "",
     mask_folder: str = "",
     normals_folder: str = "",
@@ -153,7 +154,8 @@ def _folder_findings(
         asked = [ob for ob in obs if kind == "images" or ob.name in shown]
         own = [ob for ob in asked if kind == "masks" and ob.data.skullptor.mask]
         without = [ob.name for ob in asked if ob not in own and folder.file_of(ob) is None]
-        findings += preflight.check_folder(kind, str(folder.folder), folder.exists, folder.count, without, len(asked))
+        pictures = preflight.PictureFolder(kind, str(folder.folder), folder.exists, folder.count)
+        findings += preflight.check_folder(pictures, without, len(asked))
     return findings
 
 

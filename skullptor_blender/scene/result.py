@@ -19,7 +19,7 @@ COLOR = "color"  # name of the colour attribute
 CLAY = "clay"  # mark of the material without colours
 MATERIALS = {COLOR: "Photographs", CLAY: "Clay"}  # names; else it is the heat map's
 UNSEEN = -1.0  # value of an attribute where no camera sees
-ATTRIBUTES = {"view_count": "INT", "confidence": "FLOAT", "normal_error": "FLOAT"}
+ATTRIBUTES = {"view_count": "INT", "confidence": "FLOAT", "normal_error": "FLOAT", "expected_error": "FLOAT"}
 
 
 def is_result(ob: bpy.types.Object | None) -> bool:
@@ -107,6 +107,29 @@ def make_mesh(name: str, arrays: Mapping[str, np.ndarray]) -> bpy.types.Mesh:
         paint(mesh, colors)
     mesh.update()
     return mesh
+
+
+def arrays_of(ob: bpy.types.Object) -> dict[str, np.ndarray]:
+    """A head as it stands in the world, without modifiers: vertices [V, 3] float64, faces [T, 3] int32 triangles and,
+    where it has its colours, color [V, 3] uint8 sRGB.
+    """
+    mesh = ob.data
+    mesh.calc_loop_triangles()
+    vertices = np.empty(3 * len(mesh.vertices), np.float32)
+    mesh.vertices.foreach_get("co", vertices)
+    faces = np.empty(3 * len(mesh.loop_triangles), np.int32)
+    mesh.loop_triangles.foreach_get("vertices", faces)
+    to_world = np.array(ob.matrix_world)
+    arrays = {
+        "vertices": vertices.reshape(-1, 3) @ to_world[:3, :3].T + to_world[:3, 3],
+        "faces": faces.reshape(-1, 3),
+    }
+    colors = mesh.color_attributes.get(COLOR)
+    if colors is not None and colors.domain == "POINT":
+        rgba = np.empty(4 * len(mesh.vertices), np.float32)
+        colors.data.foreach_get("color_srgb", rgba)
+        arrays["color"] = np.rint(255 * rgba.reshape(-1, 4)[:, :3]).astype(np.uint8)
+    return arrays
 
 
 def paint(mesh: bpy.types.Mesh, colors: np.ndarray) -> None:

@@ -17,7 +17,7 @@ KEY = "skullptor_rig"  # custom property of a rig's collection, and of its heads
 _STORED = "skullptor_rig_settings"  # custom property of a collection or a scene: the settings of a rig not in use
 OWN_CAMERAS = "Own Cameras"
 FOLDERS = ("image_folder", "mask_folder", "normals_folder")
-_NOT_OF_A_RIG = {"rna_type", "name", "active_rig", "heat_map", "look", "show_cameras"}
+_NOT_OF_A_RIG = {"rna_type", "name", "active_rig", "heat_map", "look", "show_cameras", "head_height", "eye_distance"}
 _RENDER = ("resolution_x", "resolution_y", "pixel_aspect_x", "pixel_aspect_y")
 
 
@@ -38,7 +38,7 @@ def rigs(scene: bpy.types.Scene) -> list[Rig]:
     """All rigs in the order of their import; the artist's own cameras come first where one has a photograph."""
     found = [Rig(str(c[KEY]), c.name, c) for c in scene.collection.children_recursive if KEY in c]
     outside = Rig("", OWN_CAMERAS)
-    if not found or any(_has_photograph(ob) for ob in _outside(scene)):
+    if not found or any(has_photograph(ob) for ob in _outside(scene)):
         return [outside, *found]
     return found
 
@@ -165,5 +165,6 @@ def _outside(scene: bpy.types.Scene) -> list[bpy.types.Object]:
     return [ob for ob in scene.objects if ob.type == "CAMERA" and ob not in inside]
 
 
-def _has_photograph(ob: bpy.types.Object) -> bool:
+def has_photograph(ob: bpy.types.Object) -> bool:
+    """Does a camera show a picture of its own?"""
     return any(background.image or background.clip for background in ob.data.background_images)

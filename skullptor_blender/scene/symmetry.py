@@ -39,7 +39,7 @@ def plane(vertices: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, float] | No
         (_settle(points, dense, tree, np.cos(turn) * side + np.sin(turn) * front, 6) for turn in TURNS),
         key=lambda found: found[2],
     )
-    normal, distance, _ = _settle(points, dense, tree, best[0], STEPS, best[1])
+    normal, distance, _ = _settle(points, dense, tree, best[0], STEPS, distance=best[1])
     if normal @ side < 0:
         normal, distance = -normal, -distance
     return (normal, float(distance)) if normal @ side > np.cos(FAR) else None
@@ -51,6 +51,7 @@ def _settle(
     tree: KDTree,
     normal: np.ndarray,
     steps: int,
+    *,
     distance: float | None = None,
 ) -> tuple[np.ndarray, float, float]:
     """Normal, distance and mean error after so many steps."""

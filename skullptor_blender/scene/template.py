@@ -12,10 +12,15 @@ from . import result as scene_result
 
 KEY = "skullptor_template"  # custom property: which template it is; it is no head that can be run again
 COLOURS = {
-    "skin": (0.55, 0.37, 0.29), "eye_left": (0.85, 0.85, 0.85), "eye_right": (0.85, 0.85, 0.85),
-    "teeth_upper": (0.8, 0.78, 0.68), "teeth_lower": (0.8, 0.78, 0.68), "tongue": (0.55, 0.2, 0.2),
-    "lashes": (0.03, 0.02, 0.02), "other": (0.3, 0.3, 0.3),
-}  # fmt: skip
+    "skin": (0.55, 0.37, 0.29),
+    "eye_left": (0.85, 0.85, 0.85),
+    "eye_right": (0.85, 0.85, 0.85),
+    "teeth_upper": (0.8, 0.78, 0.68),
+    "teeth_lower": (0.8, 0.78, 0.68),
+    "tongue": (0.55, 0.2, 0.2),
+    "lashes": (0.03, 0.02, 0.02),
+    "other": (0.3, 0.3, 0.3),
+}
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -88,14 +93,8 @@ def _material(part: str) -> bpy.types.Material:
 
 def triangles_of(ob: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
     """The object's own mesh in the world, without modifiers: vertices [V, 3] float64, triangles [T, 3] int32."""
-    mesh = ob.data
-    mesh.calc_loop_triangles()
-    vertices = np.empty(3 * len(mesh.vertices), np.float32)
-    mesh.vertices.foreach_get("co", vertices)
-    triangles = np.empty(3 * len(mesh.loop_triangles), np.int32)
-    mesh.loop_triangles.foreach_get("vertices", triangles)
-    to_world = np.array(ob.matrix_world)
-    return vertices.reshape(-1, 3) @ to_world[:3, :3].T + to_world[:3, 3], triangles.reshape(-1, 3)
+    arrays = scene_result.arrays_of(ob)
+    return arrays["vertices"], arrays["faces"]
 
 
 def write_ply(path: Path, vertices: np.ndarray, triangles: np.ndarray) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
 
-from ..scene import rigs
+from ..scene import placing, rigs
 
 PRESETS = (
     ("draft", "Draft", "Up to 25,000 vertices: a quick look that shows whether cameras and photographs fit"),
@@ -99,13 +99,13 @@ def setting_properties(options: set[str] | None = None) -> dict:
         ),
         "refine_cameras": BoolProperty(
             name="Refine Cameras",
-            description="Correct small errors of the cameras (up to a degree or so) from what their photographs share,"
-            " before the head is made. Switch it on when a run or Check Cameras says that they are a little off, or"
-            " when the result is blurred, thin or doubled. The scene's cameras stay as they are",
+            description="Where the photographs contradict the cameras by a little (up to a degree or so), correct them"
+            " before the head is made. Right cameras are left to the bit, and the scene's cameras stay as they are",
+            default=True,
             **shared,
         ),
         "image_folder": StringProperty(
-            name="Images",
+            name="Photographs",
             description="Folder with one photograph for each camera, named as the camera. Used for cameras"
             " without a background image",
             subtype="DIR_PATH",
@@ -149,6 +149,19 @@ def _show_photographs(settings: bpy.types.PropertyGroup, context: bpy.types.Cont
         rigs.show_photographs(rigs.active(settings.id_data), context.view_layer, shown, blend)
 
 
+def _sized(key: str) -> dict:
+    """Accessors of a length that the rig in use has; writing it scales the rig."""
+
+    def read(settings: bpy.types.PropertyGroup) -> float:
+        return placing.size(settings.id_data, key)
+
+    def write(settings: bpy.types.PropertyGroup, value: float) -> None:
+        if bpy.context.view_layer is not None:
+            placing.resize(settings.id_data, bpy.context.view_layer, key, value)
+
+    return {"get": read, "set": write}
+
+
 class SKULLPTOR_PG_settings(bpy.types.PropertyGroup):
     """What the artist chose for this scene."""
 
@@ -179,6 +192,31 @@ class SKULLPTOR_PG_settings(bpy.types.PropertyGroup):
             max=1.0,
             subtype="FACTOR",
             update=_show_photographs,
+        ),
+        "head_height": FloatProperty(
+            name="Head Height",
+            description="From the chin to the crown with its hair, as a tape measures it: set it, and the cameras and"
+            " heads of this rig get their true size. Before the first head it is guessed from the photographs; what you"
+            " set then is made true by the first head",
+            subtype="DISTANCE",
+            unit="LENGTH",
+            min=0.0,
+            soft_min=0.1,
+            soft_max=0.4,
+            precision=3,
+            **_sized(placing.HEIGHT),
+        ),
+        "eye_distance": FloatProperty(
+            name="Eye Distance",
+            description="From pupil to pupil when looking far away, 54 to 74 mm in adults: set it, and the cameras and"
+            " heads of this rig get their true size. It is found within about 3 %; Set Scale is more exact",
+            subtype="DISTANCE",
+            unit="LENGTH",
+            min=0.0,
+            soft_min=0.04,
+            soft_max=0.1,
+            precision=3,
+            **_sized(placing.EYES),
         ),
         "active_rig": StringProperty(
             name="Rig in Use", description="Identity of the rig whose cameras are used", options={"HIDDEN"}
@@ -226,10 +264,10 @@ class SKULLPTOR_PG_view(bpy.types.PropertyGroup):
             " mask, the photograph's transparency and the predicted mask",
         ),
         "predicted_normals": PointerProperty(
-            name="Predicted Normals", type=bpy.types.Image, description="What Predict Normals saw in the photograph"
+            name="Predicted Normals", type=bpy.types.Image, description="What Preview Normals saw in the photograph"
         ),
         "predicted_mask": PointerProperty(
-            name="Predicted Mask", type=bpy.types.Image, description="What Predict Normals took for the head"
+            name="Predicted Mask", type=bpy.types.Image, description="What Preview Normals took for the head"
         ),
     }
 

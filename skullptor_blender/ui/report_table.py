@@ -30,10 +30,12 @@ def rows(path: Path) -> list[ViewRow]:
     try:
         views = json.loads(path.read_text(encoding="utf-8"))["views"]
         found = [
-            ViewRow(str(view["name"]), *(_number(view.get(key)) for key in
-                    ("normal_error_deg", "mask_iou", "coverage_pct", "confidence")))
+            ViewRow(
+                str(view["name"]),
+                *(_number(view.get(key)) for key in ("normal_error_deg", "mask_iou", "coverage_pct", "confidence")),
+            )
             for view in views
-        ]  # fmt: skip
+        ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
     return sorted(found, key=lambda row: (-row.error_deg if row.error_deg == row.error_deg else 0.0, row.mask_iou))

@@ -46,10 +46,16 @@ def write_capture(folder: Path, views: int = 4, size=(64, 48), unit_mm: float = 
         photo(folder / "images" / f"{name}.png", *size, value=50 + i)
         body["views"].append(
             {
-                "name": name, "image": f"images/{name}.png", "width": size[0], "height": size[1],
-                "K": np.asarray(view_K).tolist(), "R": R.tolist(), "t": t.tolist(), "distortion": None,
+                "name": name,
+                "image": f"images/{name}.png",
+                "width": size[0],
+                "height": size[1],
+                "K": np.asarray(view_K).tolist(),
+                "R": R.tolist(),
+                "t": t.tolist(),
+                "distortion": None,
             }
-        )  # fmt: skip
+        )
     (folder / "capture.json").write_text(json.dumps(body), encoding="utf-8")
     return folder
 
@@ -71,8 +77,9 @@ needs_bridge = pytest.mark.skipif(not BRIDGE.is_file(), reason="needs the bridge
 def read_cameras():
     """The cameras of the scene as a run would read them."""
     context = bpy.context
-    folders = (getattr(context.scene.skullptor, name) for name in ("image_folder", "mask_folder", "normals_folder"))
-    return scene_capture.read_cameras(context.scene, context.view_layer, context.evaluated_depsgraph_get(), *folders)
+    settings, depsgraph = context.scene.skullptor, context.evaluated_depsgraph_get()
+    folders = {name: getattr(settings, name) for name in ("image_folder", "mask_folder", "normals_folder")}
+    return scene_capture.read_cameras(context.scene, context.view_layer, depsgraph, **folders)
 
 
 def project(record, points: np.ndarray) -> np.ndarray:

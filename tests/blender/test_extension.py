@@ -48,10 +48,16 @@ def test_the_manifest_and_the_zip_are_valid(archive):
 def test_what_is_in_the_zip(archive):
     names = zipfile.ZipFile(archive).namelist()
     for needed in (
-        "blender_manifest.toml", "__init__.py", "LICENSE", "skullptor_blender/ui/panel.py",
-        "skullptor_blender/batch.py", "bridge/__main__.py", "bridge/service/protocol.py", "pyproject.toml",
+        "blender_manifest.toml",
+        "__init__.py",
+        "LICENSE",
+        "skullptor_blender/ui/panels/__init__.py",
+        "skullptor_blender/batch.py",
+        "bridge/__main__.py",
+        "bridge/service/protocol.py",
+        "pyproject.toml",
         "demo/capture/capture.json",
-    ):  # fmt: skip
+    ):
         assert needed in names
     for name in names:
         assert not name.startswith(("tests/", "docs/", ".", "bench/")), name

@@ -54,9 +54,17 @@ def test_relative_folders_of_pictures_are_those_of_the_shell(scene_file, shell):
         photo(shell / "masks" / f"cam{i:02d}_mask.png", 64, 48, 255)
         photo(shell / "photos" / f"cam{i:02d}.png", 64, 48)
     code, said, complaint = run(
-        scene_file, "--mask-folder", "masks", "--image-folder", "photos", "--output", "o.blend", "--ply", "head.ply",
+        scene_file,
+        "--mask-folder",
+        "masks",
+        "--image-folder",
+        "photos",
+        "--output",
+        "o.blend",
+        "--ply",
+        "head.ply",
         folder=shell,
-    )  # fmt: skip
+    )
     assert (code, complaint) == (0, "") and (shell / "head.ply").is_file() and (shell / "o.blend").is_file()
     code, _, complaint = run(scene_file, "--mask-folder", "nothing", folder=shell)
     assert code == 1 and str(shell / "nothing") in complaint and "does not exist" in complaint

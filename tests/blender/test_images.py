@@ -18,7 +18,7 @@ from .helpers import photo, write_capture
 def read_cameras(image_folder=""):
     context = bpy.context
     return scene_capture.read_cameras(
-        context.scene, context.view_layer, context.evaluated_depsgraph_get(), str(image_folder)
+        context.scene, context.view_layer, context.evaluated_depsgraph_get(), image_folder=str(image_folder)
     )
 
 
@@ -145,9 +145,12 @@ def test_masks_and_normals_come_along(tmp_path):
     settings = bpy.context.scene.skullptor
     context = bpy.context
     found = scene_capture.read_cameras(
-        context.scene, context.view_layer, context.evaluated_depsgraph_get(),
-        "", settings.mask_folder, settings.normals_folder,
-    )  # fmt: skip
+        context.scene,
+        context.view_layer,
+        context.evaluated_depsgraph_get(),
+        mask_folder=settings.mask_folder,
+        normals_folder=settings.normals_folder,
+    )
     folder = scene_capture.write(
         tmp_path / "out", found.usable, context.scene, settings.normals_axes, settings.normals_max
     )

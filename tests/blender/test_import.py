@@ -153,9 +153,12 @@ def test_blender_to_colmap_and_back_within_two_thousandths_of_a_pixel(tmp_path, 
     bridge("export-cameras", "colmap", capture, "-o", tmp_path / "model")
     bpy.ops.wm.read_factory_settings(use_empty=True)
     assert import_capture(
-        tmp_path / "model" / "cameras.txt", images=str(capture / "images"), turn_upright=upright,
-        capture_folder=str(tmp_path / "kept"), unit_mm=1000.0,
-    ) == {"FINISHED"}  # fmt: skip
+        tmp_path / "model" / "cameras.txt",
+        images=str(capture / "images"),
+        turn_upright=upright,
+        capture_folder=str(tmp_path / "kept"),
+        unit_mm=1000.0,
+    ) == {"FINISHED"}
     after = read_cameras().usable
     assert [view.camera for view in after] == [view.camera for view in before]
     rig = bpy.data.objects.get("Rig")
@@ -264,7 +267,7 @@ sys.exit(1)  # because of the error among the findings
 
 
 def test_the_bridges_findings_reach_the_panel(tmp_path, rig, monkeypatch, draw):
-    from skullptor_extension.skullptor_blender.ui import panel
+    from skullptor_extension.skullptor_blender.ui import camera_rows, disk_cache, panels
 
     (tmp_path / "fake.py").write_text(CHECK)
     monkeypatch.setattr(command, "ENTRY", ("-u", str(tmp_path / "fake.py")))
@@ -272,8 +275,8 @@ def test_the_bridges_findings_reach_the_panel(tmp_path, rig, monkeypatch, draw):
     assert [(f.code, f.view) for f in session.findings] == [("swapped", "cam01"), ("swapped", "cam02"), ("gap", "")]
     assert session.outcome.text == "2 problems found in the cameras"
     assert Path(session.check_picture).is_file()
-    panel._disk.clear()
-    log = draw(panel.SKULLPTOR_PT_cameras)
+    disk_cache.forget()
+    log = draw(panels.SKULLPTOR_PT_cameras)
     said = [keywords["text"] for _, _, keywords in log if "text" in keywords]
     joined = " ".join(said)
     assert joined.count("show each other's photographs.") == 1
@@ -282,7 +285,7 @@ def test_the_bridges_findings_reach_the_panel(tmp_path, rig, monkeypatch, draw):
     assert "Show Rig and Coverage" in said
     # once in the list, once under the finding
     assert said.count("cam01") == 2 and said.count("cam00") == 1
-    rows = {row.camera: row.severity for row in panel.rows(bpy.context)}
+    rows = {row.camera: row.severity for row in camera_rows.rows(bpy.context)}
     assert rows["cam01"] == "ERROR" and rows["cam03"] == ""
 
 
@@ -327,9 +330,7 @@ def test_the_samples_of_other_programs_become_the_same_cameras(sample, tmp_path,
             target.parent.mkdir(exist_ok=True)
             target.write_bytes((images / Path(view["image"]).name).read_bytes())
         images = target.parent
-    assert import_capture(
-        source, images=str(images), capture_folder=str(tmp_path / "kept")
-    ) == {"FINISHED"}  # fmt: skip
+    assert import_capture(source, images=str(images), capture_folder=str(tmp_path / "kept")) == {"FINISHED"}
     found = {view.camera: view.record for view in read_cameras().usable}
     assert len(found) >= 3
     body = json.loads(next((tmp_path / "kept").glob("*/capture.json")).read_text())

@@ -1,4 +1,4 @@
-"""Predict Normals on its own, masks of each view, pictures, and what the panel says of them."""
+"""Preview Normals on its own, masks of each view, pictures, and what the panel says of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from skullptor_extension.skullptor_blender.link import session, worker
 from skullptor_extension.skullptor_blender.operators import predictions
-from skullptor_extension.skullptor_blender.ui import panel, pictures
+from skullptor_extension.skullptor_blender.ui import disk_cache, panels, pictures
 
 from tests.support import ROOT
 
@@ -19,7 +19,7 @@ from .helpers import BRIDGE, counts, needs_bridge, photo, read_cameras, texts
 
 @pytest.fixture(autouse=True)
 def no_memory():
-    panel._disk.clear()
+    disk_cache.forget()
 
 
 def test_predict_normals_gives_every_camera_its_pictures(rig, draw):
@@ -35,7 +35,7 @@ def test_predict_normals_gives_every_camera_its_pictures(rig, draw):
     assert bpy.context.scene.skullptor.contact_sheet.name == predictions.CONTACT
     assert session.outcome.ok
     assert "4 cameras" in session.outcome.text
-    log = draw(panel.SKULLPTOR_PT_look)
+    log = draw(panels.SKULLPTOR_PT_look)
     assert sum(call == "template_icon" for call, _, _ in log) == 4
     assert "Show Contact Sheet" in texts(log)
 
@@ -91,7 +91,7 @@ def test_masks_are_shown_and_edited_per_camera(rig, draw):
     assert tuple(own.size) == (64, 48)  # of the photograph, not of the map
     assert own.packed_file is not None
     assert own != rig[1].data.skullptor.predicted_mask
-    drawn = [args[1] for call, args, _ in draw(panel.SKULLPTOR_PT_look) if call == "prop"]
+    drawn = [args[1] for call, args, _ in draw(panels.SKULLPTOR_PT_look) if call == "prop"]
     assert drawn.count("mask") == 4
     # another prediction leaves the artist's mask alone
     bpy.ops.skullptor.predict_normals()
@@ -164,14 +164,14 @@ def test_pictures_are_image_datablocks(rig, monkeypatch):
 
 def test_the_table_of_views_has_the_worst_first(rig, draw):
     bpy.ops.skullptor.reconstruct_head()
-    assert panel.SKULLPTOR_PT_views.poll(bpy.context)
-    said = texts(draw(panel.SKULLPTOR_PT_views))
+    assert panels.SKULLPTOR_PT_views.poll(bpy.context)
+    said = texts(draw(panels.SKULLPTOR_PT_views))
     assert said[:5] == ["Camera", "Error", "Outline", "Covers", "Sure"]
     assert said[5:10] == ["cam03", "8.0°", "95.0%", "98 %", "50%"]
     head = bpy.data.objects["Head"]
     Path(head["skullptor_report"]).unlink()
-    panel._disk.clear()
-    assert not panel.SKULLPTOR_PT_views.poll(bpy.context)
+    disk_cache.forget()
+    assert not panels.SKULLPTOR_PT_views.poll(bpy.context)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from skullptor_extension.skullptor_blender.link import session
 from skullptor_extension.skullptor_blender.scene import result as scene_result
-from skullptor_extension.skullptor_blender.ui import heat_map, panel
+from skullptor_extension.skullptor_blender.ui import heat_map, panels
 
 from .helpers import counts, texts
 
@@ -182,26 +182,26 @@ def test_settings_that_anyone_has_changed(rig, damage):
 
 def test_the_panel_is_about_the_active_head_also_in_a_new_session(draw, rig):
     bpy.ops.skullptor.reconstruct_head(preset="draft")
-    assert panel.SKULLPTOR_PT_result.poll(bpy.context)
+    assert panels.SKULLPTOR_PT_result.poll(bpy.context)
     session.reset()
     head = bpy.data.objects["Head"]
-    assert panel.SKULLPTOR_PT_result.poll(bpy.context)  # a reopened file: the head that shows
+    assert panels.SKULLPTOR_PT_result.poll(bpy.context)  # a reopened file: the head that shows
     head.hide_set(True)
-    assert not panel.SKULLPTOR_PT_result.poll(bpy.context)
+    assert not panels.SKULLPTOR_PT_result.poll(bpy.context)
     head.hide_set(False)
     head.name = "Zoë"
     bpy.context.view_layer.objects.active = head
-    said = texts(draw(panel.SKULLPTOR_PT_result))
+    said = texts(draw(panels.SKULLPTOR_PT_result))
     assert "Zoë" in said
     assert "Draft, network normals" in said
     assert any(text.endswith(" vertices") for text in said)
     assert "Report" in said
     bpy.ops.skullptor.show_confidence()
-    said = texts(draw(panel.SKULLPTOR_PT_reconstruct))
+    said = texts(draw(panels.SKULLPTOR_PT_reconstruct))
     assert [text for text in said if text in LOOKS] == LOOKS
     assert any("Blue" in text for text in said)
     head["skullptor_settings"] = head["skullptor_run"] = "damaged"
-    draw(panel.SKULLPTOR_PT_result)
+    draw(panels.SKULLPTOR_PT_result)
 
 
 def test_the_new_head_takes_the_place_of_the_hidden_one(draw, rig):
@@ -211,6 +211,6 @@ def test_the_new_head_takes_the_place_of_the_hidden_one(draw, rig):
     assert not first.visible_get()
     assert session.outcome.object_name != first.name
     assert bpy.context.view_layer.objects.active == first
-    assert session.outcome.object_name in texts(draw(panel.SKULLPTOR_PT_result))
+    assert session.outcome.object_name in texts(draw(panels.SKULLPTOR_PT_result))
     session.reset()
-    assert first.name in texts(draw(panel.SKULLPTOR_PT_result))
+    assert first.name in texts(draw(panels.SKULLPTOR_PT_result))

@@ -6,10 +6,10 @@ import bpy
 import numpy as np
 import pytest
 from skullptor_extension.skullptor_blender.link import session
-from skullptor_extension.skullptor_blender.operators import import_cameras
+from skullptor_extension.skullptor_blender.operators import import_cameras, photographs
 from skullptor_extension.skullptor_blender.scene import result as scene_result
 from skullptor_extension.skullptor_blender.scene import rigs
-from skullptor_extension.skullptor_blender.ui import panel
+from skullptor_extension.skullptor_blender.ui import disk_cache, panels
 
 from .helpers import photo, read_cameras, texts, write_capture
 
@@ -17,7 +17,7 @@ from .helpers import photo, read_cameras, texts, write_capture
 @pytest.fixture
 def two(tmp_path):
     """Two people, imported one after the other, with photographs of different sizes."""
-    panel._disk.clear()
+    disk_cache.forget()
     for name, views, size in (("Anna", 4, (64, 48)), ("Bela", 3, (48, 64))):
         folder = write_capture(tmp_path / name, views, size)
         text = (folder / "capture.json").read_text().replace('"name": "rig"', f'"name": "{name}"')
@@ -35,11 +35,11 @@ def coordinates(ob) -> np.ndarray:
 def test_a_second_import_is_in_use_and_the_first_one_is_not_mixed_in(two, draw):
     assert list(two) == ["Anna", "Bela"]
     assert [view.camera for view in read_cameras().usable] == ["cam00.001", "cam01.001", "cam02.001"]
-    said = texts(draw(panel.SKULLPTOR_PT_reconstruct))
+    said = texts(draw(panels.SKULLPTOR_PT_reconstruct))
     assert "3 cameras ready" in said
     assert "Anna" in said
     assert bpy.ops.skullptor.use_rig(rig=two["Anna"]) == {"FINISHED"}
-    assert "4 cameras ready" in texts(draw(panel.SKULLPTOR_PT_reconstruct))
+    assert "4 cameras ready" in texts(draw(panels.SKULLPTOR_PT_reconstruct))
     # the frame that its cameras were calibrated in is back as well
     assert (bpy.context.scene.render.resolution_x, bpy.context.scene.render.resolution_y) == (64, 48)
     assert not [finding for finding in read_cameras().findings if finding.severity != "INFO"]
@@ -50,9 +50,9 @@ def test_each_rig_keeps_its_settings(two):
     settings.preset, settings.mask_folder = "fine", "/masks of Bela"
     bpy.ops.skullptor.use_rig(rig=two["Anna"])
     assert (settings.preset, settings.mask_folder) == ("standard", "")
-    settings.refine_cameras = True
+    settings.refine_cameras = False
     bpy.ops.skullptor.use_rig(rig=two["Bela"])
-    assert (settings.preset, settings.mask_folder, settings.refine_cameras) == ("fine", "/masks of Bela", False)
+    assert (settings.preset, settings.mask_folder, settings.refine_cameras) == ("fine", "/masks of Bela", True)
 
 
 def test_the_first_rigs_head_is_untouched_by_the_seconds(two):
@@ -134,7 +134,7 @@ class Door:
 
     def __init__(self, path):
         self.filepath, self.directory, self.format = str(path), "", import_cameras.AUTO
-        cls = import_cameras.SKULLPTOR_OT_add_photographs
+        cls = photographs.SKULLPTOR_OT_add_photographs
         self.chosen, self.kind = cls.chosen.__get__(self), cls.kind.__get__(self)
 
 

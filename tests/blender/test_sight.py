@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skullptor_extension.skullptor_blender.scene import covers, rigs, subject
 from skullptor_extension.skullptor_blender.scene import result as scene_result
-from skullptor_extension.skullptor_blender.ui import panel, view
+from skullptor_extension.skullptor_blender.ui import panels, view
 
 from .helpers import read_cameras, texts
 
@@ -48,7 +48,7 @@ def test_what_covers_the_head_is_hidden_and_shown_again(rig, draw):
     assert found == [around]
     covers.hide(layer, found)
     assert not around.visible_get() and beside.visible_get() and wire.visible_get()
-    assert f"{around.name} hidden" in texts(draw(panel.SKULLPTOR_PT_reconstruct))
+    assert f"{around.name} hidden" in texts(draw(panels.SKULLPTOR_PT_reconstruct))
     assert bpy.ops.skullptor.show_covered() == {"FINISHED"}
     assert around.visible_get()
     assert covers.KEY not in around

@@ -29,9 +29,7 @@ WRAPPED = {
 
 @pytest.fixture
 def head():
-    made = scene_result.create(
-        bpy.context.scene, bpy.context.view_layer, ARRAYS, "Head", {scene_result.MARK: "1"}
-    )  # fmt: skip
+    made = scene_result.create(bpy.context.scene, bpy.context.view_layer, ARRAYS, "Head", {scene_result.MARK: "1"})
     bpy.context.view_layer.objects.active = made
     return made
 
@@ -41,14 +39,21 @@ def test_everything_of_the_template_arrives(head):
     mesh = ob.data
     assert [list(p.vertices) for p in mesh.polygons] == [[0, 1, 2, 3], [1, 4, 5]]
     assert [tuple(mesh.uv_layers[0].uv[i].vector) for i in range(7)] == [
-        (0, 0), (1, 0), (1, 1), (0, 1), (0.5, 0.25), (1, 0), (1, 1),
-    ]  # fmt: skip
+        (0, 0),
+        (1, 0),
+        (1, 1),
+        (0, 1),
+        (0.5, 0.25),
+        (1, 0),
+        (1, 1),
+    ]
     keys = mesh.shape_keys.key_blocks
     assert [key.name for key in keys] == ["Basis", "jawOpen", "eyeBlinkLeft"]
     assert all((key.slider_min, key.slider_max, key.value) == (0, 1, 0) for key in keys[1:])
     assert keys["jawOpen"].data[0].co.z == pytest.approx(0.25) and keys["eyeBlinkLeft"].data[5].co.x == 2.5
-    members = {g.name: [v.index for v in mesh.vertices if g.index in [x.group for x in v.groups]]
-               for g in ob.vertex_groups}  # fmt: skip
+    members = {
+        g.name: [v.index for v in mesh.vertices if g.index in [x.group for x in v.groups]] for g in ob.vertex_groups
+    }
     assert members == {"skin": [0, 2, 3], "eye_left": [1, 4, 5], "lips": [0, 2]}
     assert [m.name for m in mesh.materials] == ["Head Skin", "Head Eye Left"]
     assert [p.material_index for p in mesh.polygons] == [0, 1]

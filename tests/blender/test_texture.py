@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 import pytest
 from skullptor_extension.skullptor_blender.scene import materials
-from skullptor_extension.skullptor_blender.ui import texture_panel
+from skullptor_extension.skullptor_blender.ui import panels
 
 
 def write_image(path: Path, color) -> None:
@@ -90,8 +90,8 @@ def test_a_folder_without_its_maps_says_which(folder, tmp_path):
 
 def test_the_panel_shows_the_controls(folder, draw):
     load(folder)
-    assert texture_panel.SKULLPTOR_PT_texture.poll(bpy.context)
-    log = draw(texture_panel.SKULLPTOR_PT_texture)
+    assert panels.SKULLPTOR_PT_texture.poll(bpy.context)
+    log = draw(panels.SKULLPTOR_PT_texture)
     shown = [args[1] for call, args, _ in log if call == "prop"]
     assert shown == ["size", "frontal", "silhouette", "equalise", "fill", "back_faces", "delight", "packed"]
     assert ("skullptor.texture_head",) in [args for call, args, _ in log if call == "operator"]

@@ -10,8 +10,16 @@ from bridge.raster import make_rasteriser
 from bridge.solve import Target
 
 
-def look_at(azimuth: float, elevation: float, distance: float = 4.0, width: int = 64, height: int = 64,
-            focal: float = 1.6, fy_ratio: float = 1.0, shift=(0.0, 0.0)) -> Camera:  # fmt: skip
+def look_at(
+    azimuth: float,
+    elevation: float,
+    distance: float = 4.0,
+    width: int = 64,
+    height: int = 64,
+    focal: float = 1.6,
+    fy_ratio: float = 1.0,
+    shift=(0.0, 0.0),
+) -> Camera:
     """A camera that looks at the origin from there (degrees). shift: of the principal point, in pixels."""
     a, e = np.radians([azimuth, elevation])
     center = distance * np.array([np.cos(e) * np.sin(a), np.sin(e), np.cos(e) * np.cos(a)])

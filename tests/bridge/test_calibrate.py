@@ -318,9 +318,13 @@ def test_a_cancel_leaves_nothing_behind(tmp_path, number):
     temporary.mkdir()
     command = [sys.executable, "-u", "-m", "bridge", "calibrate", str(photos), "-o", str(tmp_path / "capture")]
     child = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env=os.environ | {"TMPDIR": str(temporary)},
-    )  # fmt: skip
+    )
     for line in child.stdout:
         if "Finding features" in line:
             break

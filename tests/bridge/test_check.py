@@ -179,10 +179,14 @@ def test_predicted_masks_are_not_to_blame_beside_a_wrong_camera(views):
     cameras, cut = swapped(cameras, 0, CAMERA_FAULTS["camera-focal"](cameras[0])), masks[5].copy()
     cut[:, : SIZE // 2 - 20] = 0
     named = [
-        {view for finding in inspect(cameras, photos, swapped(masks, 5, cut), [given] * 8).findings
-         if finding.severity != INFO for view in finding.views}
+        {
+            view
+            for finding in inspect(cameras, photos, swapped(masks, 5, cut), [given] * 8).findings
+            if finding.severity != INFO
+            for view in finding.views
+        }
         for given in (True, False)
-    ]  # fmt: skip
+    ]
     assert named == [{"cam0", "cam5"}, {"cam0"}]
 
 

@@ -14,8 +14,8 @@ from bridge.solve import cuda_source
 from bridge.solve.contacts import separate_self_contacts
 from bridge.solve.density import shortest_edges
 from bridge.solve.device_motion import DeviceMotion
-from bridge.solve.motion import Motion, move
-from bridge.solve.optimise import COLUMNS, EXTRA_COLUMNS, SEEN
+from bridge.solve.motion import move
+from bridge.solve.optimise import COLUMNS, EXTRA_COLUMNS, SEEN, Motion
 from tests.bridge.scenes import bumpy, met_fronts
 from tests.support.host_device import HostDevice, compiler
 

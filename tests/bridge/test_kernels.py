@@ -21,8 +21,11 @@ SOURCES = {"mesh": mesh_source.source(), "raster": raster_source.source(), "solv
 def test_nvcc_takes_the_source(tmp_path, room):
     file, ptx = tmp_path / "kernels.cu", tmp_path / "kernels.ptx"
     file.write_text(SOURCES[room])
-    done = subprocess.run(["nvcc", *OPTIONS, "-Werror", "all-warnings", "-arch=compute_75", "-ptx", "-o", str(ptx),
-                           str(file)], capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        ["nvcc", *OPTIONS, "-Werror", "all-warnings", "-arch=compute_75", "-ptx", "-o", str(ptx), str(file)],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     text = ptx.read_text()
     assert room == "solve" or "fma." not in text  # there the library's pow has its own

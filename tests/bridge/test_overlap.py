@@ -32,8 +32,12 @@ def test_few_photographs_are_all_compared():
 def test_neighbours_are_found_and_the_number_of_pairs_does_not_grow_with_the_square():
     for count in (24, 48):
         pairs = set(overlap.likely_pairs(around(count)))
-        neighbours = {(f"{i:03d}.jpg", f"{j:03d}.jpg") for i in range(count) for j in range(i + 1, count)
-                      if min(j - i, count - (j - i)) <= 2}  # fmt: skip
+        neighbours = {
+            (f"{i:03d}.jpg", f"{j:03d}.jpg")
+            for i in range(count)
+            for j in range(i + 1, count)
+            if min(j - i, count - (j - i)) <= 2
+        }
         assert neighbours <= pairs
         assert len(pairs) <= count * overlap.PARTNERS
 

@@ -122,10 +122,8 @@ def test_loss_and_gradient_equal_the_twin(kind, level, size):
     loss, gradient = raster.loss_and_gradient(surface, targets, LossSettings(kind, 0.3))
     ids, items = raster.silhouettes(surface)
     assert min(len(found) for found in items) > 10
-    expected_loss, expected = reference.loss_and_gradient(
-        surface.vertices, surface.faces, cameras, ids, items, np.split(targets.data, raster.packed.offset[1:-1]),
-        targets.scale, kind, 0.3,
-    )  # fmt: skip
+    visible = reference.Visible(ids, items)
+    expected_loss, expected = reference.loss_and_gradient(surface, cameras, visible, targets, LossSettings(kind, 0.3))
     assert loss == pytest.approx(expected_loss, rel=1e-5)
     error = np.linalg.norm(gradient - expected) / np.linalg.norm(expected)
     assert error < 1e-4

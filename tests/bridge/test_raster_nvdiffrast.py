@@ -75,10 +75,8 @@ def test_without_antialiasing_loss_and_gradient_equal_the_twin(library, monkeypa
     raster = nvdiffrast.NvdiffrastRasteriser(cameras, "cpu")
     loss, gradient = raster.loss_and_gradient(surface, targets, LossSettings(kind, 0.3))
     ids = raster.render(surface.vertices, surface.faces).triangle
-    expected_loss, expected = reference.loss_and_gradient(
-        surface.vertices, surface.faces, cameras, ids, [np.zeros((0, 5), int)] * 3,
-        np.split(targets.data, raster.packed.offset[1:-1]), targets.scale, kind, 0.3,
-    )  # fmt: skip
+    visible = reference.Visible(ids, [np.zeros((0, 5), int)] * 3)
+    expected_loss, expected = reference.loss_and_gradient(surface, cameras, visible, targets, LossSettings(kind, 0.3))
     assert loss == pytest.approx(expected_loss, rel=1e-5)
     assert gradient.dtype == np.float32
     assert np.linalg.norm(gradient - expected) / np.linalg.norm(expected) < 1e-4

@@ -80,7 +80,7 @@ def test_exact_matches_bring_the_cameras_back_and_the_rig_stays():
     _, tracks = surface(truth)
     given = noisy(truth, 0.5, 0.5)
     prior = Prior(np.radians(1.0), np.full(7, 0.05))
-    found = bundle_adjust(given, tracks, prior, [True] * 7, 0.1)
+    found = bundle_adjust(given, tracks, prior, [True] * 7, finest=0.1)
     assert shape_error(given, truth) > 0.01 and shape_error(found.cameras, truth) < 1e-4
     assert found.errors.max() < 0.02 and found.loose.max() < 0.1
     steps = [pose_difference(g, c) for g, c in zip(given, found.cameras, strict=True)]
@@ -96,7 +96,9 @@ def test_exact_matches_bring_the_cameras_back_and_the_rig_stays():
 def test_held_cameras_stay():
     truth = synthetic.ring(5, np.zeros(3), 1.0, SIZE)
     given = noisy(truth, 0.5, 0.5)
-    found = bundle_adjust(given, surface(truth)[1], Prior(np.radians(1.0), np.full(5, 0.05)), [False] + [True] * 4, 0.1)
+    found = bundle_adjust(
+        given, surface(truth)[1], Prior(np.radians(1.0), np.full(5, 0.05)), [False] + [True] * 4, finest=0.1
+    )
     assert found.cameras[0] is given[0] and found.cameras[1] is not given[1]
 
 
@@ -199,3 +201,29 @@ def test_a_job_uses_and_keeps_the_refined_cameras(tmp_path):
         assert np.degrees(np.linalg.norm(turn)) == pytest.approx(move["degrees"], abs=1e-3)
     # the outlines of the finished head fit the refined cameras better than the given ones
     assert report["mask_iou"] > 0.97
+
+
+def test_a_job_refines_cameras_that_the_photographs_contradict_without_being_asked(tmp_path):
+    """And right ones not: the same capture, as it is and a little off."""
+    pytest.importorskip("numba")
+    from bridge.job.cache import Cache
+    from bridge.job.runner import JobRunner
+    from bridge.service.wire import Control
+
+    capture = synthetic.write(tmp_path / "capture", views=9, size=SIZE)
+    photographs.album(tmp_path / "capture" / "images", list(capture.cameras))
+    settings = p.JobSettings(preset="draft", normals="measured", steps=5, max_vertices=1000)
+    asked = []
+
+    def report(name: str, cameras: list[Camera]) -> dict:
+        views = [replace(v, camera=c) for v, c in zip(capture.views, cameras, strict=True)]
+        captures.save(replace(capture, views=tuple(views)), tmp_path / "capture")
+        run = p.Run(name, str(tmp_path / "capture"), str(tmp_path / name), settings)
+        JobRunner(Cache(tmp_path / "cache")).run(run, asked.append, Control())
+        return json.loads((tmp_path / name / "report.json").read_text())
+
+    assert report("right", list(capture.cameras))["refined"] is None
+    found = report("off", noisy(capture.cameras, 0.25, 0.25))["refined"]
+    assert found["changed"] and found["error_px"][1] < 0.5 * found["error_px"][0]
+    codes = [message.code for message in asked if isinstance(message, p.Warning)]
+    assert "cameras-loose" not in codes and not [code for code in codes if code.startswith("camera-")]

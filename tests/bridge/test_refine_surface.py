@@ -9,14 +9,23 @@ import pytest
 
 pytest.importorskip("numba")
 
+from bridge.capture.cameras import Camera  # noqa: E402
+from bridge.capture.images import resize_map  # noqa: E402
 from bridge.errors import Cancelled  # noqa: E402
 from bridge.mesh import Mesh  # noqa: E402
 from bridge.mesh.boxtree import BoxTree  # noqa: E402
 from bridge.mesh.intersections import crossing_faces  # noqa: E402
 from bridge.mesh.topology import build_twins, icosphere  # noqa: E402
-from bridge.photometric import refine_surface  # noqa: E402
-from bridge.photometric.evidence import collect, partners_of  # noqa: E402
-from bridge.photometric.pictures import Pictures  # noqa: E402
+from bridge.photometric import (  # noqa: E402
+    Detail,
+    Photographs,
+    Watch,
+    refine_surface,
+    sight,  # noqa: E402
+)
+from bridge.photometric import pictures as pictures_module  # noqa: E402
+from bridge.photometric.evidence import collect  # noqa: E402
+from bridge.photometric.pictures import Pictures, pixels_across  # noqa: E402
 from bridge.photometric.refine import levels_for  # noqa: E402
 from bridge.photometric.warp import warp  # noqa: E402
 from tests.bridge.test_stereo import CENTER, FRAME, RADIUS, photograph, rig  # noqa: E402
@@ -55,13 +64,14 @@ def distance(mesh: Mesh) -> np.ndarray:
 def refined(mesh: Mesh, photos=None, cameras=None, **options):
     photos = photographs() if photos is None else photos
     cameras = cameras or rig()
-    return refine_surface(mesh, photos, [None] * len(photos), cameras, FRAME, 250, len(mesh.vertices), **options)
+    taken = Photographs(photos, [None] * len(photos), cameras)
+    return refine_surface(mesh, taken, FRAME, Detail(250, len(mesh.vertices)), Watch(**options))
 
 
 def seen_through(radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Grey values, their derivative and cosine of the second view in the pixels of the first, through a ball of that
     radius (head's frame) by its own rays."""
-    pictures = Pictures.of(photographs(), [None] * 8, rig(), FRAME, 250)
+    pictures = Pictures.of(Photographs(photographs(), [None] * 8, rig()), FRAME, 250, ball()[0])
     first, second = pictures.cameras[0], pictures.cameras[1]
     v, u = np.mgrid[: first.height, : first.width] + 0.5
     rays = first.rays(np.stack([u.ravel(), v.ravel()], 1))
@@ -97,12 +107,11 @@ def test_the_derivative_is_that_of_a_moving_surface():
 def test_photographs_ask_for_the_way_back_to_the_surface():
     """The same way from both sides, and none at the surface: half a pixel would show."""
     vertices, faces = ball()
-    pictures = Pictures.of(photographs(), [None] * 8, rig(), FRAME, 250)
-    partners = partners_of(pictures)
+    pictures = Pictures.of(Photographs(photographs(), [None] * 8, rig()), FRAME, 250, ball()[0])
     unit = RADIUS / FRAME.radius
 
     def asked(off: float) -> float:  # pixels
-        evidence = collect(vertices * (unit + off * pictures.pixel), faces, pictures, partners, 2)
+        evidence = collect(vertices * (unit + off * pictures.pixel), faces, pictures)
         return float(evidence.force.sum() / evidence.information.sum() / pictures.pixel)
 
     inward, stay, outward = asked(0.4), asked(0.0), asked(-0.4)
@@ -157,8 +166,10 @@ def test_a_photograph_of_something_else_is_outvoted_and_does_no_harm():
 
 
 def test_exposure_makes_no_difference():
-    bright = [np.clip(photo * gain, 0, 1).astype(np.float32)
-              for photo, gain in zip(photographs(), np.linspace(0.5, 1.2, 8), strict=True)]  # fmt: skip
+    bright = [
+        np.clip(photo * gain, 0, 1).astype(np.float32)
+        for photo, gain in zip(photographs(), np.linspace(0.5, 1.2, 8), strict=True)
+    ]
     after = refined(bumpy(broad=1.0, rough=0.1), bright)
     assert np.abs(distance(after.mesh)).mean() < 0.08 and not after.outvoted
 
@@ -184,3 +195,78 @@ def test_resolutions_follow_photographs_and_wishes():
     assert [level.across for level in levels_for(300, 4000, 10**6)] == [250]
     assert [level.across for level in levels_for(5000, 1000, 10**6)] == [250, 500, 1000]
     assert max(level.vertices for level in levels_for(5000, 4000, 50_000)) == 50_000
+
+
+def shrunk(camera: Camera, pixels: np.ndarray) -> np.ndarray:
+    return resize_map(pixels, camera.width // 2, camera.height // 2)
+
+
+def test_photographs_are_read_again_where_they_are_sharper_than_what_was_kept():
+    """The same picture by both ways, to a fraction of a pixel and in the same place."""
+    full, cameras = photographs(), rig()
+    small = [camera.resize(camera.width // 2, camera.height // 2) for camera in cameras]
+    kept = [shrunk(camera, photo) for camera, photo in zip(cameras, full, strict=True)]
+    asked = []
+
+    def read(i: int) -> tuple[np.ndarray, Camera]:
+        asked.append(i)
+        return full[i], cameras[i]
+
+    around = ball()[0]
+    across = pixels_across(FRAME.normalise(cameras[0]))
+    twice = Photographs(kept, [None] * 8, small, read, [2.0] * 8)
+    coarse = Pictures.of(twice, FRAME, 0.5 * across, around)
+    assert not asked and coarse.grey[0].shape[0] < 0.6 * cameras[0].height
+    fine = Pictures.of(twice, FRAME, across, around)
+    assert asked == list(range(8))
+    direct = Pictures.of(Photographs(full, [None] * 8, cameras), FRAME, across, around)
+    for ours, theirs in zip(fine.cameras, direct.cameras, strict=True):
+        places = [camera.project(around)[0] for camera in (ours, theirs)]
+        corner = places[0][0] - places[1][0]  # of the cut, whole pixels
+        np.testing.assert_allclose(corner, corner.round(), atol=1e-6)
+        np.testing.assert_allclose(places[0] - places[1], np.tile(corner, (len(around), 1)), atol=1e-6)
+    x, y = fine.cameras[0].K[:2, 2].astype(int)
+    u, v = direct.cameras[0].K[:2, 2].astype(int)
+    ours, theirs = fine.grey[0][y - 9 : y + 9, x - 9 : x + 9], direct.grey[0][v - 9 : v + 9, u - 9 : u + 9]
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_cut_keeps_masks_and_photographs_in_register():
+    """A mask of another size than its photograph: its edge stays where the photograph's edge is."""
+    camera = rig()[0]
+    edge = 0.4 * camera.width
+    photo = np.broadcast_to((np.arange(camera.width) + 0.5 > edge).astype(np.float32)[None, :, None],
+                            (camera.height, camera.width, 3))  # fmt: skip
+    small = resize_map(np.ascontiguousarray(photo[..., 0]), camera.width // 3, camera.height // 3)
+    pictures = Pictures.of(Photographs([photo], [small], [camera]), FRAME, 1e6, ball()[0])
+    grey, mask = pictures.grey[0], pictures.masks[0]
+    ours = grey.mean() * grey.shape[1]
+    theirs = mask.mean() * grey.shape[1]
+    assert ours == pytest.approx(theirs, abs=0.2)
+
+
+def test_views_that_are_looked_at_twice_say_the_same(monkeypatch):
+    """Of many large photographs only depths are kept."""
+    vertices, faces = ball()
+    pictures = Pictures.of(Photographs(photographs(), [None] * 8, rig()), FRAME, 250, vertices)
+    kept = collect(vertices, faces, pictures)
+    monkeypatch.setattr(sight, "KEPT", 0)
+    again = collect(vertices, faces, pictures)
+    np.testing.assert_array_equal(kept.force, again.force)
+
+
+def test_all_pictures_together_fit_the_memory(monkeypatch):
+    monkeypatch.setattr(pictures_module, "MOST_PIXELS", 200_000)
+    found = Pictures.of(Photographs(photographs(), [None] * 8, rig()), FRAME, 1e6, ball()[0])
+    assert 150_000 < sum(grey.size for grey in found.grey) < 210_000
+
+
+def test_the_expected_error_tells_what_is_known():
+    """As small as what heads with so much texture have, where the truth is even nearer; at the poles, which no
+    photograph shows, as large as what nobody knows."""
+    after = refined(bumpy(broad=0.5, rough=0.1))
+    away = (after.mesh.vertices - CENTER) / RADIUS
+    truth = np.abs(np.linalg.norm(away, axis=1) - 1) * RADIUS
+    belt, poles = np.abs(away[:, 1]) < 0.4, np.abs(away[:, 1]) > 0.98
+    assert np.median(truth[belt]) < np.median(after.expected_error[belt]) < 1e-3 * FRAME.radius
+    assert np.median(after.expected_error[poles]) > 5e-3 * FRAME.radius

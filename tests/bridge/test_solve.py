@@ -20,9 +20,9 @@ from bridge.mesh.topology import build_twins, icosphere
 from bridge.solve import Solver, SolveSettings, Target, coverage, schedule, solver, warm_up
 from bridge.solve.cleanup import clean_up, untangle
 from bridge.solve.contacts import separate_self_contacts, separated_positions
-from bridge.solve.motion import Motion, move
+from bridge.solve.motion import move
 from bridge.solve.necks import cut_necks
-from bridge.solve.optimise import EXTRA_COLUMNS, SEEN
+from bridge.solve.optimise import EXTRA_COLUMNS, SEEN, Motion
 from bridge.solve.resample import resample
 from bridge.solve.targets import build_level, square_crop
 from tests.bridge.scenes import bumpy, look_at, met_fronts, ring, targets_of
@@ -98,10 +98,17 @@ def test_odd_cameras(subject):
     vertices, faces, _ = subject
     places = [(0, 10), (60, -20), (120, 15), (180, -10), (240, 20), (300, 70)]
     cameras = [
-        look_at(azimuth, elevation, width=90 + 8 * i, height=120 - 6 * i, fy_ratio=1.25 - 0.07 * i,
-                focal=1.3, shift=(18 - 5 * i, -12 + 4 * i))
+        look_at(
+            azimuth,
+            elevation,
+            width=90 + 8 * i,
+            height=120 - 6 * i,
+            fy_ratio=1.25 - 0.07 * i,
+            focal=1.3,
+            shift=(18 - 5 * i, -12 + 4 * i),
+        )
         for i, (azimuth, elevation) in enumerate(places)
-    ]  # fmt: skip
+    ]
     mesh = solve(targets_of(vertices, faces, cameras))
     assert_valid(mesh)
     assert distance(mesh, vertices, faces) < 0.026

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
 pytest.importorskip("numba")
 
 from bridge.check.findings import WARNING, Finding  # noqa: E402
-from bridge.job import stages  # noqa: E402
+from bridge.job import prepare, stages  # noqa: E402
 from bridge.job.cache import Cache  # noqa: E402
 from bridge.job.record import Cached, Stage  # noqa: E402
 from bridge.job.runner import JobRunner  # noqa: E402
@@ -85,8 +87,11 @@ def test_a_cached_stage_works_once_for_the_same_content(capture, tmp_path):
         ran.append(1)
         job.steps = 7
 
-    kept = Cached(lambda job, tools: "toy", lambda job: {"steps": np.array([job.steps])},
-                  lambda job, arrays: setattr(job, "steps", int(arrays["steps"][0])))  # fmt: skip
+    kept = Cached(
+        lambda job, tools: "toy",
+        lambda job: {"steps": np.array([job.steps])},
+        lambda job, arrays: setattr(job, "steps", int(arrays["steps"][0])),
+    )
     seen = Stage("Looking", 0.1, stages.always, lambda job, tools: ran.append(job.steps))
     table = with_stage(Stage("Working", 0.1, stages.always, work, kept), seen)
     play(capture, tmp_path, table)
@@ -116,8 +121,9 @@ def test_cancel_is_heard_between_stages(capture, tmp_path):
     def ask(job, tools):
         control.cancel.set()
 
-    table = with_stage(Stage("Asking", 0.1, stages.always, ask),
-                       Stage("Next", 0.1, stages.always, lambda job, tools: ran.append(1)))  # fmt: skip
+    table = with_stage(
+        Stage("Asking", 0.1, stages.always, ask), Stage("Next", 0.1, stages.always, lambda job, tools: ran.append(1))
+    )
     heard = play(capture, tmp_path, table, control=control)
     assert not ran and not of(p.Result, heard) and not of(p.Error, heard)
     assert of(p.Status, heard)[-1].text == "Cancelled."
@@ -126,3 +132,25 @@ def test_cancel_is_heard_between_stages(capture, tmp_path):
 def test_every_stage_of_the_table_has_its_own_name_and_a_share():
     names = [stage.name for stage in stages.STAGES]
     assert len(set(names)) == len(names) and all(stage.share > 0 for stage in stages.STAGES)
+
+
+def test_a_first_run_compiles_under_a_name_of_its_own_and_later_ones_do_not(capture, tmp_path, monkeypatch):
+    """Kernels are loaded here, not compiled; who was told what is the same."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kernels"))
+    (tmp_path / "kernels").mkdir()
+    compiled = []
+    monkeypatch.setattr(prepare, "TICK", 0.01)
+    monkeypatch.setattr(prepare.solve, "warm_up", lambda: compiled.append("solver") or time.sleep(0.2))
+    monkeypatch.setattr(prepare.photometric, "warm_up", lambda: compiled.append("matching"))
+    settings = p.JobSettings(preset="draft", normals="measured", steps=4, max_vertices=500, match=False)
+    first, second = (play(capture, tmp_path, stages.STAGES, settings) for _ in range(2))
+    assert compiled == ["solver", "matching"]
+    told = [m for m in of(p.Progress, first) if m.stage == stages.PREPARE.name]
+    assert len({m.fraction for m in told}) > 5  # the bar moves while nothing says how far it is
+    assert not [m for m in of(p.Progress, second) if m.stage == stages.PREPARE.name]
+    assert of(p.Result, first) and of(p.Result, second)
+
+
+def test_the_bar_of_a_compiler_always_moves_and_never_ends_by_itself():
+    shares = [prepare.share_after(seconds) for seconds in range(0, 1000, 5)]
+    assert shares == sorted(set(shares)) and shares[0] == 0 and shares[-1] < 1

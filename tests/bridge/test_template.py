@@ -145,10 +145,13 @@ def test_what_cannot_be_a_template_is_refused(tmp_path, text, code):
 
 def test_obj_goes_out_as_it_came_in(tmp_path):
     template = Template(
-        "t", np.arange(15.0).reshape(5, 3), np.array([[0, 1, 2, 3], [0, 3, 4, -1]], np.int32),
-        np.array([[0, 0], [0.5, 0.25], [1, 1]], np.float32), np.array([[0, 1, 2, 2], [2, 1, 0, -1]], np.int32),
+        "t",
+        np.arange(15.0).reshape(5, 3),
+        np.array([[0, 1, 2, 3], [0, 3, 4, -1]], np.int32),
+        np.array([[0, 0], [0.5, 0.25], [1, 1]], np.float32),
+        np.array([[0, 1, 2, 2], [2, 1, 0, -1]], np.int32),
         np.zeros(5, np.uint8),
-    )  # fmt: skip
+    )
     write_obj(tmp_path / "t.obj", template, template.vertices)
     vertices, faces, uv, faces_uv, groups = read_obj(tmp_path / "t.obj")
     assert (vertices == template.vertices).all() and (faces == template.faces).all()
@@ -158,9 +161,14 @@ def test_obj_goes_out_as_it_came_in(tmp_path):
 def test_a_part_of_a_template_keeps_what_belongs_to_it():
     faces = tube().astype(np.int32)
     everything = Template(
-        "t", np.random.default_rng(0).normal(size=(48, 3)), faces, np.empty((0, 2), np.float32),
-        np.full_like(faces, -1), np.zeros(48, np.uint8), mirror=np.arange(48, dtype=np.int32)[::-1].copy(),
-    )  # fmt: skip
+        "t",
+        np.random.default_rng(0).normal(size=(48, 3)),
+        faces,
+        np.empty((0, 2), np.float32),
+        np.full_like(faces, -1),
+        np.zeros(48, np.uint8),
+        mirror=np.arange(48, dtype=np.int32)[::-1].copy(),
+    )
     part = kept(everything, np.arange(48) >= 16, "part")
     assert len(part.vertices) == 32 and len(part.faces) == 24
     assert (part.vertices[part.faces] == everything.vertices[faces[16:]]).all()

@@ -193,7 +193,7 @@ def test_a_bake_can_be_cancelled(mesh, views):
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        bake(mesh, views, [None] * 8, ACROSS, SETTINGS, step)
+        bake(mesh, views, [None] * 8, ACROSS, SETTINGS, step=step)
 
 
 def test_light_from_one_side_is_taken_out_and_dark_brows_stay():

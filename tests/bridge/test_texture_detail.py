@@ -10,10 +10,11 @@ pytest.importorskip("numba")
 from bridge.errors import BridgeError  # noqa: E402
 from bridge.mesh import Mesh  # noqa: E402
 from bridge.mesh.topology import icosphere  # noqa: E402
-from bridge.texture.detail import bake_detail, curvature, occlusion  # noqa: E402
+from bridge.texture.detail import DenseHead, bake_detail, curvature, occlusion  # noqa: E402
 from bridge.texture.exr import write_exr  # noqa: E402
 from bridge.texture.paint import paint_values  # noqa: E402
 from bridge.texture.rays import surface_along  # noqa: E402
+from bridge.texture.shots import Surface  # noqa: E402
 from bridge.texture.tangent import corner_angle_normals, tangent_frames  # noqa: E402
 from bridge.texture.unwrap import unwrap  # noqa: E402
 from bridge.texture.uv_mesh import UvMesh, texel_corners  # noqa: E402
@@ -36,7 +37,7 @@ def pair():
 
 @pytest.fixture(scope="module")
 def detail(pair):
-    return bake_detail(pair[0], pair[1], "dense", SIZE, extras=True)
+    return bake_detail(pair[0], DenseHead("dense", pair[1]), SIZE, extras=True)
 
 
 def texels(corners, faces, values):
@@ -59,7 +60,7 @@ def test_decoded_normals_are_those_of_the_dense_surface(pair, detail):
     # the truth, where the line along the normal meets the dense surface
     ray = n / np.linalg.norm(n, axis=1, keepdims=True)
     normals = corner_angle_normals(dense.vertices, dense.faces)
-    hit, _, true = surface_along(point, ray, 0.1, dense.vertices, dense.faces, normals, normals)
+    hit, _, true = surface_along(point, ray, 0.1, Surface(dense.vertices, dense.faces, normals, 1.0), normals)
     true /= np.linalg.norm(true, axis=1, keepdims=True)
     angle = np.degrees(np.arccos(np.clip((found * true).sum(1), -1, 1)))[hit]
     flat = np.degrees(np.arccos(np.clip((ray * true).sum(1), -1, 1)))[hit]
@@ -71,8 +72,9 @@ def test_decoded_normals_are_those_of_the_dense_surface(pair, detail):
 def test_displacement_leads_to_the_dense_surface(pair, detail):
     mesh, _ = pair
     frames = tangent_frames(mesh)
-    at, covered = texels(texel_corners(mesh.uv[mesh.faces_uv], SIZE), frames.faces,
-                         np.concatenate([frames.points, frames.normals], 1))  # fmt: skip
+    at, covered = texels(
+        texel_corners(mesh.uv[mesh.faces_uv], SIZE), frames.faces, np.concatenate([frames.points, frames.normals], 1)
+    )
     n = at[covered][:, 3:] / np.linalg.norm(at[covered][:, 3:], axis=1, keepdims=True)
     moved = at[covered][:, :3] + detail.displacement[1001][covered][:, None] * n
     radius = np.linalg.norm(moved, axis=1)
@@ -97,9 +99,8 @@ def test_a_lip_is_not_taken_for_the_other_one():
     b = a * [1, 1, 0.5]
     vertices, faces = np.concatenate([a, b]), np.array([[0, 1, 2], [3, 5, 4]], np.int32)
     normals = np.concatenate([[[0.0, 0, 1]] * 3, [[0, 0, -1.0]] * 3])
-    found, height, _ = surface_along(
-        np.array([[0.2, 0.2, 0.0]]), np.array([[0.0, 0, 1]]), 0.1, vertices, faces, normals, normals
-    )
+    surface = Surface(vertices, faces, normals, 1.0)
+    found, height, _ = surface_along(np.array([[0.2, 0.2, 0.0]]), np.array([[0.0, 0, 1]]), 0.1, surface, normals)
     assert found[0] and abs(height[0] - 0.02) < 1e-12  # not the nearer one at 0.01
 
 
@@ -119,7 +120,7 @@ def test_occlusion_and_curvature_know_a_valley_from_a_hill(pair):
 def test_a_dense_head_from_elsewhere_is_refused(pair):
     mesh, dense = pair
     with pytest.raises(BridgeError, match="'other.ply' lies away from the mesh"):
-        bake_detail(mesh, Mesh(dense.vertices + 3, dense.faces), "other.ply", 64)
+        bake_detail(mesh, DenseHead("other.ply", Mesh(dense.vertices + 3, dense.faces)), 64)
 
 
 def test_displacement_is_stored_as_it_is(tmp_path):

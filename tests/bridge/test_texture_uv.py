@@ -127,8 +127,12 @@ def test_unfit_uvs_are_refused_by_name_with_a_cure(change, code, says):
 
 def test_tiles_have_udim_numbers():
     mesh = square()
-    both = UvMesh(mesh.vertices, np.tile(mesh.faces, (2, 1)), np.concatenate([mesh.uv, mesh.uv + [1, 1]]),
-                  np.concatenate([mesh.faces_uv, mesh.faces_uv + 4]))  # fmt: skip
+    both = UvMesh(
+        mesh.vertices,
+        np.tile(mesh.faces, (2, 1)),
+        np.concatenate([mesh.uv, mesh.uv + [1, 1]]),
+        np.concatenate([mesh.faces_uv, mesh.faces_uv + 4]),
+    )
     assert both.tiles() == [1001, 1012]
     faces, uv = both.tile(1012)
     assert faces.tolist() == [2, 3] and np.allclose(uv, mesh.uv[mesh.faces_uv])

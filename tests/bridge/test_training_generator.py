@@ -13,7 +13,7 @@ from bridge.training.group import CANONICAL_RANGE, World, make_group, render
 from bridge.training.models import AvatarModel, load_avatars, load_ict
 from bridge.training.noise import noise3
 from bridge.training.raster import relief_gradient
-from bridge.training.shapes import blob, garment, glasses, headgear, warped
+from bridge.training.shapes import Material, blob, garment, glasses, headgear, warped
 from bridge.training.staging import cameras, head_sphere, light
 from bridge.training.subject import Subject, joined, vertex_normals, weld_index
 
@@ -75,7 +75,7 @@ def views():
     subject = plain_subject()
     appearance = Appearance(subject, 0.0, np.full(4, 8.0), 20.0, False)
     lighting = light(rng, subject, True)
-    return [(c, render(subject, appearance, lighting, c, 128, 3)) for c in cameras(rng, subject, 5)]
+    return [(c, render(appearance, lighting, c, 128, 3)) for c in cameras(rng, subject, 5)]
 
 
 def test_normals_are_unit_and_face_the_camera(views):
@@ -151,7 +151,7 @@ def test_parts_join_with_their_own_indices():
     rng = np.random.default_rng(2)
     parts = [
         plain_subject(),
-        blob([0, 0, -1], [0.3, 0.3, 0.3], rng, np.ones(3), 1, 0.0),
+        blob([0, 0, -1], [0.3, 0.3, 0.3], rng, Material(np.ones(3), 1, 0.0)),
         garment(rng, -1, 0, 0.4),
         headgear(rng),
         *glasses(rng, np.array([0.2, 0, 0.8]), np.array([-0.2, 0, 0.8])),
@@ -169,7 +169,11 @@ def test_parts_join_with_their_own_indices():
 @pytest.mark.parametrize("name", ["blob", "headgear"])
 def test_parts_face_outward(name):
     rng = np.random.default_rng(5)
-    part = headgear(rng) if name == "headgear" else blob([0, 0, 0], [1, 1, 1], rng, np.ones(3), 0, 0, roughness=0)
+    part = (
+        headgear(rng)
+        if name == "headgear"
+        else blob([0, 0, 0], [1, 1, 1], rng, Material(np.ones(3), 0, 0), roughness=0)
+    )
     normals = vertex_normals(part.vertices, part.faces, part.weld)
     outward = (part.vertices - part.vertices.mean(0)) * [1, 0, 1]  # of a brim, the upper side is outside
     walls = np.linalg.norm(normals[:, ::2], axis=1) > 0.7

@@ -54,7 +54,7 @@ def test_every_kind_brings_its_colours_and_its_size(folder):
         assert np.ptp(scan.subject.vertices[:, 1]) == pytest.approx(2, abs=1e-4)
         appearance, count = scanned_appearance(scan.subject), len(scan.subject.vertices)
         camera = scan.cameras(np.random.default_rng(0), 1)[0]
-        rgb, normal, canonical, matte = render(scan.subject, appearance, Lighting.none(count), camera, 96, 0)
+        rgb, normal, canonical, matte = render(appearance, Lighting.none(count), camera, 96, 0)
         upper = (matte > 0) & (canonical[..., 1] > 0.1)
         lower = (matte > 0) & (canonical[..., 1] < -0.1)
         assert upper.sum() > 50 and lower.sum() > 50

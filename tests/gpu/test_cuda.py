@@ -13,8 +13,8 @@ from bridge.raster import LossSettings, choose, cuda, make_rasteriser
 from bridge.raster.cuda import CudaRasteriser
 from bridge.solve import Solver, SolveSettings
 from bridge.solve.device_motion import DeviceMotion
-from bridge.solve.motion import Motion, move
-from bridge.solve.optimise import EXTRA_COLUMNS
+from bridge.solve.motion import move
+from bridge.solve.optimise import EXTRA_COLUMNS, Motion
 from tests.bridge.scenes import bumpy, ring, targets_of
 from tests.bridge.test_mesh import check_closed
 from tests.bridge.test_raster import LOSSES, perturbed_problem

@@ -94,5 +94,10 @@ def test_the_shared_captures_load(name):
 
 def test_file_names_differ_on_every_system():
     assert files.file_names(["a/b", "a:b", "Cam", "cam", " . ", "normals"], ("normals",)) == [
-        "a_b", "a_b~2", "Cam", "cam~2", "view", "normals~2",
-    ]  # fmt: skip
+        "a_b",
+        "a_b~2",
+        "Cam",
+        "cam~2",
+        "view",
+        "normals~2",
+    ]

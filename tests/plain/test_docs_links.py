@@ -178,3 +178,16 @@ def test_the_page_of_the_house_names_every_room():
     page = read(ROOT / "docs" / "architecture.md")
     rows = "\n".join(line.split("|")[1] for line in page.splitlines() if line.startswith("| `"))
     assert {room for rooms in ORDER.values() for room in rooms} == set(re.findall(r"`(\w+)`", rows))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "lab"], ids=name)
+def test_a_page_of_the_laboratory_begins_with_its_conclusion_and_its_table(page):
+    """What was found, in bold; then a table, before anything else is told; what was tried in vain at the end."""
+    text = read(page)
+    opening, _, rest = text.partition("\n| --- ")
+    assert rest, "no table"
+    assert opening.count("\n## ") <= 1 and len(opening.splitlines()) <= 25
+    if page.name != "README.md":
+        assert opening.split("\n\n")[1].startswith("**"), "the first sentence is the conclusion"
+    vain = [i for i, heading in enumerate(headings(page)) if "vain" in heading.lower()]
+    assert vain in ([], [len(headings(page)) - 1])

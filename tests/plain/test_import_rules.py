@@ -19,7 +19,7 @@ ORDER = {
         "report", "normals", "check", "refine", "importers", "calibrate", "texture", "model", "wrap", "prior",
         "job", "training", "__main__",
     ),
-    "skullptor_blender": ("presets", "link", "scene", "ui", "operators", "batch"),
+    "skullptor_blender": ("presets", "link", "scene", "ui", "operators", "headless", "batch"),
 }  # fmt: skip
 AT_THE_ROOT = {"bridge": {"__init__", "__main__", "errors", "files"}, "skullptor_blender": {"__init__", "batch"}}
 
@@ -119,8 +119,11 @@ def is_room(path: Path) -> bool:
 def test_a_circle_and_an_arrow_up_would_be_found(tmp_path):
     (tmp_path / "house" / "low").mkdir(parents=True)
     for name, text in {
-        "__init__": "", "low/__init__": "", "low/a": "from ..high import b\n", "high": "from .low.a import x\nb = 1\n",
-    }.items():  # fmt: skip
+        "__init__": "",
+        "low/__init__": "",
+        "low/a": "from ..high import b\n",
+        "high": "from .low.a import x\nb = 1\n",
+    }.items():
         (tmp_path / "house" / f"{name}.py").write_text(text)
     graph = arrows("house", tmp_path)
     assert graph["house.low.a"] == {"house.high"}
@@ -143,9 +146,11 @@ def test_the_bridge_never_sees_blender(path):
 
 PURE = [
     *files("skullptor_blender/link"),
-    *(ROOT / "skullptor_blender" / f"{name}.py" for name in ("scene/conventions", "scene/upright", "ui/text",
-                                                             "ui/report_table")),
-]  # fmt: skip
+    *(
+        ROOT / "skullptor_blender" / f"{name}.py"
+        for name in ("scene/conventions", "scene/upright", "ui/text", "ui/report_table")
+    ),
+]
 
 
 @pytest.mark.parametrize("path", PURE, ids=lambda p: p.relative_to(ROOT).as_posix())

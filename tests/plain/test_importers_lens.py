@@ -57,9 +57,9 @@ def test_division(k):
 
 
 def test_a_polynomial_without_k4_is_exact():
-    found = lens.polynomial((0.1, -0.2, 0.3), 0.01, 0.02, intrinsics(3000), SIZE, "camera 1")
+    found = lens.polynomial((0.1, -0.2, 0.3), (0.01, 0.02), intrinsics(3000), SIZE, "camera 1")
     assert found.coefficients().tolist() == [0.1, -0.2, 0.01, 0.02, 0.3, 0, 0, 0]
-    assert lens.polynomial((), 0, 0, intrinsics(3000), SIZE, "camera 1") is None
+    assert lens.polynomial((), (0, 0), intrinsics(3000), SIZE, "camera 1") is None
 
 
 def test_what_cannot_be_followed_is_refused_by_name():
@@ -69,7 +69,7 @@ def test_what_cannot_be_followed_is_refused_by_name():
             lens.fisheye((), K, SIZE, "camera 1", "OPENCV_FISHEYE")
         assert raised.value.code == "camera-model" and "Undistort" in raised.value.cure
     with pytest.raises(BridgeError, match="radial polynomial with k4"):
-        lens.polynomial((0, 0, 0, -0.5), 0, 0, intrinsics(2000), SIZE, "camera 1")
+        lens.polynomial((0, 0, 0, -0.5), (0, 0), intrinsics(2000), SIZE, "camera 1")
 
 
 @pytest.mark.parametrize("corner", [35, 55])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import shutil
 import subprocess
@@ -102,10 +103,15 @@ def test_from_nothing_to_a_bridge_that_answers_and_back(plan):
     job = run(plan, look)
     assert job.state == setup.FINISHED, job.error
     assert [stage for stage in seen if stage.startswith("Installing")] == [
-        "Installing skpone (1 of 3)", "Installing skpthree (2 of 3)", "Installing skptwo (3 of 3)",
-    ]  # fmt: skip
+        "Installing skpone (1 of 3)",
+        "Installing skpthree (2 of 3)",
+        "Installing skptwo (3 of 3)",
+    ]
     assert fractions == sorted(fractions)
     assert job.fraction == 1.0
+    assert "Preparing Skullptor, once, about 2 minutes" in seen
+    compiling = {share for share in fractions if setup.SHARES["warm"] < share < setup.SHARES["doctor"]}
+    assert len(compiling) >= 2  # the bar moves while the engine is compiled
     assert job.doctor.splitlines() == ["skpone 1.5", "skptwo 1.0", "skpthree 3.1", "Everything needed is here."]
     python = worker.environment_python(plan.folder)
     assert worker.find_interpreter("", plan.root, [plan.folder]) == python
@@ -289,6 +295,19 @@ def test_the_tested_versions_are_installed_where_they_exist(plan, bare, wheels):
     assert "do not suit this system" in plan.log.read_text(encoding="utf-8")
 
 
+def test_a_file_that_is_not_the_tested_one_is_refused_before_anything_is_installed(prepared, wheels):
+    """bridge/hashes.txt, as `uv pip compile --generate-hashes` writes it."""
+    sha256 = hashlib.sha256((wheels / "skpone-1.5-py3-none-any.whl").read_bytes()).hexdigest()
+    record = prepared.root / environment.HASHES
+    record.write_text(f"# made by uv\nskpone==1.5 \\\n    --hash=sha256:{'0' * 64}\n")
+    job = run(prepared)
+    assert job.state == setup.FAILED and "skpone==1.5 is not the file" in job.error.sentence
+    assert not (prepared.folder / environment.DONE).exists()
+    record.write_text(f"skpone==1.5 \\\n    --hash=sha256:{'0' * 64} \\\n    --hash=sha256:{sha256}\n")
+    assert run(prepared).state == setup.FINISHED
+    assert "No tested file is on record for: skpthree==3.1, skptwo==1.0." in prepared.log.read_text(encoding="utf-8")
+
+
 def test_bytes_that_are_loaded_move_the_bar(plan):
     job = setup.SetUp(plan)
     job._enter_stage("install", "Installing numpy (1 of 2)")
@@ -310,6 +329,8 @@ def test_the_pins_suit_the_project():
         for line in environment.requirements(ROOT, extra):
             requirement = Requirement(line)
             assert requirement.specifier.contains(pinned[requirement.name.lower()]), line
+    assert set(environment.hashes(ROOT)) == {f"{name}=={version}" for name, version in pinned.items()}
+    assert all(len(sha256) == 64 for files in environment.hashes(ROOT).values() for sha256 in files)
 
 
 def test_the_python_that_makes_it(tmp_path, monkeypatch):
@@ -339,7 +360,7 @@ def test_the_requirements_are_those_of_the_project(tmp_path):
         names = [environment.name_of(line) for line in environment.requirements(ROOT, extra)]
         assert "numpy" in names
         assert all(name.replace("-", "").isalnum() for name in names)
-        assert "pycolmap" in names  # Photos to Cameras works after Set Up
+        assert "pycolmap" in names  # Photographs to Cameras works after Set Up
     with pytest.raises(worker.WorkerError, match="Install the add-on again"):
         environment.requirements(tmp_path, "bridge")
 

@@ -31,9 +31,7 @@ def arc(low, high, count=8, height=0.3, radius=1.0, roll=0.0):
 
 def moved(views, scale, R, t):
     """The same photographs in another world: x' = scale R x + t."""
-    return [
-        ViewRecord(v.name, "", v.width, v.height, v.K, v.R @ R.T, scale * v.t - v.R @ R.T @ t) for v in views
-    ]  # fmt: skip
+    return [ViewRecord(v.name, "", v.width, v.height, v.K, v.R @ R.T, scale * v.t - v.R @ R.T @ t) for v in views]
 
 
 def random_rotation(seed):
@@ -63,7 +61,7 @@ def test_any_world_comes_to_stand(seed):
     np.testing.assert_allclose(
         np.linalg.norm(A @ (moved(truth, 37.0, R, t)[0].center - moved(truth, 37.0, R, t)[4].center)),
         np.linalg.norm(truth[0].center - truth[4].center),
-    )  # fmt: skip
+    )
 
 
 def test_cameras_that_look_down_do_not_tilt_the_head():

@@ -9,7 +9,7 @@ from pathlib import Path
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "lab" / "reliability.md"
 HEAD = """# Reliability
 
-What happens when things break: every fault below was really injected, and counted by the tests that injected it.
+**Whatever breaks ends in one sentence or a result: every fault below was really injected, and counted where it was.**
 A fault *ends cleanly* when the program goes on, or says what happened in one sentence and leaves with an exit code; an
 *escape* is a traceback, a hang, a process that stays behind, a half-written file or a result that is lost.
 

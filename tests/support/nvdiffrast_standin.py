@@ -28,8 +28,9 @@ def _weights(corners: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.T
 
     The point's clip position is a mix of the corners with x = X / W and y = Y / W: solved by cross products.
     """
-    rows = torch.stack([corners[..., 0] - x[..., None] * corners[..., 3],
-                        corners[..., 1] - y[..., None] * corners[..., 3]], -1)  # fmt: skip
+    rows = torch.stack(
+        [corners[..., 0] - x[..., None] * corners[..., 3], corners[..., 1] - y[..., None] * corners[..., 3]], -1
+    )
     a, b, c = rows.unbind(-2)
 
     def area(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:

@@ -14,10 +14,18 @@ def random_cameras(count: int, seed: int) -> list[Camera]:
     """Different sizes, distances, focal lengths and principal points; the mesh surrounds some of them."""
     rng = np.random.default_rng(seed)
     return [
-        look_at(rng.uniform(0, 360), rng.uniform(-80, 80), rng.uniform(0.6, 6), int(rng.integers(20, 90)),
-                int(rng.integers(20, 90)), rng.uniform(0.6, 3), rng.uniform(0.7, 1.4), rng.uniform(-15, 15, 2))
+        look_at(
+            rng.uniform(0, 360),
+            rng.uniform(-80, 80),
+            rng.uniform(0.6, 6),
+            int(rng.integers(20, 90)),
+            int(rng.integers(20, 90)),
+            rng.uniform(0.6, 3),
+            rng.uniform(0.7, 1.4),
+            rng.uniform(-15, 15, 2),
+        )
         for _ in range(count)
-    ]  # fmt: skip
+    ]
 
 
 def folded(level: int, seed: int) -> Surface:

@@ -223,8 +223,7 @@ class Watch:
         self.wrap(module("operators.reconstruct").SKULLPTOR_OT_reconstruct_head, "modal", "operator")
         self.wrap(module("operators.reconstruct").SKULLPTOR_OT_reconstruct_head, "invoke", "button pressed")
         self.wrap(module("ui.preview"), "_draw", "drawing the preview")
-        panel = module("ui.panel")
-        for cls in panel.CLASSES:
+        for cls in module("ui.panels").CLASSES:
             if hasattr(cls, "draw"):
                 self.wrap(cls, "draw", "panels")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components, dijkstra
 
 from ...mesh.topology import build_twins
@@ -13,6 +15,19 @@ LOWEST = 0.3  # the underside lies in this share of the height
 SMOOTHING = 12  # rounds of a vote among neighbours that straightens the border of the underside
 LEAST_SHARE = 0.002  # of the faces: smaller islands of a label join what is around them
 FRONT_COST = 12.0  # times its length that an edge in the middle of the face costs a seam; 1 at the back
+Directions = tuple[np.ndarray, np.ndarray]  # up and front of a head, [3] each, unit
+
+
+@dataclass(frozen=True, eq=False)
+class HalfEdges:
+    """The half-edges of a mesh, H = 3 F of them, and the faces that hang together across them."""
+
+    start: np.ndarray  # [H] vertex
+    end: np.ndarray  # [H] vertex
+    face: np.ndarray  # [H]
+    twin: np.ndarray  # [H] the half-edge on the other side, -1 at a border
+    crossing: np.ndarray  # [H] bool: faces of one label on both sides
+    graph: csr_matrix  # [F, F] faces joined by those
 
 
 def face_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [F, 3], as long as twice the area
@@ -64,23 +79,24 @@ def open_charts(
     graph = _graph(np.stack([face[crossing], face[twin[crossing]]], 1), len(faces))
     count, piece = connected_components(graph, directed=False)
     cut = ~crossing  # half-edges
-    middle = vertices.mean(0)
+    half = HalfEdges(start, end, face, twin, crossing, graph)
     for k in range(count):
         members = np.flatnonzero(piece == k)
         # from the middle of the face outwards, so that what meets last, the cut, meets at the back
         seed = members[np.argmax(vertices[faces[members]].mean(1) @ front)]
-        cut |= _disc_cut(start, end, face, twin, crossing, graph, int(seed), members, cut)
-    cut |= _seams(vertices, faces, start, end, twin, labels, cut, up, front, middle)
+        cut |= _disc_cut(half, int(seed), members, cut)
+    cut |= _seams(vertices, half, labels, cut, (up, front))
     return _split_corners(faces, twin, cut)
 
 
-def _disc_cut(start, end, face, twin, crossing, graph, seed, members, known) -> np.ndarray:
+def _disc_cut(half: HalfEdges, seed: int, members: np.ndarray, known: np.ndarray) -> np.ndarray:  # [H] bool
     """Half-edges of a piece's cut graph beyond its borders: loops around handles, ways between borders."""
-    _, parent = breadth_first_order(graph, seed, directed=False)
+    start, end, face, twin = half.start, half.end, half.face, half.twin
+    _, parent = breadth_first_order(half.graph, seed, directed=False)
     tree = np.zeros(len(start), bool)
-    inside = np.zeros(graph.shape[0], bool)
+    inside = np.zeros(half.graph.shape[0], bool)
     inside[members] = True
-    h = np.flatnonzero(crossing & inside[face])
+    h = np.flatnonzero(half.crossing & inside[face])
     other = face[twin[h]]
     tree[h] = (parent[other] == face[h]) | (parent[face[h]] == other)
     candidate = np.zeros(len(start), bool)
@@ -120,10 +136,21 @@ def _has_loop(edges: np.ndarray) -> bool:
     return len(edges) > len(names) - connected_components(graph, directed=False)[0]
 
 
-def _seams(vertices, faces, start, end, twin, labels, cut, up, front, middle) -> np.ndarray:
-    """The seam of the head: from its crown down the back to what is cut already (the neck's rim)."""
-    head = np.flatnonzero(labels[np.arange(len(start)) // 3] == 0)
-    head = head[(twin[head] >= 0)]
+def _seams(
+    vertices: np.ndarray,
+    half: HalfEdges,
+    labels: np.ndarray,
+    cut: np.ndarray,
+    directions: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:  # [H] bool
+    """The seam of the head: from its crown down the back to what is cut already (the neck's rim).
+
+    directions: up and front of the head.
+    """
+    start, end, middle = half.start, half.end, vertices.mean(0)
+    up, front = directions
+    head = np.flatnonzero(labels[half.face] == 0)
+    head = head[half.twin[head] >= 0]
     points = np.unique(start[head])
     lift = (vertices[points] - middle) @ up
     forward = (vertices[points] - middle) @ front
@@ -170,5 +197,5 @@ def _dual_pairs(twin: np.ndarray) -> np.ndarray:
     return np.stack([h // 3, twin[h] // 3], 1)
 
 
-def _graph(pairs: np.ndarray, count: int):
+def _graph(pairs: np.ndarray, count: int) -> csr_matrix:  # [count, count]
     return coo_matrix((np.ones(len(pairs), np.float64), (pairs[:, 0], pairs[:, 1])), (count, count)).tocsr()

@@ -8,6 +8,7 @@ nearest rotations, and a step that ends before the first triangle flips.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
@@ -22,6 +23,20 @@ ENOUGH = 2e-4  # of the energy: a step that gains less is the last
 HOLD = 1e-5  # keeps the system definite, in shares of its mean diagonal
 
 
+@dataclass(frozen=True, eq=False)
+class Rest:
+    """Triangles as they lie on the surface, each in its own plane."""
+
+    faces: np.ndarray  # [F, 3]
+    inverse: np.ndarray  # [F, 2, 2] of the two edges from the first corner
+    areas: np.ndarray  # [F]
+
+    @classmethod
+    def of(cls, vertices: np.ndarray, faces: np.ndarray) -> Rest:
+        """Measured on the surface [V, 3], [F, 3]."""
+        return cls(faces, *_rest_frames(vertices, faces))
+
+
 def flatten(
     vertices: np.ndarray, faces: np.ndarray, steps: int = STEPS, check: Callable[[], None] = unchecked
 ) -> np.ndarray:  # [V, 2]
@@ -32,10 +47,10 @@ def flatten(
     used, small = np.unique(faces, return_inverse=True)
     small = small.reshape(-1, 3).astype(np.int32)
     points = vertices[used]
-    rest = _rest_frames(points, small)
+    rest = Rest.of(points, small)
     uv = _tutte(points, small)
-    uv *= np.sqrt(rest[1].sum() / max(_signed_areas(uv, small).sum(), 1e-300))
-    uv = _slim(uv, small, *rest, steps, check)
+    uv *= np.sqrt(rest.areas.sum() / max(_signed_areas(uv, small).sum(), 1e-300))
+    uv = _slim(uv, rest, steps, check)
     result = np.zeros((len(vertices), 2))
     result[used] = uv
     return result
@@ -128,23 +143,24 @@ def _jacobians(uv: np.ndarray, faces: np.ndarray, inverse: np.ndarray) -> np.nda
     return np.stack([b - a, c - a], -1) @ inverse
 
 
-def _energy(uv, faces, inverse, areas) -> float:
-    J = _jacobians(uv, faces, inverse)
+def _energy(uv: np.ndarray, rest: Rest) -> float:
+    J = _jacobians(uv, rest.faces, rest.inverse)
     det = J[:, 0, 0] * J[:, 1, 1] - J[:, 0, 1] * J[:, 1, 0]
     if (det <= 0).any():
         return np.inf
     square = (J**2).sum((1, 2))
-    return float((areas * square * (1 + 1 / det**2)).sum() / areas.sum())
+    return float((rest.areas * square * (1 + 1 / det**2)).sum() / rest.areas.sum())
 
 
-def _slim(uv, faces, inverse, areas, steps, check) -> np.ndarray:
+def _slim(uv: np.ndarray, rest: Rest, steps: int, check: Callable[[], None]) -> np.ndarray:  # [V, 2]
+    faces, inverse, areas = rest.faces, rest.inverse, rest.areas
     count, n = len(faces), len(uv)
     # J = [b - a, c - a] inverse: weight of each corner in the two columns of J
     grads = np.concatenate([-inverse.sum(1, keepdims=True), inverse], 1)  # [F, 3, 2]
     share = np.sqrt(areas / areas.sum())
     rows = np.repeat(np.arange(4 * count).reshape(count, 4), 6, 1).ravel()
     columns = np.repeat(np.concatenate([faces, faces + n], 1)[:, None, :], 4, 1).ravel()
-    energy = _energy(uv, faces, inverse, areas)
+    energy = _energy(uv, rest)
     for _ in range(steps):
         check()
         J = _jacobians(uv, faces, inverse)
@@ -174,7 +190,7 @@ def _slim(uv, faces, inverse, areas, steps, check) -> np.ndarray:
         length = min(1.0, 0.8 * _first_flip(uv, step, faces))
         while length > 1e-8:
             trial = uv + length * step
-            found = _energy(trial, faces, inverse, areas)
+            found = _energy(trial, rest)
             if found < energy:
                 break
             length *= 0.5

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import bpy
 
-from ..scene import result as scene_result
+from ...scene import result as scene_result
+from .sidebar import Sidebar
 
 
-class SKULLPTOR_PT_texture(bpy.types.Panel):
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Skullptor"
+class SKULLPTOR_PT_texture(Sidebar, bpy.types.Panel):
     bl_label = "Texture"
     bl_parent_id = "SKULLPTOR_PT_reconstruct"
     bl_options = {"DEFAULT_CLOSED"}
@@ -33,6 +31,3 @@ class SKULLPTOR_PT_texture(bpy.types.Panel):
             column.prop(settings, name)
         layout.column(heading="Maps").prop(settings, "packed")
         layout.operator("skullptor.texture_head", icon="TEXTURE")
-
-
-register, unregister = bpy.utils.register_classes_factory((SKULLPTOR_PT_texture,))
