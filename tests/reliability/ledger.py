@@ -16,9 +16,9 @@ A fault *ends cleanly* when the program goes on, or says what happened in one se
 Fuzzing repeats the same cases: Hypothesis runs derandomised, 500 cases for each of four readers. While it reads, the
 process gets no more than 600 MB beyond what it holds, and each file that is opened, made, moved or removed is noted.
 
-Known: where memory ends just while OpenMP starts its threads or LLVM loads compiled code, these libraries end the process
-with a line of their own ("libgomp: Thread creation failed"), no sentence of ours; Blender then says that the engine stopped,
-with that line as its last words, and goes on with the next one.
+Known: where memory ends just while OpenMP starts its threads or LLVM loads compiled code, these libraries end the
+process with a line of their own ("libgomp: Thread creation failed"), no sentence of ours. Blender then says that the
+engine stopped, with that line as its last words, and its next run starts a new one.
 
 Written by `make reliability` (tests/reliability); {where}.
 
