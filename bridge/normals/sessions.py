@@ -15,7 +15,9 @@ import numpy as np
 from ..errors import Cancelled
 
 WATCH_SECONDS = 0.03  # between two looks whether a run is still wanted
-NO_MEMORY = ("bad_alloc", "Failed to allocate memory", "Cannot allocate memory", "failed to map segment")
+NO_MEMORY = (  # what ONNX Runtime, the loader and OpenCV say of it
+    "bad_alloc", "Failed to allocate memory", "Cannot allocate memory", "failed to map segment", "Insufficient memory",
+)  # fmt: skip
 SKIPPED = ("TensorrtExecutionProvider", "AzureExecutionProvider")  # minutes of compiling; remote
 
 
