@@ -19,6 +19,7 @@ MODULES = (
     "operators.refined_cameras",
     "operators.predictions",
     "operators.import_cameras",
+    "operators.photographs",
     "operators.check",
     "operators.scale",
     "operators.texture",

@@ -47,11 +47,12 @@ def _write_ply(job: Job, path: Path) -> None:
 
 
 def _attributes(job: Job) -> dict[str, np.ndarray]:
-    return {
+    found = {
         "view_count": job.coverage.view_count,
         "confidence": job.coverage.confidence,
         "normal_error": job.normal_error,
     }
+    return found if job.expected_error is None else found | {"expected_error": job.expected_error}
 
 
 def _kept(job: Job) -> str:

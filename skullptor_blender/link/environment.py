@@ -26,7 +26,7 @@ from .worker import READY, WINDOWS, WorkerError, child_environment, environment_
 CLAIM = "skullptor.json"
 LOCK = "packages.json"
 DONE = "installed.txt"  # one line for each package that pip has finished
-TOOLS = "calibrate"  # the extra that comes along with each of the others: Photos to Cameras needs it
+TOOLS = "calibrate"  # the extra that comes along with each of the others: Photographs to Cameras needs it
 PINS = Path("bridge", "constraints.txt")  # the exact versions that a release was tested with
 HASHES = Path("bridge", "hashes.txt")  # the SHA-256 of every file of those versions
 OLDEST, NEWEST = (3, 11), (3, 14)  # Pythons for which the packages have wheels

@@ -17,6 +17,8 @@ class Outcome:
     text: str
     cure: str = ""
     warnings: list[str] = field(default_factory=list)
+    remarks: list[Finding] = field(default_factory=list)  # the same with codes and cures, where they have some
+    about: str = ""  # the cameras that it is about, see scene/capture.signature
     report: str = ""
     picture: str = ""
     result: str = ""  # path of the .npz

@@ -13,7 +13,7 @@ import numpy as np
 from ...bridge.service import protocol
 from ..link import run_files, session, worker
 from ..link.job import Job
-from ..link.preflight import Finding
+from ..link.preflight import WARNING, Finding
 from ..link.worker import WorkerError
 from ..scene import capture as scene_capture
 from ..scene import placing, rigs
@@ -141,6 +141,7 @@ def complete(
         ok=True,
         text=text,
         warnings=[f.sentence for f in findings] + [f"{w.sentence} {w.cure}".strip() for w in job.warnings],
+        remarks=[*findings, *(Finding(w.code, WARNING, "", w.sentence, w.cure) for w in job.warnings)],
         report=job.result.report,
         picture=job.result.picture,
         result=job.result.path,

@@ -1,4 +1,4 @@
-"""Predict Normals and what is looked at before a head is made: masks, pictures, a camera by its name."""
+"""Preview Normals and what is looked at before a head is made: masks, pictures, a camera by its name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SKULLPTOR_OT_predict_normals(BridgeOperator, bpy.types.Operator):
     """Predict normals and masks of all photographs, for a look before the head is made of them"""
 
     bl_idname = "skullptor.predict_normals"
-    bl_label = "Predict Normals"
+    bl_label = "Preview Normals"
     bl_options = {"UNDO"}
     stored = ""
 
@@ -158,7 +158,7 @@ class SKULLPTOR_OT_edit_mask(_OnCamera, bpy.types.Operator):
         if ours.mask is None:
             if not pictures.is_there(ours.predicted_mask):
                 raise WorkerError(
-                    "no-mask", f"Camera '{ob.name}' has no predicted mask.", "Press Predict Normals first."
+                    "no-mask", f"Camera '{ob.name}' has no predicted mask.", "Press Preview Normals first."
                 )
             ours.mask = self.copy(context, ob, ours.predicted_mask)
         if pictures.show(context, ours.mask):
@@ -188,7 +188,7 @@ class SKULLPTOR_OT_show_masks(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if not scene_capture.predicted_cameras(context.view_layer):
-            cls.poll_message_set("Press Predict Normals first: it finds the masks as well")
+            cls.poll_message_set("Press Preview Normals first: it finds the masks as well")
             return False
         return True
 
@@ -249,12 +249,12 @@ class SKULLPTOR_OT_show_picture(bpy.types.Operator):
             image = (ours.mask or ours.predicted_mask) if masks else ours.predicted_normals
             if not pictures.is_there(image):
                 sentence = f"Camera '{self.camera}' has no such picture."
-                raise WorkerError("no-picture", sentence, "Press Predict Normals.")
+                raise WorkerError("no-picture", sentence, "Press Preview Normals.")
             return image
         if self.kind == "contact":
             image = context.scene.skullptor.contact_sheet
             if not pictures.is_there(image):
-                raise WorkerError("no-picture", "There is no contact sheet.", "Press Predict Normals.")
+                raise WorkerError("no-picture", "There is no contact sheet.", "Press Preview Normals.")
             return image
         if self.kind == "check":
             path, name, cure = session.check_picture, CHECK, "Press Check Cameras."

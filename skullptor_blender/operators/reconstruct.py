@@ -9,6 +9,7 @@ from bpy.props import StringProperty
 from ...bridge.service import protocol
 from ..link import preview_reader, run_files, run_report, session, worker
 from ..link.job import FAILED, FINISHED, Job
+from ..scene import capture as scene_capture
 from ..ui import preview, redraw
 from ..ui.properties import setting_properties
 from . import head_job
@@ -75,6 +76,8 @@ class SKULLPTOR_OT_reconstruct_head(BridgeOperator, bpy.types.Operator):
         outcome, head = head_job.complete(context, self.scene_name, self.job, self.findings, self.sight.rig)
         self.sight.place(context, head)
         self.sight.done(context, head)
+        if context.view_layer is not None:  # what was said is about the cameras as they stand now
+            session.findings_about = outcome.about = scene_capture.signature(context.view_layer)
         return outcome
 
     def clean_up(self) -> None:
@@ -86,6 +89,34 @@ class SKULLPTOR_OT_reconstruct_head(BridgeOperator, bpy.types.Operator):
         self.sight.end(context, self.job.state == FINISHED)
         redraw.views(context)
         BridgeOperator.close(self, context)
+
+
+class SKULLPTOR_OT_refine_cameras(bpy.types.Operator):
+    """Reconstruct the head with cameras whose small errors are corrected first, whatever the settings say"""
+
+    bl_idname = "skullptor.refine_cameras"
+    bl_label = "Refine Cameras"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return SKULLPTOR_OT_reconstruct_head.poll(context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if bpy.app.background or context.window is None:
+            return self.execute(context)
+        self.run(context, "INVOKE_DEFAULT")
+        return {"INTERFACE"}  # the undo step is that of the run
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return self.run(context, "EXEC_DEFAULT")
+
+    def run(self, context: bpy.types.Context, mode: str) -> set[str]:
+        try:
+            return bpy.ops.skullptor.reconstruct_head(mode, refine_cameras=True)
+        except RuntimeError as error:
+            self.report({"ERROR"}, str(error).strip().removeprefix("Error: "))
+            return {"CANCELLED"}
 
 
 class _WhileRunning:
@@ -134,7 +165,12 @@ def leave_file(*_) -> None:
     session.reset()
 
 
-CLASSES = (SKULLPTOR_OT_reconstruct_head, SKULLPTOR_OT_finish_now, SKULLPTOR_OT_cancel)
+CLASSES = (
+    SKULLPTOR_OT_reconstruct_head,
+    SKULLPTOR_OT_refine_cameras,
+    SKULLPTOR_OT_finish_now,
+    SKULLPTOR_OT_cancel,
+)
 
 
 def register() -> None:

@@ -8,7 +8,7 @@ from bpy.props import EnumProperty, FloatProperty
 
 from ..link import session
 from ..link.preflight import plural
-from ..scene import covers, neck, rigs
+from ..scene import covers, neck, placing, profile, rigs
 from ..scene import result as scene_result
 from ..ui import heat_map, view
 from ..ui.properties import HEAT_MAPS
@@ -129,15 +129,15 @@ class SKULLPTOR_OT_trim_at_neck(_OnResult, bpy.types.Operator):
         if len(mesh.vertices) < 100 or mesh.shape_keys:
             self.report({"ERROR"}, f"'{ob.name}' is no head that can be cut: it has shape keys or hardly a vertex.")
             return {"CANCELLED"}
-        co = np.empty(3 * len(mesh.vertices), np.float32)
-        mesh.vertices.foreach_get("co", co)
         confidence = None
         if heat_map.can_show(mesh, heat_map.CONFIDENCE):
             confidence = np.empty(len(mesh.vertices), np.float32)
             mesh.attributes[heat_map.CONFIDENCE].data.foreach_get("value", confidence)
-        up = np.array(rigs.up(rigs.of_head(context.scene, ob), context.view_layer))
-        height = neck.level(co.reshape(-1, 3).astype(float), up, confidence) - self.lower
-        gone = neck.cut(mesh, up * height, up)
+        rig = rigs.of_head(context.scene, ob)
+        up = np.array(rigs.up(rig, context.view_layer))
+        front = placing.front_of(rig, context.view_layer, ob, up)
+        normal, distance = profile.neck_plane(placing.vertices_of(mesh).astype(float), up, front, confidence)
+        gone = neck.cut(mesh, normal * (distance - self.lower), normal)
         self.report({"INFO"}, f"{gone:,} vertices cut off" if gone >= 0 else "The head is cut")
         return {"FINISHED"}
 

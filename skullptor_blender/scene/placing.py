@@ -107,7 +107,7 @@ def measure(
     rig = rigs.of_head(scene, head)
     kept = holder(scene, rig)
     up = np.array(rigs.up(rig, view_layer))
-    height = profile.head_height(vertices_of(head.data), up, _front(rig, view_layer, head, up))
+    height = profile.head_height(vertices_of(head.data), up, front_of(rig, view_layer, head, up))
     found = {HEIGHT: height or 0.0, EYES: 0.0 if eyes is None else float(np.linalg.norm(eyes[0] - eyes[1]))}
     wished = str(kept.get(WISHED, ""))
     value = float(kept.get(wished, 0.0)) if wished else 0.0
@@ -164,7 +164,7 @@ def _middle(rig: rigs.Rig, view_layer: bpy.types.ViewLayer) -> Vector:
     return Vector(middle)
 
 
-def _front(
+def front_of(
     rig: rigs.Rig, view_layer: bpy.types.ViewLayer, head: bpy.types.Object, up: np.ndarray
 ) -> np.ndarray:  # [3] unit
     """Where the face looks, about: to -Y in an upright rig, else to where most cameras stand."""

@@ -105,7 +105,7 @@ def setting_properties(options: set[str] | None = None) -> dict:
             **shared,
         ),
         "image_folder": StringProperty(
-            name="Images",
+            name="Photographs",
             description="Folder with one photograph for each camera, named as the camera. Used for cameras"
             " without a background image",
             subtype="DIR_PATH",
@@ -264,10 +264,10 @@ class SKULLPTOR_PG_view(bpy.types.PropertyGroup):
             " mask, the photograph's transparency and the predicted mask",
         ),
         "predicted_normals": PointerProperty(
-            name="Predicted Normals", type=bpy.types.Image, description="What Predict Normals saw in the photograph"
+            name="Predicted Normals", type=bpy.types.Image, description="What Preview Normals saw in the photograph"
         ),
         "predicted_mask": PointerProperty(
-            name="Predicted Mask", type=bpy.types.Image, description="What Predict Normals took for the head"
+            name="Predicted Mask", type=bpy.types.Image, description="What Preview Normals took for the head"
         ),
     }
 

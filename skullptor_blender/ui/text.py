@@ -17,6 +17,12 @@ def remaining(job: Job) -> str:
     return f"about {duration(job.eta_s)} left" if job.eta_s is not None and job.fraction > 0.02 else ""
 
 
+def time_line(job: Job) -> str:
+    """Seconds so far and seconds left: every second it says something new, whatever the bar does."""
+    minutes, seconds = divmod(int(job.elapsed), 60)
+    return ", ".join(filter(None, (f"{minutes}:{seconds:02d}", remaining(job))))
+
+
 def activity(job: Job) -> str:
     if job.cancelled_at is not None:
         return "Cancelling"
@@ -30,5 +36,4 @@ def progress_line(job: Job) -> str:
 
 def status_line(job: Job) -> str:
     """For Blender's status bar."""
-    left = remaining(job)
-    return f"{job.title}: {activity(job)} {job.fraction:.0%}{', ' + left if left else ''}  |  Esc: Cancel"
+    return f"{job.title}: {activity(job)} {job.fraction:.0%}, {time_line(job)}  |  Esc: Cancel"

@@ -239,6 +239,8 @@ def test_a_background_that_only_blender_reads_is_converted(rig, tmp_path, format
         path = tmp_path / f"{ob.name}{suffix}"
         background.image.save_render(str(path), scene=bpy.context.scene)
         background.image = bpy.data.images.load(str(path))
+        if not background.image.size[0]:  # 4.2 as a module: "unknown file-format" of its own IRIS
+            pytest.skip(f"this Blender cannot read the {format_name} that it has written")
     known = len(bpy.data.images)
     found = read_cameras()
     assert len(found.usable) == 4, [f.sentence for f in found.errors]

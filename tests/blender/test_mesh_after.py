@@ -8,7 +8,7 @@ import struct
 import bpy
 import numpy as np
 import pytest
-from skullptor_extension.skullptor_blender.scene import neck, rigs
+from skullptor_extension.skullptor_blender.scene import neck, profile, rigs
 from skullptor_extension.skullptor_blender.scene import result as scene_result
 
 
@@ -69,6 +69,7 @@ def test_no_attribute_holds_what_is_no_number(head):
 
 
 def test_a_bust_is_cut_where_its_neck_ends(head):
+    normal, distance = profile.neck_plane(bust()[0], np.array([0.0, 0, 1]), np.array([0.0, -1, 0]))
     assert bpy.ops.skullptor.trim_at_neck() == {"FINISHED"}
     mesh = head.data
     z = np.array([v.co.z for v in mesh.vertices])
@@ -80,12 +81,35 @@ def test_a_bust_is_cut_where_its_neck_ends(head):
         for key in polygon.edge_keys:
             faces_of[key] += 1
     rim = {v for key, count in faces_of.items() if count == 1 for v in key}
-    rim_z = np.array([mesh.vertices[i].co.z for i in rim])
-    low = rim_z[rim_z < 0]
+    rim_at = np.array([normal @ mesh.vertices[i].co for i in rim])
+    low = rim_at[rim_at < 0]
     assert len(low) >= 64
-    assert np.ptp(low) < 1e-5  # a clean edge
+    assert np.abs(low - distance).max() < 1e-5  # a clean edge
     assert np.isfinite(values(mesh, "normal_error")).all()
     assert "color" in mesh.color_attributes
+
+
+def test_the_cut_is_square_to_a_neck_that_leans_and_clears_the_chin():
+    """A chin that hangs as deep as the neck is narrow: a level cut would go through it."""
+    vertices, faces = bust(240, 256)
+    lean = np.clip((-0.06 - vertices[:, 2]) / 0.1, 0, 1)
+    vertices[:, 1] += 0.05 * lean  # the neck leans back
+    jaw = np.exp(-(((vertices - [0.0, -0.08, -0.07]) / [0.04, 0.05, 0.03]) ** 2).sum(1))
+    vertices[:, 1] -= 0.06 * jaw
+    head = head_of(vertices, faces)
+    up, front = np.array([0.0, 0, 1]), np.array([0.0, -1, 0])
+    chin = profile.chin(vertices, up, front)
+    assert chin[2] == pytest.approx(-0.09, abs=0.02)
+    assert bpy.ops.skullptor.trim_at_neck() == {"FINISHED"}
+    co = np.array([v.co for v in head.data.vertices])
+    normal, _ = profile.neck_plane(vertices, up, front)
+    assert normal[2] > 0.9 and normal[1] < -0.3
+    low = co @ normal
+    rim = co[low < low.min() + 1e-5]
+    assert len(rim) > 100  # a clean edge in one plane
+    assert rim[rim[:, 1].argmin(), 2] < rim[rim[:, 1].argmax(), 2] - 0.01  # deeper in front
+    assert low.min() < chin @ normal - 0.003
+    assert head.data.validate() is False
 
 
 def test_a_head_without_shoulders_loses_its_fringe_only():

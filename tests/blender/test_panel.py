@@ -10,7 +10,9 @@ import pytest
 from skullptor_extension.bridge.service import protocol
 from skullptor_extension.skullptor_blender.link import environment, session, worker
 from skullptor_extension.skullptor_blender.link import job as jobs
-from skullptor_extension.skullptor_blender.ui import camera_rows, disk_cache, panels, preferences, properties
+from skullptor_extension.skullptor_blender.link.preflight import ERROR, WARNING, Finding
+from skullptor_extension.skullptor_blender.scene import capture as scene_capture
+from skullptor_extension.skullptor_blender.ui import camera_rows, disk_cache, panels, preferences, properties, remedies
 from skullptor_extension.skullptor_blender.ui.panels import reconstruct, sidebar
 
 from .helpers import texts
@@ -82,7 +84,9 @@ def test_without_an_engine_the_first_row_sets_it_up_and_the_error_goes_with_it(d
     monkeypatch.setenv(worker.PYTHON_VARIABLE, str(tmp_path / "nowhere"))
     with pytest.raises(RuntimeError):
         bpy.ops.skullptor.reconstruct_head()
+    bpy.context.window_manager.skullptor_details = True
     log = draw(panels.SKULLPTOR_PT_reconstruct)
+    bpy.context.window_manager.skullptor_details = False
     assert texts(log)[0].startswith("One-time set-up, ")
     assert texts(log)[0].endswith(" GB")
     assert operators(log)[0] == "skullptor.set_up"
@@ -117,7 +121,7 @@ def test_many_words_stand_behind_details(draw, rig):
     session.outcome = session.Outcome(True, "5 cameras imported", warnings=warnings)
     closed = texts(draw(panels.SKULLPTOR_PT_reconstruct))
     assert sum(text.startswith("Photograph ") for text in closed) == 1
-    assert "Details" in closed
+    assert "Details (17)" in closed
     bpy.context.window_manager.skullptor_details = True
     opened = " ".join(texts(draw(panels.SKULLPTOR_PT_reconstruct)))
     bpy.context.window_manager.skullptor_details = False
@@ -147,10 +151,11 @@ def test_one_click_goes_on_with_the_other_cameras(draw, rig, capture):
 
 
 def test_settings_are_drawn(draw, rig):
-    bpy.context.scene.skullptor.normals = "measured"
+    settings = bpy.context.scene.skullptor
+    settings.normals = "measured"
+    settings.use_max_vertices = settings.use_steps = settings.use_smoothness = True
     log = draw(panels.SKULLPTOR_PT_quality)
     shown = {args[1] for call, args, _ in log if call == "prop"}
-    settings = bpy.context.scene.skullptor
     assert shown >= {"normals", "max_vertices", "steps", "smoothness", "device", "seed", "normals_folder"}
     assert all(name in settings.bl_rna.properties for name in shown)
 
@@ -164,8 +169,9 @@ def test_progress_takes_the_place_of_the_button(draw, rig):
     log = draw(panels.SKULLPTOR_PT_reconstruct)
     (progress,) = [keywords for call, _, keywords in log if call == "progress"]
     assert progress["factor"] == 0.35
-    assert progress["text"] == "Carving the head 35%"
-    assert "About 42 s left" in texts(log)
+    assert progress["text"] == "35%"
+    assert "Carving the head" in texts(log)
+    assert any(text.endswith("about 42 s left") for text in texts(log))
     assert operators(log) == ["skullptor.finish_now", "skullptor.cancel"]
     session.job.settings = protocol.JobSettings(stage="normals")  # half of a prediction is worth nothing
     assert operators(draw(panels.SKULLPTOR_PT_reconstruct)) == ["skullptor.cancel"]
@@ -182,7 +188,72 @@ def test_results_and_errors_are_told(draw, rig):
     session.outcome = session.Outcome(False, "Camera 'x' is mirrored.", "Clear its scale.", code="camera-mirrored")
     said = texts(draw(panels.SKULLPTOR_PT_reconstruct))
     assert "Camera 'x' is mirrored." in said
+    assert "Details" in said
+    bpy.context.window_manager.skullptor_details = True
+    said = texts(draw(panels.SKULLPTOR_PT_reconstruct))
+    bpy.context.window_manager.skullptor_details = False
     assert "Clear its scale." in said
+    session.outcome.code = ""
+
+
+def test_a_message_is_one_line_with_one_action_and_expires_with_its_cameras(draw, rig):
+    def offered():
+        log = draw(panels.SKULLPTOR_PT_reconstruct)
+        return [keywords["text"] for call, _, keywords in log if call == "operator" and "text" in keywords], texts(log)
+
+    cameras = "Camera 'cam02' does not fit the others: it is turned."
+    session.outcome = session.Outcome(
+        True,
+        "1,000 vertices in 3 s",
+        remarks=[
+            Finding("photo-blurred", WARNING, "", "'cam01' is blurred.", "Take it again."),
+            Finding("camera-disagrees", ERROR, "", cameras, "Correct its rotation."),
+        ],
+        about=scene_capture.signature(bpy.context.view_layer),
+    )
+    buttons, said = offered()
+    assert "Leave Out cam02" in buttons and "Leave Out cam01" not in buttons  # the gravest first
+    assert sum("does not fit" in text for text in said) == 1 and "Details (2)" in said
+    assert "Correct its rotation." not in said
+    assert bpy.ops.skullptor.leave_out(cameras="cam02") == {"FINISHED"}
+    buttons, said = offered()
+    assert not any("does not fit" in text for text in said)
+    assert "1,000 vertices in 3 s" in said  # the head is still there
+    assert bpy.context.scene.objects["cam02"].data.skullptor.use is False
+
+
+@pytest.mark.parametrize(
+    ("code", "cameras", "text", "operator"),
+    [
+        ("cameras-loose", [], "Refine Cameras", "skullptor.refine_cameras"),
+        ("too-few-views", [], "Choose Photographs", "skullptor.add_photographs"),
+        ("photo-disagrees", ["a", "b"], "Leave Out 2 Cameras", "skullptor.leave_out"),
+    ],
+)
+def test_what_one_click_can_do_about_a_finding(code, cameras, text, operator):
+    found = remedies.remedy(code, cameras)
+    assert (found.text, found.operator) == (text, operator)
+    assert getattr(bpy.ops.skullptor, operator.partition(".")[2]).get_rna_type()
+    assert remedies.remedy("scale") is None
+
+
+def test_refine_cameras_runs_again_with_it(rig):
+    bpy.context.scene.skullptor.refine_cameras = False
+    assert bpy.ops.skullptor.refine_cameras() == {"FINISHED"}
+    assert '"refine_cameras": true' in bpy.data.objects["Head"]["skullptor_settings"]
+
+
+def test_presets_show_their_own_numbers(draw, rig):
+    settings = bpy.context.scene.skullptor
+    settings.preset = "fine"
+    assert {"500,000", "300", "0.2"} <= set(texts(draw(panels.SKULLPTOR_PT_quality)))
+    settings.preset, settings.normals = "draft", "measured"
+    assert {"25,000", "200", "0.05"} <= set(texts(draw(panels.SKULLPTOR_PT_quality)))
+
+
+def test_the_size_is_a_field_beside_the_rig(draw, rig):
+    shown = [args[1] for call, args, _ in draw(panels.SKULLPTOR_PT_size) if call == "prop"]
+    assert shown == ["head_height", "eye_distance"]
 
 
 def test_every_label_and_tooltip_follows_the_guidelines():

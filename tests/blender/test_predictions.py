@@ -1,4 +1,4 @@
-"""Predict Normals on its own, masks of each view, pictures, and what the panel says of them."""
+"""Preview Normals on its own, masks of each view, pictures, and what the panel says of them."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_refusals(folder, change, says):
 def test_a_refusal_is_one_line_whatever_the_names_hold(folder, end):
     edit(folder, lambda b: b["views"][0].update(name=f"left{end}ear", image=f"no{end}where.png"))
     with pytest.raises(BridgeError) as refused:
-        load(folder)
+        captures.load(folder)
     assert len(str(refused.value).splitlines()) == 1 and len(refused.value.sentence.splitlines()) == 1
 
 

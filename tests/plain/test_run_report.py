@@ -11,10 +11,15 @@ from skullptor_extension.skullptor_blender.link import run_report
 def notes(folder, log="  0.10 s  Reading photos\n  0.20 s  Error: It broke. Mend it.\n"):
     folder.mkdir(parents=True)
     body = {
-        "skullptor": "0.1.0", "python": "3.11.7", "system": "Linux", "packages": {"numpy": "2.4.6"},
-        "started": "2026-11-27T12:00:00", "settings": {"preset": "draft", "seed": 7, "steps": None},
-        "ended": "failed", "seconds": {"Reading photos": 0.1},
-    }  # fmt: skip
+        "skullptor": "0.1.0",
+        "python": "3.11.7",
+        "system": "Linux",
+        "packages": {"numpy": "2.4.6"},
+        "started": "2026-11-27T12:00:00",
+        "settings": {"preset": "draft", "seed": 7, "steps": None},
+        "ended": "failed",
+        "seconds": {"Reading photos": 0.1},
+    }
     (folder / "run.json").write_text(json.dumps(body))
     (folder / "run.log").write_text(log)
     return folder

@@ -109,6 +109,9 @@ def test_from_nothing_to_a_bridge_that_answers_and_back(plan):
     ]
     assert fractions == sorted(fractions)
     assert job.fraction == 1.0
+    assert "Preparing Skullptor, once, about 2 minutes" in seen
+    compiling = {share for share in fractions if setup.SHARES["warm"] < share < setup.SHARES["doctor"]}
+    assert len(compiling) >= 2  # the bar moves while the engine is compiled
     assert job.doctor.splitlines() == ["skpone 1.5", "skptwo 1.0", "skpthree 3.1", "Everything needed is here."]
     python = worker.environment_python(plan.folder)
     assert worker.find_interpreter("", plan.root, [plan.folder]) == python
@@ -357,7 +360,7 @@ def test_the_requirements_are_those_of_the_project(tmp_path):
         names = [environment.name_of(line) for line in environment.requirements(ROOT, extra)]
         assert "numpy" in names
         assert all(name.replace("-", "").isalnum() for name in names)
-        assert "pycolmap" in names  # Photos to Cameras works after Set Up
+        assert "pycolmap" in names  # Photographs to Cameras works after Set Up
     with pytest.raises(worker.WorkerError, match="Install the add-on again"):
         environment.requirements(tmp_path, "bridge")
 

@@ -31,7 +31,11 @@ def wheel(folder: Path, name: str, version: str = "1.0", needs: tuple[str, ...] 
 
 
 _BRIDGE = """
-import pathlib, sys
+import pathlib, sys, time
+if sys.argv[1] == "warm":
+    for share in (25, 50, 75):
+        print(f"{share:3d}%  Preparing Skullptor", flush=True)
+        time.sleep(0.2)
 if sys.argv[1] == "doctor":
     missing = []
     for name in ("skpone", "skptwo", "skpthree"):

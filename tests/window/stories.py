@@ -398,6 +398,96 @@ def first_hour(window: Window, capture: str, preset: str = "draft") -> Steps:
     window.shot("5-second")
 
 
+def tour(window: Window, capture: str, other: str) -> Steps:
+    """A picture of each point of the first hour, for eyes: made by script, looked at by people."""
+    session, heat_map = window.module("link.session"), window.module("ui.heat_map")
+    yield from window.open_tab()
+    engine = os.environ.pop("SKULLPTOR_BRIDGE_PYTHON")
+    os.environ["SKULLPTOR_BRIDGE_PYTHON"] = engine + "-nowhere"
+    yield 3.0
+    window.module("ui.redraw").panels(bpy.context)
+    yield 1.0
+    window.shot("02-set-up")
+    os.environ["SKULLPTOR_BRIDGE_PYTHON"] = engine
+    with window.override():
+        bpy.ops.skullptor.import_capture(filepath=capture)
+    window.scene.skullptor.preset = "draft"
+    yield 3.0
+    window.shot("01-imported")
+    yield from begin(window)
+    yield from window.wait(lambda: session.job is None or session.job.fraction > 0.5, "half of a run", 900)
+    yield 0.5
+    window.shot("02-running")
+    yield from window.wait(lambda: session.job is None, "the head", 1200, look=0.2)
+    succeed(session)
+    yield 2.0
+    window.shot("01-done")
+    (made,) = heads()
+    for look in (heat_map.CLAY, heat_map.CONFIDENCE, heat_map.NORMAL_ERROR, heat_map.PHOTOGRAPHS):
+        with window.override():
+            bpy.ops.skullptor.show_confidence(show=look)
+        yield 1.5
+        window.shot(f"07-{look}")
+    # 8: a message with its action
+    preflight, capture_module = window.module("link.preflight"), window.module("scene.capture")
+    name = next(capture_module.cameras(window.scene.view_layers[0])).name
+    sentence = f"Camera '{name}' does not fit the others: it is turned by about 4 degrees."
+    session.outcome.remarks = [
+        preflight.Finding("camera-disagrees", "WARNING", "", sentence, "Correct its rotation, or leave it out."),
+        preflight.Finding("cameras-loose", "WARNING", "", "The cameras are a little off.", "Switch on Refine Cameras."),
+    ]
+    window.module("ui.redraw").panels(bpy.context)
+    yield 1.5
+    window.shot("08-message")
+    bpy.context.window_manager.skullptor_details = True
+    window.module("ui.redraw").panels(bpy.context)
+    yield 1.5
+    window.shot("08-details")
+    bpy.context.window_manager.skullptor_details = False
+    session.outcome.remarks = []
+    # 6: from the front, the mirror plane is the green line
+    with window.override():
+        bpy.ops.view3d.view_axis(type="FRONT")
+    yield 1.5
+    window.shot("06-front")
+    # 5: through a camera, its photograph over the head
+    with window.override():
+        bpy.ops.skullptor.select_camera(camera=name, look_through=True)
+    window.scene.skullptor.photograph_blend = 0.5
+    yield 2.0
+    window.shot("05-through-a-camera")
+    window.scene.skullptor.photograph_blend = 0.0
+    with window.override():
+        bpy.ops.view3d.view_axis(type="FRONT")
+        bpy.context.view_layer.objects.active = made
+        bpy.ops.skullptor.trim_at_neck()
+    yield 1.5
+    window.shot("09-trimmed")
+    # 9: quads, made beside a Blender that stays usable
+    watch = Watch(window)
+    watch.clear()
+    with window.override():
+        bpy.ops.skullptor.sculpt_mesh("INVOKE_DEFAULT", faces="5000")
+    yield from window.wait(lambda: session.job is None, "the quads", 600, look=0.2)
+    succeed(session)
+    window.numbers["while quads were made"] = watch.read()
+    sculpt = bpy.context.view_layer.objects.active
+    if sculpt.modifiers["Multires"].total_levels < 1 or sculpt == made:
+        raise AssertionError("there are no quads with Multires")
+    yield 2.0
+    window.shot("09-sculpt")
+    sculpt.modifiers["Multires"].levels = 0
+    window.area()[1].spaces.active.overlay.show_wireframes = True
+    yield 2.0
+    window.shot("09-quads")
+    window.area()[1].spaces.active.overlay.show_wireframes = False
+    # 3: a second person in the same scene
+    with window.override():
+        bpy.ops.skullptor.import_capture(filepath=other)
+    yield 2.0
+    window.shot("03-two-rigs")
+
+
 def two_rigs(window: Window, one: str, other: str) -> Steps:
     """Two people in one scene: the list tells them apart, and nothing of the first is used for the second."""
     for capture in (one, other):

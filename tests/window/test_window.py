@@ -141,6 +141,13 @@ def test_two_people_in_one_scene(blender):
     blender.tell("two_rigs", str(CAPTURE), str(around_the_origin(blender.place / "other")))
 
 
+def test_a_tour_for_the_eyes(blender):
+    """Pictures of each point stay in runs/window-VERSION/tour; Blender stays usable while quads are made."""
+    numbers = blender.tell("tour", str(CAPTURE), str(around_the_origin(blender.place / "second")))
+    assert numbers["while quads were made"]["window"]["beats"] > 50
+    assert len(list((blender.place / "tour").glob("*.png"))) >= 14
+
+
 def test_deleted_cameras_undo_and_another_file_in_mid_run(blender):
     blender.tell("ends", str(CAPTURE))
 

@@ -10,17 +10,19 @@ from .predictions import SKULLPTOR_PT_look
 from .quality import SKULLPTOR_PT_quality
 from .reconstruct import SKULLPTOR_PT_reconstruct
 from .result import SKULLPTOR_PT_result, SKULLPTOR_PT_views
+from .size import SKULLPTOR_PT_size
 from .texture import SKULLPTOR_PT_texture
 
 CLASSES = (
     SKULLPTOR_PT_reconstruct,
+    SKULLPTOR_PT_result,
+    SKULLPTOR_PT_views,
+    SKULLPTOR_PT_texture,
+    SKULLPTOR_PT_size,
     SKULLPTOR_PT_cameras,
     SKULLPTOR_PT_look,
     SKULLPTOR_PT_quality,
-    SKULLPTOR_PT_result,
-    SKULLPTOR_PT_views,
     SKULLPTOR_PT_camera,
-    SKULLPTOR_PT_texture,
 )
 
 

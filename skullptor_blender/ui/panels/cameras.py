@@ -9,6 +9,7 @@ from ...link.preflight import ERROR, WARNING
 from ...scene import rigs
 from .. import check_report
 from ..camera_rows import Row, findings, rows
+from .messages import draw_remedy, remedy_of
 from .sidebar import Sidebar, select_button, show_picture, wrapped
 
 
@@ -70,5 +71,7 @@ class SKULLPTOR_PT_cameras(Sidebar, bpy.types.Panel):
                 line = box.row(align=True)
                 select_button(line, camera, "OUTLINER_OB_CAMERA")
                 line.operator("skullptor.leave_out", text="Leave Out").cameras = camera
+            if not cameras and (action := remedy_of(finding, context)) is not None:
+                draw_remedy(box, action)
         if session.check_picture:
             show_picture(layout, "check", "Show Rig and Coverage")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bpy
 
+from ...link import preset_numbers
 from .sidebar import Sidebar
 
 
@@ -26,9 +27,10 @@ class SKULLPTOR_PT_quality(Sidebar, bpy.types.Panel):
         for name, label in (("max_vertices", "Max Vertices"), ("steps", "Steps"), ("smoothness", "Smoothness")):
             row = column.row(align=True, heading=label)
             row.prop(settings, f"use_{name}", text="")
-            value = row.row(align=True)
-            value.enabled = getattr(settings, f"use_{name}")
-            value.prop(settings, name, text="")
+            if getattr(settings, f"use_{name}"):
+                row.prop(settings, name, text="")
+            else:
+                row.label(text=preset_numbers.number(name, settings.preset, settings.normals))
         column = layout.column()
         column.prop(settings, "refine_cameras")
         column.prop(settings, "device")

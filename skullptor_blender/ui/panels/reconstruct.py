@@ -13,7 +13,8 @@ from ...scene import result as scene_result
 from .. import disk_cache, heat_map, preferences
 from ..camera_rows import Row, rows
 from ..preset_files import SKULLPTOR_PT_presets
-from ..text import activity, remaining
+from ..text import activity, time_line
+from .messages import draw_outcome
 from .sidebar import Sidebar, letters, shortened, wrapped
 
 LOOKS = (
@@ -22,6 +23,7 @@ LOOKS = (
     (heat_map.CONFIDENCE, "Confidence"),
     (heat_map.NORMAL_ERROR, "Error"),
 )
+LOOK_SHARES = (0.155, 0.4, 0.62, 1.0)  # of what is left of the row: each word as wide as it needs
 PROBLEMS = 4  # cameras with a problem that are named here
 
 
@@ -61,7 +63,7 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
             wrapped(column, f"A head needs at least {MINIMUM_VIEWS} cameras with photographs", "INFO")
             column.separator()
             column.operator("skullptor.add_photographs", text="Photographs or Cameras...", icon="FILE_IMAGE")
-            if not found:
+            if not any(row.image for row in found):  # a new scene has a camera of its own
                 column.operator("skullptor.import_demo", icon="MONKEY")
         column = layout.column()
         column.row().prop(settings, "preset", expand=True)
@@ -69,7 +71,9 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
         button.scale_y = 1.5
         button.enabled = ready >= MINIMUM_VIEWS
         button.operator("skullptor.reconstruct_head", icon="MESH_MONKEY")
-        self.draw_outcome(layout, context)
+        outcome = session.outcome
+        if outcome is not None and not (outcome.code == "no-bridge" and engine(context)):
+            draw_outcome(layout, context, outcome)
         self.draw_covered(layout, context)
         self.draw_view(layout, context, ready)
 
@@ -126,9 +130,10 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
         column = layout.column(align=True)
         if head is not None:
             shown = heat_map.shown(head.data)
-            grid = column.grid_flow(row_major=True, columns=2, even_columns=True, align=True)
-            for what, text in LOOKS:
-                grid.operator("skullptor.show_confidence", text=text, depress=shown == what).show = what
+            row = column
+            for (what, text), share in zip(LOOKS, LOOK_SHARES):
+                row = row.split(factor=share, align=True) if share < 1 else row
+                row.operator("skullptor.show_confidence", text=text, depress=shown == what).show = what
             if shown in heat_map.LEGENDS:
                 wrapped(column, heat_map.LEGENDS[shown], "INFO")
         rig = rigs.active(context.scene)
@@ -154,44 +159,10 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
 
     def draw_running(self, layout: bpy.types.UILayout, job) -> None:
         column = layout.column()
-        column.progress(factor=job.fraction, text=f"{activity(job)} {job.fraction:.0%}", type="BAR")
-        left = remaining(job)
-        column.label(text=left[:1].upper() + left[1:] if left else "", icon="TIME" if left else "NONE")
+        wrapped(column, activity(job), "NONE")
+        column.progress(factor=job.fraction, text=f"{job.fraction:.0%}", type="BAR")
+        column.label(text=time_line(job), icon="TIME")
         row = column.row(align=True)
         if job.can_finish:
             row.operator("skullptor.finish_now", icon="CHECKMARK")
         row.operator("skullptor.cancel", icon="X")
-
-    def draw_outcome(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
-        """One line and what else there is to say behind Details."""
-        outcome = session.outcome
-        if outcome is None or (outcome.code == "no-bridge" and engine(context)):
-            return
-        column = layout.column(align=True)
-        said = column.column(align=True)
-        if outcome.ok:
-            said.alert = outcome.alert
-            wrapped(said, outcome.text, "ERROR" if outcome.alert else "CHECKMARK")
-        else:
-            said.alert = bool(outcome.code)
-            wrapped(said, outcome.text, "ERROR" if outcome.code else "INFO")
-            if outcome.cure:
-                wrapped(column, outcome.cure, "BLANK1")
-        self.draw_warnings(column, context, outcome.warnings)
-        if outcome.code:
-            column.operator("skullptor.copy_report", icon="COPYDOWN")
-
-    def draw_warnings(self, layout: bpy.types.UILayout, context: bpy.types.Context, warnings: list[str]) -> None:
-        if not warnings:
-            return
-        manager = context.window_manager
-        width = letters(context)
-        if len(warnings) == 1 and len(warnings[0]) <= width:
-            layout.label(text=warnings[0], icon="INFO")
-            return
-        row = layout.row(align=True)
-        row.label(text=shortened(warnings[0], width - 8), icon="INFO")
-        row.prop(manager, "skullptor_details", text="Details", toggle=True)
-        if manager.skullptor_details:
-            for warning in warnings:
-                wrapped(layout, warning, "DOT")

@@ -38,8 +38,9 @@ class SKULLPTOR_PT_result(Sidebar, bpy.types.Panel):
         column = self.layout.column(align=True)
         column.operator("skullptor.run_again", icon="FILE_REFRESH")
         column.operator("skullptor.trim_at_neck", icon="MOD_BOOLEAN")
-        column.operator("skullptor.centre_head", icon="MOD_MIRROR")
-        column.operator("skullptor.set_scale", text="Set Scale...", icon="DRIVER_DISTANCE")
+        row = column.row(align=True)
+        for faces, text in (("5000", "Sculpt Mesh 5k"), ("20000", "20k")):
+            row.operator("skullptor.sculpt_mesh", text=text, icon="MOD_MULTIRES").faces = faces
         if disk_cache.cached(f"refined {ob.name}", lambda: scene_result.refined_captures(ob)):
             column.operator("skullptor.apply_refined_cameras", icon="CON_CAMERASOLVER")
         report = str(ob.get("skullptor_report") or "")
