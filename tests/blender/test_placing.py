@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from skullptor_extension.skullptor_blender.scene import placing, profile, rigs
 
-from .test_mesh_after import bust, head_of
+from .test_mesh_after import bust, head_of, portrait
 from .test_scale import pixels, vertices_of
 
 UP, FRONT = np.array([0.0, 0, 1]), np.array([0.0, -1, 0])
@@ -96,14 +96,8 @@ def test_the_first_head_of_an_upright_rig_is_centred(imported, monkeypatch):
 
 @pytest.mark.parametrize("tilt", [0.0, 0.15])
 def test_chin_to_crown_with_and_without_shoulders(tilt):
-    """An egg of 24 cm with a nose, on a neck of 12 cm: the chin is where the egg ends."""
-    vertices, _ = bust(300, 200)
-    chin = -0.08  # where the bust's head passes into its neck
-    jaw = np.exp(-((vertices[:, 2] - chin - 0.02) ** 2) / 8e-4) * (vertices[:, 1] < 0)
-    vertices[:, 1] -= 0.04 * jaw * (vertices[:, 2] > chin)
-    nose = np.exp(-((vertices - [0.0, -0.09, 0.0]) ** 2).sum(1) / 3e-4)
-    vertices[:, 1] -= 0.03 * nose
+    vertices, _ = portrait()
     front = np.array([np.sin(tilt), -np.cos(tilt), 0.0])
-    assert profile.head_height(vertices, UP, front) == pytest.approx(0.12 - chin, rel=0.05)
-    assert profile.head_height(vertices[vertices[:, 2] > -0.14], UP, front) == pytest.approx(0.12 - chin, rel=0.05)
+    assert profile.head_height(vertices, UP, front) == pytest.approx(0.2, rel=0.05)
+    assert profile.head_height(vertices[vertices[:, 2] > -0.15], UP, front) == pytest.approx(0.2, rel=0.05)
     assert profile.head_height(vertices[:50], UP, front) is None
