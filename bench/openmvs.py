@@ -48,12 +48,14 @@ def run(programs: Path, capture: Capture, sparse: Sparse, folder: Path) -> Rival
         def step(name: str, *options: str | Path) -> Spent:
             return spend([programs / name, *common, *options], folder / f"{name}.log")
 
-        images = str(sparse.images.resolve()) + "/"
-        spent = step("InterfaceCOLMAP", "-i", model.resolve(), "-o", scene, "--image-folder", images)
-        spent += step("DensifyPointCloud", "-i", scene, "-o", dense, "--resolution-level", "0", "--max-resolution",
-                      "4096", "--tower-mode", "0", *masks)  # fmt: skip
-        spent += step("ReconstructMesh", "-i", dense, "-p", dense.with_suffix(".ply"), "-o", rival.mesh)
-        spent.save(folder / "mesh.json")
+        if not (folder / "mesh.json").exists():  # a run that was interrupted goes on
+            images = str(sparse.images.resolve()) + "/"
+            spent = step("InterfaceCOLMAP", "-i", model.resolve(), "-o", scene, "--image-folder", images)
+            spent += step("DensifyPointCloud", "-i", scene, "-o", dense, "--resolution-level", "0", "--max-resolution",
+                          "4096", "--tower-mode", "0", *masks)  # fmt: skip
+            spent += step("ReconstructMesh", "-i", dense, "-p", dense.with_suffix(".ply"), "-o", rival.mesh)
+            spent.save(folder / "mesh.json")
+        spent = Spent.load(folder / "mesh.json")
         spent += step("RefineMesh", "-i", dense, "-m", rival.mesh, "-o", rival.refined, "--resolution-level", "0")
         spent.save(folder / "refined.json")
     mesh, refined = (Spent.load(folder / name) for name in ("mesh.json", "refined.json"))

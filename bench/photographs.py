@@ -31,11 +31,13 @@ class Case:
     file: Path
     folder: Path
     masks: list[Path | None]
+    source: Path  # the folder it came from, where its points may lie
 
     @classmethod
     def of(cls, path: Path, work: Path) -> Case:
         """path: a capture's folder or file; work: where everything made of it is kept and found again."""
         capture = record.load(path)
+        source = path if path.is_dir() else path.parent
         folder = work / (capture.name if path.is_dir() else f"{path.parent.name}-{path.stem}")
         folder.mkdir(parents=True, exist_ok=True)
         if any(needs_undistortion(camera) for camera in capture.cameras):
@@ -44,7 +46,12 @@ class Case:
             if not path.exists():
                 undistort_capture(capture, straight)
             capture = record.load(path)
-        return cls(capture, path, folder, _masks(capture, path, folder / "normals"))
+        return cls(capture, path, folder, _masks(capture, path, folder / "normals"), source)
+
+    def held(self) -> np.ndarray:  # [N, 3]
+        """Points on the head that no reconstruction was given: those beside the capture, else half of our own."""
+        given = sparse.given(self.capture, self.source, self.masks)
+        return self.points().held.at if given is None else given
 
     def points(self) -> sparse.Sparse:
         """Sparse points of the capture; half of those that may measure are held out of everything."""
@@ -88,6 +95,7 @@ def ours(case: Case, preset: str) -> Made:
     mesh, cost = folder / "head.ply", folder / "spent.json"
     if not cost.exists():
         folder.mkdir(exist_ok=True)
+        spend([executable, "-m", "bridge", "warm"], folder / "warm.txt")  # compiling is no part of the run
         spend(
             [executable, "-m", "bridge", "reconstruct", case.file, "-o", mesh, "--preset", preset, "--no-cache",
              "--report", folder / "report.json"],
@@ -116,7 +124,7 @@ def table(paths: Sequence[Path], presets: Sequence[str], programs: Path | None, 
     print(HEAD)
     for path in paths:
         case = Case.of(path, work)
-        held = case.points().held
+        held = case.held()
         made = [ours(case, preset) for preset in presets]
         if programs is not None:
             made += theirs(case, programs)
@@ -125,7 +133,7 @@ def table(paths: Sequence[Path], presets: Sequence[str], programs: Path | None, 
             print(row(case, one, held, diagonal), flush=True)
 
 
-def row(case: Case, made: Made, held: sparse.SparsePoints, diagonal: float) -> str:
+def row(case: Case, made: Made, held: np.ndarray, diagonal: float) -> str:
     vertices, faces = made.mesh()
     spent = made.spent
     cells = [case.folder.name, made.who, f"{len(vertices):,}"]
@@ -139,7 +147,7 @@ def row(case: Case, made: Made, held: sparse.SparsePoints, diagonal: float) -> s
         crossing = f"{score.crossing_faces}"
     else:
         cells += [""] * 6
-    gap = 100 * distances(held.at, vertices, faces) / diagonal
+    gap = 100 * distances(held, vertices, faces) / diagonal
     cells += [f"{np.median(gap):.4f}", f"{np.percentile(gap, 90):.4f}", f"{100 * (gap > 0.1).mean():.1f}", crossing]
     return "| " + " | ".join(cells) + " |"
 
@@ -150,4 +158,4 @@ def half(case: Case) -> Case:
     file = folder / "capture" / "capture.json"
     if not file.exists():
         undistort_capture(replace(case.capture, views=case.capture.views[::2]), file.parent)
-    return Case(record.load(file), file, folder, case.masks[::2])
+    return Case(record.load(file), file, folder, case.masks[::2], case.source)

@@ -14,12 +14,14 @@ from bridge.calibrate.photographs import Photograph
 from bridge.capture.images import read_mask
 from bridge.capture.record import Capture
 from bridge.importers.export import colmap
+from bridge.report.results import read_ply
 from bridge.service.reporter import Reporter
 from bridge.service.wire import Control
 
 NEIGHBOURS = 8  # each photograph is compared with so many: the nearest by viewing direction
 APART = np.radians(75.0)  # further apart nothing matches
 LEAST_VIEWS, MOST_ERROR_PX, LEAST_ANGLE = 3, 1.0, 4.0  # of a point that measures; pixels, degrees
+MOSTLY = 0.95  # of the views that could show a point on the head have it inside their masks
 SAME = 1e-7  # of the cloud's diagonal: closer points are one
 
 
@@ -66,6 +68,29 @@ def find(capture: Capture, folder: Path, masks: list[Path | None]) -> Sparse:
         np.savez(folder / "held.npz", at=points.at, shown=shown)
     stored = np.load(folder / "held.npz")
     return Sparse(model, images, SparsePoints(stored["at"], [np.flatnonzero(row) for row in stored["shown"]]))
+
+
+def given(capture: Capture, folder: Path, masks: list[Path | None]) -> np.ndarray | None:  # [N, 3]
+    """Points that lie beside a capture (points.npz, points.ply of calibrate) and on the head: inside nearly all masks.
+
+    None where there are none. The cameras may have been found with them, no mesh is.
+    """
+    if (folder / "points.npz").exists():
+        points = np.load(folder / "points.npz")["points"].astype(np.float64)
+    elif (folder / "points.ply").exists():
+        points = read_ply(folder / "points.ply")[0]
+    else:
+        return None
+    inside, seen = np.zeros(len(points)), np.zeros(len(points))
+    for view, mask in zip(capture.views, masks, strict=True):
+        if mask is not None:
+            matte = read_mask(mask, view.camera) > 0.5
+            pixel, z = view.camera.project(points)
+            x, y = np.floor(np.nan_to_num(pixel.T, posinf=-1, neginf=-1)).astype(int)
+            shown = (z > 0) & (x >= 0) & (y >= 0) & (x < matte.shape[1]) & (y < matte.shape[0])
+            seen += shown
+            inside += shown & matte[np.where(shown, y, 0), np.where(shown, x, 0)]
+    return points[(seen >= LEAST_VIEWS) & (inside >= MOSTLY * seen)]
 
 
 def _triangulated(capture: Capture, folder: Path, known: Path, images: Path) -> pycolmap.Reconstruction:

@@ -13,7 +13,7 @@ TARGET = Path(__file__).resolve().parent / "images" / "house.svg"
 
 # From the roof down; within a floor from left to right a room may use those before it.
 ADD_ON = (
-    (("batch", "without a window"),),
+    (("headless", "the batch's options, tasks, files"), ("batch", "its door")),
     (("operators", "one file a group of buttons"),),
     (("ui", "panel, preferences, heat map: draws, computes nothing"),),
     (("scene", "the only reader and writer of Blender's data"),),

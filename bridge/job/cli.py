@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import filecmp
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 from ..errors import BridgeError
-from ..files import atomic, cache_folder, claim_file, claim_folder
+from ..files import atomic, claim_file, claim_folder
 from ..service import protocol
 from ..service.terminal import Terminal, clear_errors, stoppable
+from .run_folder import RunFolder
 
 
 def job_settings(options: argparse.Namespace) -> protocol.JobSettings:
@@ -77,7 +76,7 @@ def reconstruct(argv: list[str]) -> int:
         parser.error("the output must end in .ply or .npz")
     if options.refined and options.refine_cameras is False:
         parser.error("--refined and --no-refine-cameras exclude each other")
-    with clear_errors() as failed, tempfile.TemporaryDirectory(prefix="skullptor-") as folder:
+    with clear_errors() as failed, RunFolder() as folder:
         settings = job_settings(options)
         for target in (options.output, options.report, options.picture):
             if target:
@@ -87,39 +86,40 @@ def reconstruct(argv: list[str]) -> int:
         from .cache import Cache
         from .runner import JobRunner
 
-        work = Path(folder)
-        cache = Cache(work / "cache") if options.no_cache else Cache()
+        made = folder.path
+        cache = Cache(made / "cache") if options.no_cache else Cache()
         with Terminal() as terminal, stoppable() as control:
-            run = protocol.Run("cli", str(options.capture), str(work / "job"), settings)
-            JobRunner(cache).run(run, terminal.show, control)
+            JobRunner(cache).run(protocol.Run("cli", str(options.capture), str(made), settings), terminal.show, control)
         if terminal.result is None or not terminal.ok:
             return 1
-        made = work / "job"
-        head = made / f"head{options.output.suffix.lower()}"
+        folder.keep = True  # until all of it is where it was asked for
         try:
-            _deliver(head, options.output)
-            for name, target in (("report.json", options.report), ("report.png", options.picture)):
-                if target:
-                    _deliver(made / name, target)
+            deliver(made, options)
         except BridgeError as error:
-            raise BridgeError(error.code, f"{error.sentence} {_kept(head, options.output)}", error.cure) from None
-        print(f"Wrote {options.output}")
-        if options.texture:
-            maps = options.output.with_name(f"{options.output.stem}_texture")
-            for source in sorted((made / "texture").iterdir()):
-                _deliver(source, maps / source.name)
-            print(f"Wrote {maps}")
-        if (made / "wrap").is_dir():
-            beside = options.output.with_name(f"{options.output.stem}-wrap")
-            for source in sorted((made / "wrap").iterdir()):
-                _deliver(source, beside / source.name)
-            print(f"Wrote {beside}")
-        if options.refined and (made / "refined").is_dir():
-            from ..capture.record import load
-            from ..refine import write_capture
-
-            print(f"Wrote {write_capture(load(made / 'refined'), options.refined)}")
+            head = made / f"head{options.output.suffix.lower()}"
+            raise BridgeError(error.code, f"{error.sentence} The head is kept as '{head}'.", error.cure) from None
+        folder.keep = False
     return failed.code
+
+
+def deliver(made: Path, options: argparse.Namespace) -> None:
+    """What a run made to where it was asked for. Raises BridgeError "output"."""
+    _copy(made / f"head{options.output.suffix.lower()}", options.output)
+    for name, target in (("report.json", options.report), ("report.png", options.picture)):
+        if target:
+            _copy(made / name, target)
+    print(f"Wrote {options.output}")
+    for name, folder in (("texture", f"{options.output.stem}_texture"), ("wrap", f"{options.output.stem}-wrap")):
+        if (made / name).is_dir():
+            target = options.output.with_name(folder)
+            for source in sorted((made / name).iterdir()):
+                _copy(source, target / source.name)
+            print(f"Wrote {target}")
+    if options.refined and (made / "refined").is_dir():
+        from ..capture.record import load
+        from ..refine import write_capture
+
+        print(f"Wrote {write_capture(load(made / 'refined'), options.refined)}")
 
 
 def normals(argv: list[str]) -> int:
@@ -158,21 +158,7 @@ def warm(argv: list[str]) -> int:
     return 0
 
 
-def _kept(head: Path, target: Path) -> str:
-    """Where the finished head is after something could not be written: at its target, else in a folder of its own."""
-    if target.is_file() and filecmp.cmp(head, target, shallow=False):
-        return f"The head is in '{target}'."
-    for root in (None, cache_folder()):
-        with contextlib.suppress(OSError):
-            if root:
-                root.mkdir(parents=True, exist_ok=True)
-            place = Path(tempfile.mkdtemp(prefix="skullptor-head-", dir=root)) / target.name
-            shutil.copyfile(head, place)
-            return f"The head is kept as '{place}'."
-    return "The head is lost: there is no other place to write it to."
-
-
-def _deliver(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path) -> None:
     with contextlib.suppress(FileExistsError):
         target.parent.mkdir(parents=True, exist_ok=True)
     with atomic(target) as temporary:

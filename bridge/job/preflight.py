@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from ..check import ERROR, INFO, inspect
+from ..check import INFO, inspect
 from ..check.findings import Finding
 from .cache import key_of, parts_of
 from .conditions import refining
@@ -36,8 +36,7 @@ def check(job: Job, tools: Tools) -> None:
     )
     told = inspection.findings
     job.findings = [found for found in told if found.severity != INFO and found.code not in TOLD_LATER]
-    gross = any(found.severity == ERROR for found in told)
-    job.loose = not gross and (inspection.epipolar_error or 0.0) > LOOSE
+    job.loose = (inspection.epipolar_error or 0.0) > LOOSE
 
 
 def _key(job: Job, tools: Tools) -> str:
@@ -54,8 +53,8 @@ def _unpack(job: Job, arrays: dict[str, np.ndarray]) -> None:
     stored = json.loads(arrays["findings"].tobytes())
     job.findings = [Finding(**body | {"views": tuple(body["views"])}) for body in stored]
     job.loose = bool(arrays["loose"])
-    if job.loose and refining(job.settings):  # the next stage refines them, and says what came of it
-        job.findings = [found for found in job.findings if found.code != "cameras-loose"]
+    if job.loose and refining(job.settings) and job.refined is None:  # the next stage judges once more
+        job.postponed, job.findings = job.findings, []
 
 
 CACHED = Cached(_key, _pack, _unpack)

@@ -33,6 +33,7 @@ class Job:
     inputs: Inputs = field(init=False)  # capture, photographs, masks; then the maps of every view
     solve: SolveSettings = field(init=False)
     loose: bool = False  # whether the check found that all cameras may be a little off
+    postponed: list[Finding] = field(default_factory=list)  # what it found besides, until they are refined
     refined: Refined | None = None
     targets: list[Target] = field(init=False)
     frame: HeadFrame = field(init=False)  # the sphere around the head that the solver starts from
@@ -42,6 +43,7 @@ class Job:
     views: list[ViewQuality] = field(init=False)
     coverage: Coverage = field(init=False)
     normal_error: np.ndarray = field(init=False)  # [V] float32 degrees
+    expected_error: np.ndarray | None = None  # [V] float32 world units, if the photographs were compared
     eyes: np.ndarray | None = None  # [2, 3] the subject's left and right one in the world, where the network tells
     color: np.ndarray = field(init=False)  # [V, 3] uint8 sRGB
     findings: list[Finding] = field(default_factory=list)  # of the stage that runs; told at its end

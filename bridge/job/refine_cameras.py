@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..refine import refine, write_capture
 from ..service.protocol import Status
-from . import predict
+from . import predict, preflight
 from .conditions import measured
 from .record import Job, Tools
 
@@ -14,14 +14,16 @@ def refine_cameras(job: Job, tools: Tools) -> None:
     if not job.settings.refine_cameras and not job.loose:
         return
     inputs, report = job.inputs, tools.report
-    mattes = [found.matte if mask is None else mask
-              for mask, found in zip(inputs.given_masks, inputs.maps, strict=True)]  # fmt: skip
+    mattes = [
+        found.matte if mask is None else mask for mask, found in zip(inputs.given_masks, inputs.maps, strict=True)
+    ]
     job.refined = refine(inputs.cameras, [photo.pixels for photo in inputs.photos], mattes, report.check, report.step)
     if job.refined.cure:
         report.warn("cameras-not-refined", job.refined.sentence, job.refined.cure)
     else:
         report.send(Status(report.id, job.refined.sentence))
     if job.refined.refused:
+        job.findings = job.postponed
         return
     inputs.place(job.refined.cameras)
     write_capture(inputs.capture, job.output / "refined")
@@ -29,3 +31,5 @@ def refine_cameras(job: Job, tools: Tools) -> None:
         predict.read_measured(job, tools)
     else:
         predict.CACHED.run(predict.predict, job, tools)
+    if job.postponed:  # what was said of a camera through others that were off
+        preflight.CACHED.run(preflight.check, job, tools)

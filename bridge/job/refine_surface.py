@@ -31,7 +31,7 @@ def refine(job: Job, tools: Tools) -> None:
         Detail(FINEST[settings.preset], vertices),
         Watch(report.check, report.step, report.control.finish.is_set),
     )
-    job.mesh = refined.mesh
+    job.mesh, job.expected_error = refined.mesh, refined.expected_error
     if refined.outvoted:
         views = tuple(job.targets[i].camera.name for i in refined.outvoted)
         sentence = f"{names(views)} shows something else than its neighbours: it was left out of the surface's detail."

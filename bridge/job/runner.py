@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..errors import BridgeError, Cancelled
 from ..files import claim_folder
-from ..service.protocol import Error, Run, Status
+from ..service.protocol import Error, Message, Run, Status
 from ..service.reporter import Reporter
 from ..service.wire import Control, Send
 from . import memory
 from .cache import Cache
+from .journal import Journal
 from .predictors import Predictors
 from .preview import Previews
 from .record import NORMALS_SIZE, Job, Stage, Tools
@@ -32,20 +34,30 @@ class JobRunner:
 
         map_size: pixels of the longer side of predicted maps.
         """
+        journal, ended = Journal(run), "failed"
+
+        def tell(message: Message) -> None:
+            journal.note(message)
+            send(message)
+
         try:
-            self._run(Job(run, map_size), send, control)
+            self._run(Job(run, map_size), tell, control, journal)
+            ended = "done"
         except Cancelled:
-            send(Status(run.id, "Cancelled."))
+            ended = "cancelled"
+            tell(Status(run.id, "Cancelled."))
         except BrokenPipeError:
             raise
         except Exception as error:
-            send(as_error(run.id, error))
+            tell(as_error(run.id, error, journal.log))
         finally:
+            journal.close(ended)
             self._predictors.leave_the_card()
             memory.give_back()
 
-    def _run(self, job: Job, send: Send, control: Control) -> None:
+    def _run(self, job: Job, send: Send, control: Control, journal: Journal) -> None:
         claim_folder(job.output)
+        journal.open()
         stages = [stage for stage in self.stages if stage.condition(job.settings)]
         whole = sum(stage.share for stage in stages)
         report = Reporter(job.run.id, send, control, {stage.name: stage.share / whole for stage in stages})
@@ -76,7 +88,7 @@ def run_stage(stage: Stage, job: Job, tools: Tools) -> None:
     report.end()
 
 
-def as_error(run_id: str, error: Exception) -> Error:
+def as_error(run_id: str, error: Exception, log: Path) -> Error:
     """The message for any exception: our own sentences as they are, all others with their trace in the log."""
     if isinstance(error, BridgeError):
         return Error(run_id, error.code, error.sentence, error.cure)
@@ -85,5 +97,5 @@ def as_error(run_id: str, error: Exception) -> Error:
         return Error(run_id, "memory", "There is not enough memory.", "Close other programs or choose a lower preset.")
     if isinstance(error, (ValueError, RuntimeError)):
         return Error(run_id, "failed", str(error) or type(error).__name__, "")
-    cure = "Please report it with the run's log."
+    cure = f"Please report it with '{log}'."
     return Error(run_id, "internal", f"The bridge met a fault of its own: {type(error).__name__}: {error}.", cure)

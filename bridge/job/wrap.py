@@ -203,6 +203,8 @@ def main(argv: list[str]) -> int:
         head = Head(vertices, faces, inputs.cameras, photos, inputs.capture.unit_mm)
         body = wrap_to(options.output, options.template, head, options.landmarks, report)
         report.end()
-        print(f"Wrote {options.output}: {body['vertices']:,} vertices, {len(body['shapes'])} shapes, "
-              f"{body['quality']['distance_median_mm']:.2f} mm from the head in the middle")  # fmt: skip
+        print(
+            f"Wrote {options.output}: {body['vertices']:,} vertices, {len(body['shapes'])} shapes, "
+            f"{body['quality']['distance_median_mm']:.2f} mm from the head in the middle"
+        )
     return failed.code

@@ -22,6 +22,8 @@ def write(job: Job, tools: Tools) -> None:
         "confidence": job.coverage.confidence,
         "normal_error": job.normal_error,
     }
+    if job.expected_error is not None:
+        attributes["expected_error"] = job.expected_error
     results.write_npz(output / "head.npz", vertices=mesh.vertices, faces=mesh.faces, color=job.color, **attributes)
     report.step(1, 3)
     channels = {name: job.color[:, i] for i, name in enumerate(("red", "green", "blue"))}  # names that viewers know

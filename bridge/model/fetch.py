@@ -27,9 +27,11 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     wheel = WHEELS[options.name]
     print(f"{wheel.about[0].upper()}{wheel.about[1:]}.\nLicence: {wheel.licence}.\nBy pip, without its dependencies.")
-    asked = options.yes or options.source or (
-        sys.stdin.isatty() and input("Fetch it? [y/N] ").strip().lower() in ("y", "yes")
-    )  # fmt: skip
+    asked = (
+        options.yes
+        or options.source
+        or (sys.stdin.isatty() and input("Fetch it? [y/N] ").strip().lower() in ("y", "yes"))
+    )
     if not asked:
         print("Nothing was fetched. Say yes, or pass --yes.", file=sys.stderr)
         return 1

@@ -69,9 +69,14 @@ def _unpack(arrays: dict[str, np.ndarray]) -> Template:
     regions = {name.removeprefix("region_"): arrays[name] for name in arrays if name.startswith("region_")}
     fields: dict = {name: arrays[name] for name in ("vertices", "faces", "uv", "faces_uv", "part", "mirror")}
     return Template(
-        name="hm08-body", licence=HM08.licence, expression_names=arkit.NAMES, regions=regions,
-        identity=arrays["identity"], expressions=arrays["expressions"], **fields,
-    )  # fmt: skip
+        name="hm08-body",
+        licence=HM08.licence,
+        expression_names=arkit.NAMES,
+        regions=regions,
+        identity=arrays["identity"],
+        expressions=arrays["expressions"],
+        **fields,
+    )
 
 
 def _make(root: Path | zipfile.Path, check: Check) -> dict[str, np.ndarray]:
@@ -102,10 +107,16 @@ def _make(root: Path | zipfile.Path, check: Check) -> dict[str, np.ndarray]:
     for shape, name in enumerate(arkit.NAMES):
         expressions[shape] = _dense(root / UNITS / f"{name}.target", place, len(template.vertices))
     return {
-        "vertices": mean, "faces": template.faces, "uv": template.uv, "faces_uv": template.faces_uv,
-        "part": template.part, "mirror": template.mirror, "identity": identity, "expressions": expressions,
+        "vertices": mean,
+        "faces": template.faces,
+        "uv": template.uv,
+        "faces_uv": template.faces_uv,
+        "part": template.part,
+        "mirror": template.mirror,
+        "identity": identity,
+        "expressions": expressions,
         **{f"region_{name}": value for name, value in template.regions.items()},
-    }  # fmt: skip
+    }
 
 
 def head_of(template: Template) -> np.ndarray:  # [V] bool
@@ -149,6 +160,9 @@ def _read_obj(path: Path | zipfile.Path) -> tuple[np.ndarray, ...]:
                 faces_uv.append([int(c[1]) - 1 for c in corners])
                 groups.append(group)
     return (
-        np.array(vertices), np.array(uv, np.float32), np.array(faces, np.int32), np.array(faces_uv, np.int32),
+        np.array(vertices),
+        np.array(uv, np.float32),
+        np.array(faces, np.int32),
+        np.array(faces_uv, np.int32),
         np.array(groups),
-    )  # fmt: skip
+    )

@@ -19,8 +19,13 @@ from .template import PARTS, Template, kept
 MM = 10.0
 FACE_END, SKIN_END, SOCKETS_END = 9409, 11248, 14062
 PARTS_AT = (  # first vertex of each part, in order
-    (0, "skin"), (14062, "tongue"), (17039, "teeth_upper"), (21451, "eye_left"), (23021, "eye_right"), (24591, "other"),
-)  # fmt: skip
+    (0, "skin"),
+    (14062, "tongue"),
+    (17039, "teeth_upper"),
+    (21451, "eye_left"),
+    (23021, "eye_right"),
+    (24591, "other"),
+)
 FILE = "ict_facekit.npz"
 
 
@@ -68,16 +73,22 @@ def _template(data: np.lib.npyio.NpzFile) -> Template:
     expressions = [_sum(data, names, name) for name in arkit.NAMES]
     indices = np.arange(len(vertices))
     everything = Template(
-        "ict", vertices, data["faces"].astype(np.int32), data["uv"].astype(np.float32),
-        data["faces_uv"].astype(np.int32), part, licence="MIT, (c) 2020 USC Institute for Creative Technologies",
+        "ict",
+        vertices,
+        data["faces"].astype(np.int32),
+        data["uv"].astype(np.float32),
+        data["faces_uv"].astype(np.int32),
+        part,
+        licence="MIT, (c) 2020 USC Institute for Creative Technologies",
         mirror=_mirror(vertices),
         identity=data["identity"].astype(np.float32) * MM,
-        expression_names=arkit.NAMES, expressions=np.stack(expressions),
+        expression_names=arkit.NAMES,
+        expressions=np.stack(expressions),
         regions={
             "face": indices < FACE_END,
             "inner": (indices >= SKIN_END) & (indices < SOCKETS_END),
         },
-    )  # fmt: skip
+    )
     return kept(everything, part != PARTS.index("other"), "ict")
 
 

@@ -48,9 +48,12 @@ def read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
     if not faces or not vertices:
         raise BridgeError("template-mesh", f"The template '{path.name}' has no faces.", "Give an OBJ file of a head.")
     return (
-        np.array(vertices), np.array(faces, np.int32), np.array(uv, np.float32).reshape(-1, 2),
-        np.array(faces_uv, np.int32), groups,
-    )  # fmt: skip
+        np.array(vertices),
+        np.array(faces, np.int32),
+        np.array(uv, np.float32).reshape(-1, 2),
+        np.array(faces_uv, np.int32),
+        groups,
+    )
 
 
 def _index(word: str, count: int) -> int:

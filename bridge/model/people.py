@@ -30,8 +30,14 @@ LEFT_OUT = (
     "measure-neck-height",
     "mouth-scale-depth",
 )
-OPPOSITES = (("incr", "decr"), ("up", "down"), ("out", "in"), ("forward", "backward"), ("convex", "concave"),
-             ("uncompress", "compress"))  # fmt: skip
+OPPOSITES = (
+    ("incr", "decr"),
+    ("up", "down"),
+    ("out", "in"),
+    ("forward", "backward"),
+    ("convex", "concave"),
+    ("uncompress", "compress"),
+)
 FEATURE = 0.33  # standard deviation of a feature's weight, -1..1
 ASYMMETRY = 0.06  # between left and right
 SAMPLES = 600

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from ..capture.cameras import Camera
 from ..capture.framing import HEAD_SHARE, HeadFrame, head_frame, rig_up
@@ -23,6 +22,7 @@ from .warp import FARTHEST, HeadView, from_head, head_view, map_camera, quaterni
 
 RECORD = "skullptor_small.json"
 UP = np.array([0.0, 1.0, 0.0])
+ALL_AROUND = 0.05  # cameras whose mean direction is shorter than this stand on no side of the head
 LOW_PASS = 0.023  # of the frame: broader shapes than this are taken from the coarse run
 FIRST_PASS = 128  # pixels: finding the head needs no detail
 # A head that stands otherwise than its rig is seen again, upright: an up that is 20 degrees off costs 2 degrees, half a
@@ -235,7 +235,7 @@ class _HeadRig:
         """Another direction of this world is up."""
         return _HeadRig.at(
             upright_cameras(self.cameras, up),
-            replace(self.frame, center=_upright_rotation(up) @ self.frame.center, up=UP),
+            replace(self.frame, center=_upright_rotation(self.cameras, up) @ self.frame.center, up=UP),
         )
 
     def head(self, outputs: Sequence[dict[str, np.ndarray]], masks, size: int) -> Canonical | None:
@@ -251,11 +251,18 @@ class _HeadRig:
 def upright_cameras(cameras: Sequence[Camera], up: np.ndarray) -> list[Camera]:
     """The same cameras in a world whose +Y is up: the network was trained in such worlds, at any yaw, and is told the
     poses. Blender's worlds have +Z up, others nothing at all."""
-    return [camera.transformed(1.0, _upright_rotation(up), np.zeros(3)) for camera in cameras]
+    rotation = _upright_rotation(cameras, up)
+    return [camera.transformed(1.0, rotation, np.zeros(3)) for camera in cameras]
 
 
-def _upright_rotation(up: np.ndarray) -> np.ndarray:  # [3, 3]
-    return Rotation.align_vectors(UP[None], up[None])[0].as_matrix()
+def _upright_rotation(cameras: Sequence[Camera], up: np.ndarray) -> np.ndarray:  # [3, 3]
+    """The world whose +Y is up and whose +Z points to where most cameras stand, however the given one is turned."""
+    forward = np.stack([camera.forward for camera in cameras])
+    level = forward - (forward @ up)[:, None] * up
+    sides = (-level.mean(0), *-level, cameras[0].up - (cameras[0].up @ up) * up)  # the last: all look straight down
+    toward = next((side for side in sides if np.linalg.norm(side) > ALL_AROUND), sides[-1])
+    toward = toward / np.linalg.norm(toward)
+    return np.stack([np.cross(up, toward), up, toward])
 
 
 def blended(fine: dict[str, np.ndarray], coarse: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ from ..capture.framing import HeadFrame
 from ..errors import Check, unchecked
 from ..mesh import Mesh, Surface
 from ..solve.cleanup import untangle
+from .accuracy import expected_error
 from .density import remeshed
 from .evidence import Evidence, collect
 from .pictures import Photographs, Pictures, pixels_across
@@ -54,7 +55,7 @@ class Refined:
     """The refined mesh, and what the photographs said about themselves."""
 
     mesh: Mesh
-    information: np.ndarray  # [V] float64, 1 / world unit^2: Gauss-Newton curvature of each vertex
+    expected_error: np.ndarray  # [V] float32 world units: half of such vertices lie nearer to the true surface
     mean_ncc: np.ndarray  # [views] mean correlation with the partners at the last resolution, NaN where unknown
     outvoted: tuple[int, ...]  # views that were left out because they show something else
 
@@ -113,11 +114,11 @@ def refine_surface(
         points = surface.vertices
         if watch.enough():
             break
-    assert evidence is not None
+    assert evidence is not None  # there is a level, and it has steps
     world = points * frame.radius + frame.center
     return Refined(
         Mesh(world, faces),
-        evidence.information / frame.radius**2,
+        expected_error(surface, evidence.information, bending.areas) * np.float32(frame.radius),
         evidence.mean_ncc,
         tuple(int(i) for i in np.flatnonzero(trust == 0)),
     )

@@ -175,12 +175,13 @@ class Result:
     """The files of a finished job, all in its output folder.
 
     path: .npz with vertices [V, 3] float64 in the capture's world, faces [F, 3] int32 (outward, counter-clockwise),
-    view_count [V] int32, confidence [V] float32 0..1, normal_error [V] float32 degrees (NaN where no view sees), and
-    color [V, 3] uint8 sRGB blended from the photographs (a dummy's result has none). The same mesh lies beside it under
-    the same name as PLY. With stage "normals" path and report are both normals.json: {"provider": where they were
-    computed, "views": [{"name", "normals": file name of the 16 bit camera-space map, "mask": of the 8 bit matte,
-    "mask_given": bool, "head_pct": share of the image, "confidence": mean 0..1 or null}]}; the picture is the contact
-    sheet.
+    view_count [V] int32, confidence [V] float32 0..1, normal_error [V] float32 degrees (NaN where no view sees),
+    expected_error [V] float32 world units (only where photographs were compared: half of such vertices lie nearer to
+    the true surface) and color [V, 3] uint8 sRGB blended from the photographs (a dummy's result has none). The same
+    mesh lies beside it under the same name as PLY. With stage "normals" path and report are both normals.json:
+    {"provider": where they were computed, "views": [{"name", "normals": file name of the 16 bit camera-space map,
+    "mask": of the 8 bit matte, "mask_given": bool, "head_pct": share of the image, "confidence": mean 0..1 or null}]};
+    the picture is the contact sheet.
     """
 
     id: str

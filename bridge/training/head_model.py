@@ -99,6 +99,7 @@ def on_ict(hm08: Template, face_kit: Template) -> np.ndarray:  # [V, 3]
     shown = regions.exposed | face_kit.of_part("eye_left", "eye_right")
     triangles = face_kit.triangles_of("skin", "eye_left", "eye_right")
     marks = face_kit.landmarks
+    assert marks is not None  # find_regions needs them
     scan = Scan(
         face_kit.vertices, triangles[shown[triangles].all(1)], np.ones(len(face_kit.vertices)),
         marks.points(face_kit.vertices), marks.spread,
@@ -154,6 +155,7 @@ def train(hm08: Template, face_kit: Template, lying: np.ndarray, people: list[Pe
     marks = {name: getattr(regions, name) for name in ("exposed", "face", "ears", "neck")} | {"scalp": scalp}
     # hm08's millimetres are not those of people: ICT's are, and the avatars' nearly
     true = np.mean([1 / pose.scale, np.median([size_of(person, mean, judged) for person in trained])])
+    assert hm08.landmarks is not None
     mean = mean - hm08.landmarks.points(mean)[NOSE_TIP] + np.array(NOSE_AT) / true
     everything = replace(
         hm08, vertices=true * mean, identity=(true * modes).astype(np.float32), expressions=true * hm08.expressions,

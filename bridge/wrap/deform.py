@@ -56,6 +56,7 @@ def deform(
     regions: Regions,
     scan: Scan,
     start: np.ndarray,  # [V, 3]
+    *,
     outside: bool = False,
     rounds: tuple[Round, ...] = ROUNDS,
     check: Check = unchecked,
@@ -71,7 +72,7 @@ def deform(
     walls = _walls(base, exposed := regions.exposed[index])
     seal, gaps = _lips(template, regions, scan, place, base)
     surface = Surface(scan)
-    samples = _Samples(scan, surface, template, regions, place, outside, seed)
+    samples = _Samples(scan, surface, template, regions, place, outside=outside, seed=seed)
     covered = (~(regions.face | regions.ears))[index] & (not outside)
     smooth = np.where(covered, np.where(regions.neck[index], NECK_BEND, SKULL_BEND), 0.0)
     moved = np.zeros_like(base)
@@ -101,9 +102,16 @@ class _Samples:
     """Points of the scan, each of which looks for its plane of the template."""
 
     def __init__(
-        self, scan: Scan, surface: Surface, template: Template, regions: Regions, place: np.ndarray, outside: bool,
-        seed: int,
-    ) -> None:  # fmt: skip
+        self,
+        scan: Scan,
+        surface: Surface,
+        template: Template,
+        regions: Regions,
+        place: np.ndarray,
+        *,
+        outside: bool = False,
+        seed: int = 0,
+    ) -> None:
         self.points, face = sample_surface(scan.vertices, scan.faces, BACK_SAMPLES, seed)
         corners = scan.faces[face]
         normals = surface.normals[corners].mean(1)

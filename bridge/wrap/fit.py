@@ -82,7 +82,7 @@ def inverse(pose: Similarity) -> Similarity:
 
 
 def fit(
-    template: Template, regions: Regions, scan: Scan, outside: bool = False, check: Check = unchecked, seed: int = 0
+    template: Template, regions: Regions, scan: Scan, *, outside: bool = False, check: Check = unchecked, seed: int = 0
 ) -> Fit:
     """outside: what lies outside skull and neck (a helmet) is the head too, and pulls them."""
     pose = pose_of(template, scan)
@@ -109,7 +109,7 @@ def fit(
     turn = Similarity(1.0, np.eye(3), np.zeros(3))  # on top of pose
     one_sided = (~regions.face & ~regions.ears)[chosen] & (not outside)
     triangles = template.triangles_of("skin")
-    back = _ScanPoints(local, surface, template, regions, outside, seed)
+    back = _ScanPoints(local, surface, template, regions, outside=outside, seed=seed)
     for width in WIDTHS_MM:
         check()
         shape = template.vertices + by_vertex @ theta
@@ -163,7 +163,14 @@ class _ScanPoints:
     """The other direction: points of the scan that look for the template, so that a large ear pulls a small one."""
 
     def __init__(
-        self, scan: Scan, surface: Surface, template: Template, regions: Regions, outside: bool, seed: int
+        self,
+        scan: Scan,
+        surface: Surface,
+        template: Template,
+        regions: Regions,
+        *,
+        outside: bool = False,
+        seed: int = 0,
     ) -> None:
         points, face = sample_surface(scan.vertices, scan.faces, BACK_SAMPLES, seed)
         corners = scan.faces[face]

@@ -60,12 +60,17 @@ def paint(template: Template, landmarks: LandmarkMap | None, rng: np.random.Gene
         front = template.of_part("skin") & (
             template.vertices[:, 2] > np.median(landmarks.points(template.vertices)[:, 2])
         )
-        lips = np.array([cv2.pointPolygonTest(flat[list(LIPS_OUTER)], p, False) >= 0
-                         for p in template.vertices[:, :2].astype(float)])  # fmt: skip
+        lips = np.array(
+            [
+                cv2.pointPolygonTest(flat[list(LIPS_OUTER)], p, False) >= 0
+                for p in template.vertices[:, :2].astype(float)
+            ]
+        )
         color[lips & front] = skin * [0.85, 0.5, 0.55]
         for brow in BROWS:
-            inside = np.array([cv2.pointPolygonTest(flat[list(brow)], p, False) >= 0
-                               for p in template.vertices[:, :2].astype(float)])  # fmt: skip
+            inside = np.array(
+                [cv2.pointPolygonTest(flat[list(brow)], p, False) >= 0 for p in template.vertices[:, :2].astype(float)]
+            )
             color[inside & front] = skin * 0.3
     return color
 

@@ -31,9 +31,11 @@ class Quality:
     def scaled(self, factor: float) -> Quality:
         """Lengths in another unit."""
         return replace(
-            self, distance=self.distance * factor, distance_median=self.distance_median * factor,
+            self,
+            distance=self.distance * factor,
+            distance_median=self.distance_median * factor,
             distance_p95=self.distance_p95 * factor,
-        )  # fmt: skip
+        )
 
     def as_json(self) -> dict:
         return {
@@ -62,8 +64,14 @@ def measure(
     ratio = stretch_ratio(template.vertices, vertices, triangles)[seen]
     if not len(judged):
         judged = np.array([np.nan])
-    return Quality(distance, float(np.median(judged)), float(np.quantile(judged, 0.95)), flipped, crossing,
-                   float(np.quantile(ratio, 0.99)))  # fmt: skip
+    return Quality(
+        distance,
+        float(np.median(judged)),
+        float(np.quantile(judged, 0.95)),
+        flipped,
+        crossing,
+        float(np.quantile(ratio, 0.99)),
+    )
 
 
 def stretch_ratio(source: np.ndarray, target: np.ndarray, triangles: np.ndarray) -> np.ndarray:  # [t]

@@ -47,8 +47,9 @@ def find_regions(template: Template) -> Regions:
     before = vertices[:, 2] > marks[list(OVAL), 2].min() - 5 * size
     candidates = np.flatnonzero(seen & before)
     face = np.zeros(len(vertices), bool)
-    face[candidates] = [cv2.pointPolygonTest(polygon, (float(x), float(y)), False) >= 0
-                        for x, y in vertices[candidates, :2]]  # fmt: skip
+    face[candidates] = [
+        cv2.pointPolygonTest(polygon, (float(x), float(y)), False) >= 0 for x, y in vertices[candidates, :2]
+    ]
     lids = seen & (_to_lines(vertices, marks, EYE_LEFT, EYE_RIGHT) < EYE_MM * size)
     lips = seen & (_to_lines(vertices, marks, LIPS_OUTER, LIPS_INNER) < LIPS_MM * size)
     # below a plane from under the chin to the foot of the skull

@@ -26,8 +26,14 @@ class Scan:
     bare: np.ndarray | None = None  # [N] 0..1: how much it looks like the face's skin; hair and clothes do not
 
     def moved(self, similarity: Similarity) -> Scan:
-        return Scan(similarity.points(self.vertices), self.faces, self.confidence,
-                    similarity.points(self.landmarks), self.sigma * similarity.scale, self.bare)  # fmt: skip
+        return Scan(
+            similarity.points(self.vertices),
+            self.faces,
+            self.confidence,
+            similarity.points(self.landmarks),
+            self.sigma * similarity.scale,
+            self.bare,
+        )
 
 
 class Surface:

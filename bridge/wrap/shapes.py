@@ -43,6 +43,7 @@ def transfer(
     vertices: np.ndarray,  # [V, 3] the other face, parts placed
     moves: Mapping[str, Similarity],  # part -> from the fitted person to its place
     eyes: list[Ball],
+    *,
     check: Check = unchecked,
 ) -> np.ndarray:  # [m, V, 3] float32 displacements from vertices
     """Every expression of the template on another face."""

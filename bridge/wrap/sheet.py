@@ -17,9 +17,15 @@ AWAY_MM = 1500.0
 WORST_MM = 1.0  # red
 LIGHT = np.array([0.35, 0.45, 0.82])
 COLOURS = {
-    "skin": (0.72, 0.62, 0.56), "eye_left": (0.9, 0.9, 0.9), "eye_right": (0.9, 0.9, 0.9), "teeth_upper": (1, 1, 0.85),
-    "teeth_lower": (1, 1, 0.85), "tongue": (0.9, 0.5, 0.5), "lashes": (0.15, 0.15, 0.15), "other": (0.5, 0.5, 0.5),
-}  # fmt: skip
+    "skin": (0.72, 0.62, 0.56),
+    "eye_left": (0.9, 0.9, 0.9),
+    "eye_right": (0.9, 0.9, 0.9),
+    "teeth_upper": (1, 1, 0.85),
+    "teeth_lower": (1, 1, 0.85),
+    "tongue": (0.9, 0.5, 0.5),
+    "lashes": (0.15, 0.15, 0.15),
+    "other": (0.5, 0.5, 0.5),
+}
 
 
 def sheet(template: Template, vertices: np.ndarray, distance: np.ndarray, scan: Scan) -> np.ndarray:
@@ -45,9 +51,12 @@ def _cameras(template: Template, vertices: np.ndarray) -> list[Camera]:
     skin = vertices[template.of_part("skin")]
     ear = np.array([skin[:, 0].min(), marks[list(EYES), 1].mean() - 15, middle[2] - 75])
     return [
-        _camera(middle - [0, 0, 40], 0.0, 330), _camera(middle - [0, 0, 60], -1.4, 330), _camera(eye, -0.15, 55),
-        _camera(mouth.mean(0), 0.0, 75), _camera(ear, -1.4, 110),
-    ]  # fmt: skip
+        _camera(middle - [0, 0, 40], 0.0, 330),
+        _camera(middle - [0, 0, 60], -1.4, 330),
+        _camera(eye, -0.15, 55),
+        _camera(mouth.mean(0), 0.0, 75),
+        _camera(ear, -1.4, 110),
+    ]
 
 
 def _camera(center: np.ndarray, yaw: float, width: float) -> Camera:

@@ -50,15 +50,17 @@ def wrap(
     """Lay a template with landmarks on a scan. Raises BridgeError of fit()."""
     regions = find_regions(template)
     step(1, STEPS)
-    person = fit(template, regions, scan, outside, check)
+    person = fit(template, regions, scan, outside=outside, check=check)
     step(2, STEPS)
     local = scan.moved(inverse(person.pose))
-    on_scan = deform(template, regions, local, person.vertices, outside, check=check)
+    on_scan = deform(template, regions, local, person.vertices, outside=outside, check=check)
     step(3, STEPS)
     placed, moves = place_parts(template, regions, person.vertices, on_scan)
     eyes = balls(template, placed)
     placed = _mended(template, regions, off_the_eyes(template, regions, placed, eyes))
-    shapes = transfer(template, regions, placed, moves, eyes, check) if len(template.expressions) else _none(template)
+    shapes = _none(template)
+    if len(template.expressions):
+        shapes = transfer(template, regions, placed, moves, eyes, check=check)
     step(4, STEPS)
     quality = measure(template, regions, placed, local)
     step(5, STEPS)
@@ -86,9 +88,7 @@ def borrowed(wrapped: Wrapped, donor: Wrapped) -> Wrapped:
         shapes[:, own] = np.where(np.isfinite(hit.distance)[None, :, None], moved, 0)
     with_names = replace(mine, expression_names=theirs.expression_names)
     expression = np.zeros(len(theirs.expression_names))
-    return replace(
-        wrapped, template=with_names, shapes=shapes, fitted=replace(wrapped.fitted, expression=expression)
-    )  # fmt: skip
+    return replace(wrapped, template=with_names, shapes=shapes, fitted=replace(wrapped.fitted, expression=expression))
 
 
 def _none(template: Template) -> np.ndarray:

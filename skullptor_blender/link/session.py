@@ -33,6 +33,7 @@ findings: list[Finding] | None = None  # of the last check, None when none was m
 findings_about = ""  # the cameras that they are about, see scene/capture.signature
 check_picture = ""  # of the bridge's check of the cameras
 last_folder = ""  # of the file browser
+run_folder = ""  # what the last run of the engine wrote into, for its report
 quiet = False  # the caller prints the outcome itself
 doctor_text = ""
 doctor_running = False
@@ -57,6 +58,6 @@ def expire() -> None:
 
 def reset() -> None:
     """For a new file: what was said about the old one is no longer true."""
-    global job, outcome, findings, check_picture
+    global job, outcome, findings, check_picture, run_folder
     job = outcome = findings = None
-    check_picture = ""
+    check_picture = run_folder = ""

@@ -118,7 +118,7 @@ class BridgeOperator:
         self.close(context)
 
     def begin(self, context: bpy.types.Context) -> bool:
-        session.outcome = None
+        session.outcome, session.run_folder = None, ""
         try:
             self.job = self.start(context)
         except WorkerError as error:

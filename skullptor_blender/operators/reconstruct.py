@@ -7,8 +7,8 @@ from bpy.app.handlers import persistent
 from bpy.props import StringProperty
 
 from ...bridge.service import protocol
-from ..link import preview_reader, run_files, session, worker
-from ..link.job import FINISHED, Job
+from ..link import preview_reader, run_files, run_report, session, worker
+from ..link.job import FAILED, FINISHED, Job
 from ..scene import capture as scene_capture
 from ..ui import preview, redraw
 from ..ui.properties import setting_properties
@@ -52,6 +52,7 @@ class SKULLPTOR_OT_reconstruct_head(BridgeOperator, bpy.types.Operator):
         job, found = head_job.begin(context, values, self.bridge_python)
         self.findings = found.warnings
         self.sight = Sight(context, found.records)
+        session.run_folder = str(job.output)
         return job
 
     def run_modal(self, context: bpy.types.Context) -> set[str]:
@@ -80,7 +81,8 @@ class SKULLPTOR_OT_reconstruct_head(BridgeOperator, bpy.types.Operator):
         return outcome
 
     def clean_up(self) -> None:
-        run_files.drop(self.job.output.parent)
+        failed = self.job.state == FAILED and run_report.leave_notes(self.job.output, self.job.worker.log_tail(20))
+        run_files.drop(self.job.capture if failed else self.job.output.parent)
 
     def close(self, context: bpy.types.Context) -> None:
         preview.hide()

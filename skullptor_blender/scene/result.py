@@ -19,7 +19,7 @@ COLOR = "color"  # name of the colour attribute
 CLAY = "clay"  # mark of the material without colours
 MATERIALS = {COLOR: "Photographs", CLAY: "Clay"}  # names; else it is the heat map's
 UNSEEN = -1.0  # value of an attribute where no camera sees
-ATTRIBUTES = {"view_count": "INT", "confidence": "FLOAT", "normal_error": "FLOAT"}
+ATTRIBUTES = {"view_count": "INT", "confidence": "FLOAT", "normal_error": "FLOAT", "expected_error": "FLOAT"}
 
 
 def is_result(ob: bpy.types.Object | None) -> bool:

@@ -12,6 +12,7 @@ import bpy
 import numpy as np
 import pytest
 from skullptor_extension.skullptor_blender import batch
+from skullptor_extension.skullptor_blender.headless import options
 from skullptor_extension.skullptor_blender.scene import cameras as scene_cameras
 
 from tests.support import ROOT
@@ -101,7 +102,7 @@ def test_bad_usage_of_the_script(tmp_path):
 def test_help_is_zero(capsys):
     assert batch.run(["--help"]) == 0
     said = capsys.readouterr().out
-    for keyword in batch.KEYWORDS:
+    for keyword in options.KEYWORDS:
         assert f"--{keyword.replace('_', '-')}" in said
 
 
@@ -174,13 +175,13 @@ def test_another_scene_of_the_file(tmp_path, capture):
 
 
 def test_frames_are_understood_or_refused(capsys):
-    assert batch.parse_frames("1-4,20, 3") == [1, 2, 3, 4, 20]
-    assert batch.parse_frames("10-30x10") == [10, 20, 30]
-    assert batch.parse_frames("-3--1") == [-3, -2, -1]
+    assert options.parse_frames("1-4,20, 3") == [1, 2, 3, 4, 20]
+    assert options.parse_frames("10-30x10") == [10, 20, 30]
+    assert options.parse_frames("-3--1") == [-3, -2, -1]
     for wrong in ("", "a", "5-1", "1-2x0", "1;2", "1-999999999"):
         assert batch.run(["--frames", wrong]) == 2, wrong
     capsys.readouterr()
-    numbered = batch.numbered
+    numbered = options.numbered
     assert numbered(Path("a/head.ply"), 7) == Path("a/head_0007.ply")
     assert numbered(Path("a/h_######_x.ply"), 12) == Path("a/h_000012_x.ply")
     assert numbered(Path("a/head.ply"), None) == Path("a/head.ply")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import bpy
-from skullptor_extension.skullptor_blender import batch
+from skullptor_extension.skullptor_blender.headless import options
 
 from tests.support import ROOT
 
@@ -30,7 +30,7 @@ def test_every_operator_and_keyword_is_documented():
 def test_the_documented_options_are_the_batchs():
     page = (ROOT / "docs" / "pipeline" / "batch.md").read_text(encoding="utf-8")
     farm = page[page.index("## From a farm") : page.index("## Operators")]
-    known = {option for action in batch.parser()._actions for option in action.option_strings}
+    known = {option for action in options.parser()._actions for option in action.option_strings}
     told = set(re.findall(r"(--[a-z][a-z-]+)", farm)) - {"--command"}
     assert told <= known, told - known
     assert {"--frames", "--stop-on-error", "--task", "--import", "--photos"} <= told

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import bpy
 import pytest
-from skullptor_extension.skullptor_blender import batch
+from skullptor_extension.skullptor_blender.headless import options
 from skullptor_extension.skullptor_blender.operators import head_job
 from skullptor_extension.skullptor_blender.scene import result as scene_result
 from skullptor_extension.skullptor_blender.ui import heat_map, panels
@@ -66,7 +66,7 @@ def test_the_properties_of_saved_scenes(owner, group):
 
 
 def test_the_batchs_options():
-    known = {name for action in batch.parser()._actions for name in action.option_strings}
+    known = {name for action in options.parser()._actions for name in action.option_strings}
     assert set(NAMES["batch"]) <= known
 
 

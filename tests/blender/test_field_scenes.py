@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import time
 
 import bpy
@@ -238,6 +239,8 @@ def test_a_background_that_only_blender_reads_is_converted(rig, tmp_path, format
         path = tmp_path / f"{ob.name}{suffix}"
         background.image.save_render(str(path), scene=bpy.context.scene)
         background.image = bpy.data.images.load(str(path))
+        if not background.image.size[0]:  # 4.2 as a module: "unknown file-format" of its own IRIS
+            pytest.skip(f"this Blender cannot read the {format_name} that it has written")
     known = len(bpy.data.images)
     found = read_cameras()
     assert len(found.usable) == 4, [f.sentence for f in found.errors]
@@ -249,6 +252,30 @@ def test_a_background_that_only_blender_reads_is_converted(rig, tmp_path, format
     pixels = np.array(image.pixels).reshape(48, 64, 4)
     assert np.ptp(pixels[:40, :40, 0]) < 0.02 and pixels[-1, 0, 0] > 0.7  # the bright first pixel is on top
     assert len(bpy.data.images) == known + 1
+
+
+def psd(path, grey):
+    """A Photoshop file of one flat RGB picture, uncompressed. grey: [H, W] uint8, the rows from the top."""
+    height, width = grey.shape
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, height, width, 8, 3)
+    path.write_bytes(head + bytes(12) + struct.pack(">H", 0) + grey.tobytes() * 3)
+
+
+def test_a_photoshop_background_reaches_the_capture(rig, tmp_path):
+    """Blender reads PSD and converts it, as other formats that the engine need not know."""
+    grey = np.full((48, 64), 90, np.uint8)
+    grey[:4, :4] = 250  # the top left corner
+    for ob in rig:
+        psd(tmp_path / f"{ob.name}.psd", grey)
+        ob.data.background_images[0].image = bpy.data.images.load(str(tmp_path / f"{ob.name}.psd"))
+    found = read_cameras()
+    assert len(found.usable) == 4, [f.sentence for f in found.errors]
+    folder = scene_capture.write(tmp_path / "out", found.usable, bpy.context.scene)
+    body = json.loads((folder / "capture.json").read_text())
+    image = bpy.data.images.load(str(folder / body["views"][1]["image"]))
+    pixels = np.array(image.pixels).reshape(48, 64, 4)
+    assert pixels[-2, 2, 0] > 0.9 and np.ptp(pixels[:40, 8:, 0]) < 0.02 and 0.2 < pixels[10, 30, 0] < 0.5
+    assert [view["image"] for view in body["views"]] == [f"images/cam{i:02d}.png" for i in range(4)]
 
 
 def test_a_jpeg_without_its_end_marker_is_a_warning_and_one_without_rows_an_error(rig, tmp_path):

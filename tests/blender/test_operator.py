@@ -22,6 +22,7 @@ from skullptor_extension.skullptor_blender.link import (
     worker,
 )
 from skullptor_extension.skullptor_blender.operators import reconstruct as operators
+from skullptor_extension.skullptor_blender.operators import report
 from skullptor_extension.skullptor_blender.scene import conventions
 from skullptor_extension.skullptor_blender.scene import result as scene_result
 
@@ -284,6 +285,30 @@ def test_a_bridge_that_breaks(rig, monkeypatch, unchanged, how, code, tmp_path):
     assert [path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()] == []
     # and the next run works
     monkeypatch.setenv(worker.COMMAND_VARIABLE, "dummy --seconds 0.1")
+
+
+def test_a_failed_run_leaves_its_notes_and_copy_report_puts_them_on_the_clipboard(rig, monkeypatch, tmp_path):
+    """The engine got as far as to write its notes: they stay, the copy of the photographs does not."""
+    monkeypatch.setenv(worker.COMMAND_VARIABLE, "dummy --seconds 0.1 --fail")
+    write = capture_draft.CaptureDraft.write
+
+    def with_notes(draft, folder):
+        output = folder.parent / "output"
+        output.mkdir(parents=True)
+        (output / "run.json").write_text("{}")
+        (output / "run.log").write_text("0.10 s  Carving the head\n")
+        return write(draft, folder)
+
+    monkeypatch.setattr(capture_draft.CaptureDraft, "write", with_notes)
+    said = refused()
+    (run,) = (path for path in (tmp_path / "runs").iterdir() if path.is_dir())
+    assert [path.name for path in run.iterdir()] == ["output"]
+    text = report.report()
+    assert f"Blender {bpy.app.version_string}" in text and session.outcome.text in said and session.outcome.text in text
+    assert "[dummy]" in text and "Carving the head" in text
+    assert bpy.ops.skullptor.copy_report() == {"FINISHED"}
+    session.reset()
+    assert not bpy.ops.skullptor.copy_report.poll()
 
 
 def test_a_damaged_result(rig, monkeypatch, unchanged):

@@ -47,5 +47,6 @@ def test_every_setting_of_the_run_is_in_a_preset_or_the_scenes_own():
     names = {p.identifier for p in settings} - {"rna_type", "name"}
     assert names - set(presets.VALUES) == {
         "seed", "heat_map", "look", "contact_sheet", "image_folder", "mask_folder", "normals_folder",
-        "refine_cameras", "active_rig", "show_photographs", "show_cameras", "photograph_blend",
+        "refine_cameras", "head_height", "eye_distance", "active_rig", "show_photographs", "show_cameras",
+        "photograph_blend",
     }  # fmt: skip

@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 import pytest
 from skullptor_extension.skullptor_blender.link import session
-from skullptor_extension.skullptor_blender.operators import import_cameras
+from skullptor_extension.skullptor_blender.operators import import_cameras, photographs
 from skullptor_extension.skullptor_blender.scene import result as scene_result
 from skullptor_extension.skullptor_blender.scene import rigs
 from skullptor_extension.skullptor_blender.ui import disk_cache, panels
@@ -134,7 +134,7 @@ class Door:
 
     def __init__(self, path):
         self.filepath, self.directory, self.format = str(path), "", import_cameras.AUTO
-        cls = import_cameras.SKULLPTOR_OT_add_photographs
+        cls = photographs.SKULLPTOR_OT_add_photographs
         self.chosen, self.kind = cls.chosen.__get__(self), cls.kind.__get__(self)
 
 

@@ -201,3 +201,29 @@ def test_a_job_uses_and_keeps_the_refined_cameras(tmp_path):
         assert np.degrees(np.linalg.norm(turn)) == pytest.approx(move["degrees"], abs=1e-3)
     # the outlines of the finished head fit the refined cameras better than the given ones
     assert report["mask_iou"] > 0.97
+
+
+def test_a_job_refines_cameras_that_the_photographs_contradict_without_being_asked(tmp_path):
+    """And right ones not: the same capture, as it is and a little off."""
+    pytest.importorskip("numba")
+    from bridge.job.cache import Cache
+    from bridge.job.runner import JobRunner
+    from bridge.service.wire import Control
+
+    capture = synthetic.write(tmp_path / "capture", views=9, size=SIZE)
+    photographs.album(tmp_path / "capture" / "images", list(capture.cameras))
+    settings = p.JobSettings(preset="draft", normals="measured", steps=5, max_vertices=1000)
+    asked = []
+
+    def report(name: str, cameras: list[Camera]) -> dict:
+        views = [replace(v, camera=c) for v, c in zip(capture.views, cameras, strict=True)]
+        captures.save(replace(capture, views=tuple(views)), tmp_path / "capture")
+        run = p.Run(name, str(tmp_path / "capture"), str(tmp_path / name), settings)
+        JobRunner(Cache(tmp_path / "cache")).run(run, asked.append, Control())
+        return json.loads((tmp_path / name / "report.json").read_text())
+
+    assert report("right", list(capture.cameras))["refined"] is None
+    found = report("off", noisy(capture.cameras, 0.25, 0.25))["refined"]
+    assert found["changed"] and found["error_px"][1] < 0.5 * found["error_px"][0]
+    codes = [message.code for message in asked if isinstance(message, p.Warning)]
+    assert "cameras-loose" not in codes and not [code for code in codes if code.startswith("camera-")]

@@ -259,3 +259,14 @@ def test_all_pictures_together_fit_the_memory(monkeypatch):
     monkeypatch.setattr(pictures_module, "MOST_PIXELS", 200_000)
     found = Pictures.of(Photographs(photographs(), [None] * 8, rig()), FRAME, 1e6, ball()[0])
     assert 150_000 < sum(grey.size for grey in found.grey) < 210_000
+
+
+def test_the_expected_error_tells_what_is_known():
+    """As small as what heads with so much texture have, where the truth is even nearer; at the poles, which no
+    photograph shows, as large as what nobody knows."""
+    after = refined(bumpy(broad=0.5, rough=0.1))
+    away = (after.mesh.vertices - CENTER) / RADIUS
+    truth = np.abs(np.linalg.norm(away, axis=1) - 1) * RADIUS
+    belt, poles = np.abs(away[:, 1]) < 0.4, np.abs(away[:, 1]) > 0.98
+    assert np.median(truth[belt]) < np.median(after.expected_error[belt]) < 1e-3 * FRAME.radius
+    assert np.median(after.expected_error[poles]) > 5e-3 * FRAME.radius

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -80,6 +81,15 @@ def test_formats_of_pictures_are_read(tmp_path, camera, kind):
     Image.fromarray(flat).save(tmp_path / f"a.{kind.lower()}")
     photo = images.read_photo(View(camera, tmp_path / f"a.{kind.lower()}"))
     np.testing.assert_allclose(photo.pixels[150, 200] * 255, [250, 120, 10], atol=5)
+
+
+def test_a_photoshop_file_is_read(tmp_path, camera):
+    """Its flattened picture; Pillow writes none, so it is written by hand."""
+    picture = noise()
+    head = b"8BPS" + struct.pack(">H6xHIIHH", 1, 3, 300, 400, 8, 3)
+    (tmp_path / "a.psd").write_bytes(head + bytes(14) + picture.transpose(2, 0, 1).tobytes())
+    found = images.read_photo(View(camera, tmp_path / "a.psd")).pixels
+    assert np.array_equal(np.round(found * 255).astype(np.uint8), picture)
 
 
 def test_a_format_that_cannot_be_read_is_named(tmp_path, camera):

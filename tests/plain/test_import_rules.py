@@ -19,7 +19,7 @@ ORDER = {
         "report", "normals", "check", "refine", "importers", "calibrate", "texture", "model", "wrap", "job", "training",
         "__main__",
     ),
-    "skullptor_blender": ("presets", "link", "scene", "ui", "operators", "batch"),
+    "skullptor_blender": ("presets", "link", "scene", "ui", "operators", "headless", "batch"),
 }  # fmt: skip
 AT_THE_ROOT = {"bridge": {"__init__", "__main__", "errors", "files"}, "skullptor_blender": {"__init__", "batch"}}
 

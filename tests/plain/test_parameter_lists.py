@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MOST = 5  # parameters that a call must give, or may give by position; self and cls do not count
 MOST_OPTIONS = 4  # further ones: keyword-only, with a default, so that each is named where it is given
 COMPILED = ("njit", "jit", "cuda.jit")  # numba's kernels take arrays and numbers, no records
-LATER = ("bridge/photometric/", "bridge/wrap/")  # rooms that are not yet through with it; none may be added
+LATER = ("bridge/photometric/",)  # rooms that are not yet through with it; none may be added
 
 
 def too_long(source: str) -> list[tuple[str, int, int]]:

@@ -21,6 +21,8 @@ def draw_outcome(layout: bpy.types.UILayout, context: bpy.types.Context, outcome
     if not outcome.ok:
         severity = ERROR if outcome.code else INFO
         _draw(column, context, [Finding(outcome.code, severity, "", outcome.text, outcome.cure)])
+        if outcome.code:
+            column.operator("skullptor.copy_report", icon="COPYDOWN")
         return
     said = column.column(align=True)
     said.alert = outcome.alert

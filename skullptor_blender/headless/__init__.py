@@ -1,0 +1,1 @@
+"""What the batch does: its options, its tasks, the files that it writes."""
