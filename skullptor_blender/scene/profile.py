@@ -16,6 +16,7 @@ DEEPEST = 2.6  # breadths below the crown that are looked at
 DROP = 0.12  # breadths within which the profile falls back from the chin to the throat
 LEAST = 0.08  # breadths that it falls at least
 NECK_LEANS = np.radians(20.0)  # a neck rises to the front: a level cut would go through the chin or the shoulders
+LONGEST = 0.5  # share of the head's height that a neck reaches below the chin
 CLEAR = 0.02  # share of the head's height that a cut keeps away from the chin
 
 
@@ -84,4 +85,5 @@ def neck_plane(
     front = front - up * (front @ up)
     normal = np.cos(NECK_LEANS) * up + np.sin(NECK_LEANS) * front / max(np.linalg.norm(front), 1e-12)
     whole = np.percentile(vertices @ up, CROWN) - found @ up
-    return normal, min(neck.level(vertices, normal, confidence), found @ normal - CLEAR * whole)
+    level = neck.level(vertices, normal, confidence)
+    return normal, float(np.clip(level, found @ normal - LONGEST * whole, found @ normal - CLEAR * whole))
