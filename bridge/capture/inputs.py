@@ -81,11 +81,11 @@ def read_inputs(path: Path, step: Callable[[int, int], None] = lambda done, tota
     if len(capture.views) < MINIMUM_VIEWS:
         raise BridgeError(
             "too-few-views",
-            f"The capture '{capture.name}' has {len(capture.views)} usable "
-            f"camera{'s' if len(capture.views) != 1 else ''}; a head needs at least {MINIMUM_VIEWS}.",
-            "Add cameras with photographs that show the head from other sides.",
+            f"The capture '{capture.name}' has no usable camera; a head needs at least one.",
+            "Add cameras with photographs that show the head.",
         )
-    check_rig(capture.cameras)
+    if len(capture.views) > 1:
+        check_rig(capture.cameras)
     inputs = Inputs(capture, [], [])
     for i, view in enumerate(capture.views):
         photo, mask = read_view(view)

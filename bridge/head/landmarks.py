@@ -34,6 +34,7 @@ OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379
 ANCHORS = np.array(
     [((x + 0.5) / g, (y + 0.5) / g) for g, n in ((16, 2), (8, 6)) for y in range(g) for x in range(g) for _ in range(n)]
 )
+CANDIDATES, LEAST_SCORE = 40, 0.0  # anchors that may be faces of their own: even odds by the detector
 TURNS = (0, 1, 3, 2)  # quarter turns that are tried where a photograph lies on its side
 
 
@@ -80,6 +81,18 @@ class Landmarker:
                 return best
         return None
 
+    def count(self, picture: np.ndarray) -> int:
+        """How many faces an upright picture shows side by side, those half as large as the largest or larger."""
+        image = picture if picture.dtype == np.uint8 else (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+        sizes: list[float] = []
+        centres: list[np.ndarray] = []
+        for eyes, centre, size in self._candidates(np.ascontiguousarray(image)):
+            apart = all(np.linalg.norm(centre - other) > 0.7 * max(size, its) for other, its in zip(centres, sizes))
+            if apart and self._place(image, eyes, centre, size)[1] > PRESENT:
+                sizes.append(size)
+                centres.append(centre)
+        return int((np.array(sizes) >= 0.5 * max(sizes)).sum()) if sizes else 0
+
     def _upright(self, image: np.ndarray, region: np.ndarray | None) -> Face | None:
         x0, y0, x1, y1 = (0, 0, *image.shape[1::-1]) if region is None else np.rint(region).astype(int)
         part = image[max(y0, 0) : y1, max(x0, 0) : x1]
@@ -97,6 +110,10 @@ class Landmarker:
 
     def _detect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """Eyes [2, 2], centre [2] and size of the best face, in pixels."""
+        return self._candidates(image, 1)[0]
+
+    def _candidates(self, image: np.ndarray, most: int = CANDIDATES) -> list[tuple[np.ndarray, np.ndarray, float]]:
+        """As _detect, of the detector's best anchors, the best first."""
         H, W = image.shape[:2]
         side = max(H, W)
         oy, ox = (side - H) // 2, (side - W) // 2
@@ -105,10 +122,15 @@ class Landmarker:
         outs = self._detector(small.astype(np.float32) / 127.5 - 1)
         boxes = next(o for o in outs if o.shape[-1] == 16).reshape(-1, 16)
         scores = next(o for o in outs if o.shape[-1] == 1).reshape(-1)
-        i = int(scores.argmax())
         shift = np.array([ox, oy])
-        points = (boxes[i, 4:].reshape(6, 2) / 128 + ANCHORS[i]) * side - shift
-        return points[:2], (boxes[i, :2] / 128 + ANCHORS[i]) * side - shift, float(boxes[i, 2:4].max()) / 128 * side
+        found: list[tuple[np.ndarray, np.ndarray, float]] = []
+        for i in np.argsort(-scores, kind="stable")[:most]:
+            if found and scores[i] < LEAST_SCORE:
+                break
+            points = (boxes[i, 4:].reshape(6, 2) / 128 + ANCHORS[i]) * side - shift
+            centre = (boxes[i, :2] / 128 + ANCHORS[i]) * side - shift
+            found.append((points[:2], centre, float(boxes[i, 2:4].max()) / 128 * side))
+        return found
 
     def _place(self, image: np.ndarray, eyes: np.ndarray, centre: np.ndarray, size: float) -> tuple[np.ndarray, float]:
         """Points [468, 3] in pixels and presence, from a square of 1.5 times the size with level eyes."""

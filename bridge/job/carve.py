@@ -18,8 +18,9 @@ def carve(job: Job, tools: Tools) -> None:
     """Stage: solve for the surface that has the maps' normals and outlines."""
     report = tools.report
     job.targets = make_targets(job.inputs.maps)
-    job.frame = start_sphere(job.targets)
-    solver = Solver(job.targets, job.solve, job.frame, report.check)
+    job.frame = start_sphere(job.targets) if job.prior is None else job.prior.frame
+    virtual = [] if job.prior is None else job.prior.targets
+    solver = Solver([*job.targets, *virtual], job.solve, job.frame, report.check)
     for progress in solver:
         job.steps = progress.done
         report.step(progress.done, progress.total, progress.work)

@@ -31,7 +31,7 @@ def headless(inputs: Inputs) -> list[Finding]:
     which = f"View '{names[0]}' shows" if len(names) == 1 else f"Views {', '.join(names)} show"
     left = len(inputs.photos) - len(found)
     if left < MINIMUM_VIEWS:
-        sentence = f"{which} no head, and the {left} others are too few: a head needs at least {MINIMUM_VIEWS}."
+        sentence = f"{which} no head, and there is no other: a head needs a photograph of it."
         raise BridgeError("too-few-views", sentence, CURE)
     inputs.keep([i for i in range(len(inputs.photos)) if i not in found])
     return [Finding("no-head", WARNING, names, f"{which} no head: left out.", CURE)]

@@ -12,6 +12,8 @@ from .record import Job, Tools
 def match(job: Job, tools: Tools) -> None:
     """Stage: move the surface to where the photographs agree."""
     report = tools.report
+    if len(job.inputs.photos) < 2:  # nothing to agree with
+        return
     matched = match_photographs(
         job.mesh,
         [photo.pixels for photo in job.inputs.photos],

@@ -14,6 +14,7 @@ from .conditions import refining
 from .record import Cached, Job, Tools
 
 VERSION = "check 8"  # part of the cache's key: another check finds other things
+LEAST_VIEWS = 3  # two cameras never contradict a third
 TOLD_LATER = ("scale",)  # by the finished mesh, which knows better
 # Median of matches from where the cameras say, in head radii, from which on the cameras are refined: 0.0003 to 0.0008
 # on right rigs. Two thousandths are a pixel of a thousand across the head, and detail needs better than that.
@@ -21,8 +22,10 @@ LOOSE = 1e-3
 
 
 def check(job: Job, tools: Tools) -> None:
-    """Stage: the check of cameras, photographs and masks before the solve."""
+    """Stage: the check of cameras, photographs and masks before the solve. Fewer than three check nothing."""
     inputs = job.inputs
+    if len(inputs.photos) < LEAST_VIEWS:
+        return
     given = [mask is not None for mask in inputs.given_masks]
     mattes = [m.matte if mask is None else mask for m, mask in zip(inputs.maps, inputs.given_masks, strict=True)]
     inspection = inspect(

@@ -8,6 +8,7 @@ from typing import cast
 from ..capture.inputs import Inputs, read_inputs
 from ..check.findings import WARNING, Finding
 from ..errors import BridgeError
+from ..prior.prior import MOST_VIEWS
 from ..raster import Backend, available, choose
 from ..service.protocol import JobSettings, Status
 from ..service.reporter import Reporter
@@ -84,8 +85,11 @@ def solve_settings(settings: JobSettings, inputs: Inputs, report: Reporter, rast
             )
         else:
             changes["min_edge"] = settings.min_edge_mm / capture.unit_mm
+    if len(inputs.photos) <= MOST_VIEWS:
+        changes["turns"] = False
     preset = cast(Preset, settings.preset)
-    if matching(settings):  # then the photographs bring the detail, and maps that are degrees off only add noise
+    # photographs that are matched bring the detail; maps that are degrees off only add noise
+    if matching(settings) and len(inputs.photos) > 1:
         preset = CARVED
         changes["max_vertices"] = min(settings.max_vertices or CARVED_VERTICES, CARVED_VERTICES)
     return SolveSettings.preset(preset, **changes)

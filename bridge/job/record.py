@@ -12,6 +12,7 @@ from ..capture.framing import HeadFrame
 from ..capture.inputs import Inputs
 from ..check.findings import Finding
 from ..photometric import Matched
+from ..prior.prior import Prior
 from ..refine import Refined
 from ..report.quality import ViewQuality
 from ..service.protocol import JobSettings, Result, Run
@@ -35,6 +36,7 @@ class Job:
     loose: bool = False  # whether the check found that all cameras may be a little off
     postponed: list[Finding] = field(default_factory=list)  # what it found besides, until they are refined
     refined: Refined | None = None
+    prior: Prior | None = None  # of one to five photographs: the model's head
     targets: list[Target] = field(init=False)
     frame: HeadFrame = field(init=False)  # the sphere around the head that the solver starts from
     mesh: Mesh = field(init=False)

@@ -23,6 +23,8 @@ FINEST = {"draft": 500, "standard": 1000, "fine": 4000}  # pixels across the hea
 def refine(job: Job, tools: Tools) -> None:
     """The mesh gets its final density here: that of the preset, as far as the photographs carry it."""
     report, settings = tools.report, job.settings
+    if len(job.inputs.photos) < 2:
+        return
     vertices = settings.max_vertices or SolveSettings.preset(cast(Preset, settings.preset)).max_vertices
     refined = refine_surface(
         job.mesh,

@@ -14,6 +14,7 @@ from . import (
     predict,
     preflight,
     prepare,
+    prior,
     read,
     refine_cameras,
     refine_surface,
@@ -47,6 +48,7 @@ LEAVE_OUT = Stage("Looking for the head", 0.01, carving_predicted, leave_out.lea
 DRAW = Stage("Drawing", 0.04, for_maps, draw_normals.draw)
 CHECK = Stage("Checking the cameras", 0.03, for_mesh, preflight.check, preflight.CACHED, forgiven=CHECK_FAILURES)
 REFINE = Stage("Refining the cameras", 0.04, refining, refine_cameras.refine_cameras)
+LAY = Stage("Laying a head on the photographs", 0.03, for_mesh, prior.lay_head)
 CARVE = Stage("Carving the head", 0.25, for_mesh, carve.carve)
 MATCH = Stage("Matching the photographs", 0.12, matching, match.match, extra=True)
 REFINE_SURFACE = Stage("Refining the surface", 0.30, matching, refine_surface.refine, extra=True)
@@ -65,6 +67,7 @@ STAGES = (
     DRAW,
     CHECK,
     REFINE,
+    LAY,
     CARVE,
     MATCH,
     REFINE_SURFACE,

@@ -58,17 +58,18 @@ def wrap_head(job: Job, tools: Tools) -> None:
     photos = [photo.pixels for photo in job.inputs.photos]
     head = Head(job.mesh.vertices, job.mesh.faces, job.inputs.cameras, photos, job.inputs.capture.unit_mm)
     try:
-        wrap_to(job.output / FOLDER, job.settings.wrap, head, None, tools.report)
+        known = None if job.prior is None else job.prior.landmarks
+        wrap_to(job.output / FOLDER, job.settings.wrap, head, known, tools.report)
     except BridgeError as error:
         job.findings = [Finding(error.code, WARNING, (), error.sentence, error.cure)]
 
 
-def wrap_to(folder: Path, template_name: str, head: Head, picked: Path | None, report: Reporter) -> dict:
-    """Find landmarks, wrap, write the files; returns the report. Raises BridgeError."""
+def wrap_to(folder: Path, template_name: str, head: Head, known: Landmarks | None, report: Reporter) -> dict:
+    """Find landmarks where none are known, wrap, write the files; returns the report. Raises BridgeError."""
     claim_folder(folder)
     template = with_landmarks(load_template(template_name, report.check), template_name, report.check)
     report.step(1, STEPS)
-    landmarks = read_picked(picked) if picked else find_landmarks(head, report.check)
+    landmarks = known or find_landmarks(head, report.check)
     if landmarks is None:
         raise BridgeError(
             "landmarks-none",
@@ -201,7 +202,8 @@ def main(argv: list[str]) -> int:
         report.begin("Wrapping the template")
         photos = [photo.pixels for photo in inputs.photos]
         head = Head(vertices, faces, inputs.cameras, photos, inputs.capture.unit_mm)
-        body = wrap_to(options.output, options.template, head, options.landmarks, report)
+        picked = read_picked(options.landmarks) if options.landmarks else None
+        body = wrap_to(options.output, options.template, head, picked, report)
         report.end()
         print(
             f"Wrote {options.output}: {body['vertices']:,} vertices, {len(body['shapes'])} shapes, "

@@ -37,7 +37,7 @@ NORMAL_SOURCES = ("network", "david", "measured")
 DEVICES = ("auto", "cpu", "cuda")
 RASTERISERS = ("auto", "cpu", "cuda", "nvdiffrast")
 STAGES = ("mesh", "normals")
-MINIMUM_VIEWS = 3
+MINIMUM_VIEWS = 1
 
 
 class ProtocolError(ValueError):

@@ -135,9 +135,9 @@ def diffusion(settings: SolveSettings, stage: Stage, fraction: float) -> int:
     return 0 if settings.relief > 0 and fraction >= RELIEF_FROM else settings.diffusion * stage.spread
 
 
-def view_groups(views: int, stage: Stage) -> list[list[int]]:
+def view_groups(settings: SolveSettings, views: int, stage: Stage) -> list[list[int]]:
     """Indices of the views that one step looks at, interleaved so that neighbours on a ring share no group."""
-    count = max(1, min(stage.groups, views // GROUP_MINIMUM))
+    count = max(1, min(stage.groups, views // GROUP_MINIMUM)) if settings.turns else 1
     return [list(range(first, views, count)) for first in range(count)]
 
 
@@ -153,7 +153,7 @@ def work(settings: SolveSettings, views: int, fraction: float) -> float:
     done = whole = begin = 0.0
     for stage in plan_of(settings).stages:
         a_view = resolution_of(settings, stage) ** 2 + VERTEX_WORK * wanted_vertices(settings, stage)
-        step = a_view * views / len(view_groups(views, stage))
+        step = a_view * views / len(view_groups(settings, views, stage))
         whole += step * (stage.end - begin)
         done += step * max(0.0, min(fraction, stage.end) - begin)
         begin = stage.end

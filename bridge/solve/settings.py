@@ -44,6 +44,9 @@ class SolveSettings:
     """Weight of the squared coverage difference. Must stay above 0 for "linear", or skirts grow outside the head."""
     alpha: float = 0.0
     """Eq. 9: how much more pixels seen head-on count than grazing ones; 0 counts all alike."""
+    turns: bool = True
+    """Whether the views may take turns, half of them in a step of the last stage. False where one shows what no other
+    does."""
     seed: int = 0
     """Orientation of the start sphere. Same seed, same machine: same mesh, bit for bit."""
     raster: Backend = "auto"

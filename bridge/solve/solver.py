@@ -141,7 +141,7 @@ class Solver:
         self._levels = []
         chosen = schedule.plan_of(self.settings).stages[stage]
         resolution = schedule.resolution_of(self.settings, chosen)
-        groups = schedule.view_groups(len(self._targets), chosen)
+        groups = schedule.view_groups(self.settings, len(self._targets), chosen)
         for group in groups:
             targets = [self._targets[i] for i in group]
             level = build_level(targets, self.frame, resolution, self.settings.alpha, self._check)

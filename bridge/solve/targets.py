@@ -25,10 +25,12 @@ class Target:
     normals: np.ndarray  # [H, W, 3] float32 unit normals in the world; anything where mask is 0
     mask: np.ndarray  # [H, W] float32 0..1, share of the pixel the head covers
     weight: np.ndarray | None = None  # [H, W] float32 0..1 confidence of the normals; None: 1 everywhere
+    mask_weight: np.ndarray | None = None  # [H, W] float32 0..1 confidence of the mask; None: 1 everywhere
+    finest: int | None = None  # pixels of the finest image that is worth making of this view; None: any
 
     def __post_init__(self) -> None:
         size = (self.camera.height, self.camera.width)
-        for field in ("normals", "mask", "weight"):
+        for field in ("normals", "mask", "weight", "mask_weight"):
             value = getattr(self, field)
             if value is not None and value.shape[:2] != size:
                 raise ValueError(f"view {self.camera.name}: {field} is {value.shape[:2]}, the camera's image is {size}")
@@ -90,11 +92,12 @@ def build_level(
         if np.isnan(box).any():
             continue
         x, y, side = square_crop(box, target.camera.width, target.camera.height)
-        camera = target.camera.crop(x, y, side, side).resize(resolution, resolution)  # type: ignore[arg-type]  # made whole by resize
+        across = resolution if target.finest is None else min(resolution, target.finest)
+        camera = target.camera.crop(x, y, side, side).resize(across, across)  # type: ignore[arg-type]  # made whole by resize
         weight = np.ones_like(target.mask) if target.weight is None else target.weight
         mask = target.mask[..., None]
         maps = np.concatenate([target.normals * mask, mask, weight[..., None] * mask], -1).astype(np.float32)
-        maps, inside = resample(maps, x, y, side, resolution)
+        maps, inside = resample(maps, x, y, side, across)
         length = np.linalg.norm(maps[..., :3], axis=-1, keepdims=True)
         unit = np.where(length > 1e-6, maps[..., :3] / np.maximum(length, 1e-6), 0)
         covered = np.clip(maps[..., 3], 0, 1)
@@ -105,7 +108,10 @@ def build_level(
         masks.append(covered)
         facing = np.where(covered > 1e-3, facing_weight(unit, camera, alpha), 1)
         normal_weights.append(facing * confidence * inside)
-        mask_weights.append(inside)
+        if target.mask_weight is None:
+            mask_weights.append(inside)
+        else:
+            mask_weights.append(inside * resample(target.mask_weight[..., None], x, y, side, across)[0][..., 0])
     return Level(cameras, ImageTargets.of(normals, masks, normal_weights, mask_weights), resolution)
 
 

@@ -16,8 +16,8 @@ STDLIB = set(sys.stdlib_module_names)
 ORDER = {
     "bridge": (
         "errors", "files", "service", "capture", "mattes", "head", "device", "mesh", "raster", "solve", "photometric",
-        "report", "normals", "check", "refine", "importers", "calibrate", "texture", "model", "wrap", "job", "training",
-        "__main__",
+        "report", "normals", "check", "refine", "importers", "calibrate", "texture", "model", "wrap", "prior",
+        "job", "training", "__main__",
     ),
     "skullptor_blender": ("presets", "link", "scene", "ui", "operators", "headless", "batch"),
 }  # fmt: skip

@@ -1,0 +1,92 @@
+"""The fitted head as everything after it needs it: virtual views, a sphere to start from, landmarks, what is unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..capture.framing import HeadFrame
+from ..capture.normal_map import NormalMap
+from ..errors import Check, unchecked
+from ..head.landmarks import Face
+from ..head.triangulate import Landmarks
+from ..model import head_model
+from ..solve import Target
+from .evidence import View
+from .fit import Fitted, fit
+from .start import start
+from .virtual import seen_share, virtual_targets
+
+MOST_VIEWS = 5  # from six on photographs speak for themselves
+MARGIN = 1.15  # of the sphere around the fitted head: hair and shoulders are beyond it
+SIDES = {
+    "the front": (0.0, 0.0, 1.0),
+    "the left": (1.0, 0.0, 0.0),
+    "the right": (-1.0, 0.0, 0.0),
+    "behind": (0.0, 0.0, -1.0),
+}
+UNSEEN_SHARE = 0.5  # of a side's surface: then a photograph from there is worth it
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """What is known of this head before it is carved."""
+
+    fitted: Fitted
+    share: np.ndarray  # [V] 0..1: how well photographs see each vertex of the model
+    targets: list[Target]
+    frame: HeadFrame
+    landmarks: Landmarks
+
+    @property
+    def unseen(self) -> tuple[float, tuple[str, ...]]:
+        """Share of the head that no photograph shows, and from where more photographs would show it."""
+        model = head_model.load()
+        template = model.template
+        head = template.regions["exposed"] & ~template.regions["neck"]
+        out = self.fitted.vertices - self.fitted.vertices[head].mean(0)
+        out /= np.linalg.norm(out, axis=1, keepdims=True)
+        missing = []
+        for name, direction in SIDES.items():
+            side = head & (out @ np.array(direction) > 0.8)
+            if 1 - self.share[side].mean() > UNSEEN_SHARE:
+                missing.append(name)
+        return float(1 - self.share[head].mean()), tuple(missing)
+
+
+def know(
+    maps: Sequence[NormalMap],
+    faces: Sequence[Face | None],
+    widths: Sequence[int],
+    unit_mm: float | None,
+    check: Check = unchecked,
+    step: Callable[[int, int], None] = lambda done, total: None,
+) -> Prior | None:
+    """The model head fitted to one to five views; None where no view shows a face.
+
+    faces: in pixels of photographs of these widths. unit_mm: of the world, None where nobody knows.
+    """
+    model = head_model.load()
+    views = [View.of(found, face, width) for found, face, width in zip(maps, faces, widths, strict=True)]
+    pose = start(model.template, [view.camera for view in views], [view.face for view in views], unit_mm)
+    if pose is None:
+        return None
+    fitted = fit(model, views, pose, unit_mm, check=check, step=step)
+    share = seen_share(fitted, model, [view.matte for view in views])
+    targets = virtual_targets(fitted, model, share)
+    world = fitted.pose.points(fitted.vertices)
+    marks = model.template.landmarks
+    assert marks is not None  # our model has them
+    landmarks = Landmarks(
+        marks.points(world), fitted.pose.scale * marks.points(fitted.sigma[:, None])[:, 0],
+        tuple(view.camera.name for view in views if view.face is not None), fitted.landmark_px,
+    )  # fmt: skip
+    return Prior(fitted, share, targets, sphere(world[~model.template.regions["neck"]], fitted), landmarks)
+
+
+def sphere(points: np.ndarray, fitted: Fitted) -> HeadFrame:
+    """Around the head's points [n, 3] (world)."""
+    center = (points.min(0) + points.max(0)) / 2
+    return HeadFrame(center, float(MARGIN * np.linalg.norm(points - center, axis=1).max()), fitted.pose.rotation[:, 1])

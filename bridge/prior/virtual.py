@@ -1,0 +1,100 @@
+"""Views of the fitted head that no camera took: targets for the solver where the photographs are silent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from ..capture.cameras import Camera
+from ..mesh.normals import vertex_normals
+from ..model.head_model import HeadModel
+from ..raster import make_rasteriser
+from ..solve import Target
+from .fit import Fitted
+
+VIEWS, SIZE, FOCAL = 10, 192, 2.6
+RADIUS_MM = 170.0  # of what the pictures show
+LOWEST = -0.75  # sine of the elevation of the lowest picture
+SEEN_FROM = 0.25  # cosine to a camera from which on it begins to see a surface ...
+SEEN_TO = 0.6  # ... and sees it fully
+NECK_FADE_MM = 25.0  # over which the model's end stops to count
+# How much the model counts where photographs see the surface, beside 1 where none does: its normals, its outline
+SEEN_NORMALS, SEEN_OUTLINE = 0.1, 0.3
+
+
+def seen_share(fitted: Fitted, model: HeadModel, masks: Sequence[np.ndarray]) -> np.ndarray:  # [V] 0..1
+    """How well the photographs see each vertex of the fitted head. masks: of the fitted cameras' pixels."""
+    vertices = fitted.pose.points(fitted.vertices)
+    triangles = model.template.triangles_of("skin", "eye_left", "eye_right")
+    normals = vertex_normals(vertices, triangles).astype(np.float64)
+    center, radius = vertices.mean(0), float(np.linalg.norm(np.ptp(vertices, axis=0)) / 2)
+    share = np.zeros(len(vertices))
+    small = []
+    for camera in fitted.cameras:
+        scale = 384 / max(camera.width, camera.height)
+        small.append(camera.resize(round(camera.width * scale), round(camera.height * scale)))
+    local = [camera.transformed(1 / radius, np.eye(3), -center / radius) for camera in small]
+    depths = make_rasteriser("cpu", local).render((vertices - center) / radius, triangles).depth
+    for camera, depth, mask in zip(small, depths, masks, strict=True):
+        pixels, z = camera.project(vertices)
+        x, y = np.clip(np.floor(pixels).astype(int), 0, (camera.width - 1, camera.height - 1)).T
+        ray = camera.center - vertices
+        cosine = (normals * ray).sum(1) / np.linalg.norm(ray, axis=1)
+        there = depth[y, x] * radius
+        near = (there > 0) & (z - there < 0.03 * radius)
+        matte = cv2.resize(np.asarray(mask, np.float32), (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+        inside = matte[y, x] > 0.5
+        share = np.maximum(share, near * inside * np.clip((cosine - SEEN_FROM) / (SEEN_TO - SEEN_FROM), 0, 1))
+    return share
+
+
+def virtual_targets(fitted: Fitted, model: HeadModel, share: np.ndarray) -> list[Target]:
+    """The fitted head from all around, in the world."""
+    template, pose = model.template, fitted.pose
+    triangles = template.triangles_of("skin", "eye_left", "eye_right")
+    shape = fitted.vertices
+    cameras = ring()
+    low = shape[template.regions["neck"], 1].min()
+    kept = np.clip((shape[:, 1] - low) / NECK_FADE_MM, 0, 1)
+    normal = kept * (1 - (1 - SEEN_NORMALS) * share)
+    outline = kept * (1 - (1 - SEEN_OUTLINE) * share)
+    render = make_rasteriser("cpu", cameras).render(shape, triangles, np.stack([normal, outline], 1))
+    targets = []
+    for camera, ids, normals, weights in zip(
+        cameras, render.triangle, render.normals, render.attributes or [], strict=True
+    ):
+        mask = (ids >= 0).astype(np.float32)
+        world = pose.camera(camera)
+        turned = (normals @ pose.rotation.T.astype(np.float32)) * mask[..., None]
+        around = spread(weights[..., 1], ids >= 0)
+        targets.append(Target(world, turned, mask, weights[..., 0] * mask, around, finest=SIZE))
+    return targets
+
+
+def ring() -> list[Camera]:
+    """Cameras all around the model's head but not from below, in its frame."""
+    cameras = []
+    away = FOCAL * 2 * RADIUS_MM * 0.95
+    for i in range(VIEWS):
+        y = 1 - (1 - LOWEST) * (i + 0.5) / VIEWS
+        angle = i * np.pi * (3 - 5**0.5)
+        flat = np.sqrt(1 - y * y)
+        out = np.array([flat * np.sin(angle), y, flat * np.cos(angle)])
+        x = np.cross([0, 1.0, 0], out)
+        x /= np.linalg.norm(x)
+        R = np.stack([x, np.cross(-out, x), -out])
+        K = np.array([[FOCAL * SIZE, 0, SIZE / 2], [0, FOCAL * SIZE, SIZE / 2], [0, 0, 1.0]])
+        cameras.append(Camera(f"model {i + 1}", K, R, -R @ (away * out), SIZE, SIZE))
+    return cameras
+
+
+def spread(values: np.ndarray, inside: np.ndarray) -> np.ndarray:  # [H, W] float32
+    """The values of the nearest pixel inside, everywhere."""
+    _, label = cv2.distanceTransformWithLabels(
+        (~inside).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    known = np.zeros(label.max() + 1, np.float32)
+    known[label[inside]] = values[inside]
+    return known[label]
