@@ -52,8 +52,8 @@ test-slow: .venv/dev.done .venv-blender/done ## the slow ones: PyTorch twins, wh
 	$(BPY) -m pytest -q tests/blender -m "slow and not gpu"
 
 # See tests/reliability.
-reliability: .venv/dev.done ## faults, fuzz and load, ten minutes; writes docs/lab/reliability.md
-	$(BRIDGE) -m pytest tests/reliability -m reliability
+reliability: .venv/dev.done .venv-blender/done ## faults, fuzz and load, ten minutes; writes docs/lab/reliability.md
+	SKULLPTOR_BLENDER_PYTHON='$(CURDIR)/$(BPY)' $(BRIDGE) -m pytest tests/reliability -m reliability
 
 # See tests/window.
 test-window: .venv/dev.done dist ## the built zip in a real Blender window, driven by mouse: BLENDER=/path/to/blender

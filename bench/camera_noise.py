@@ -1,5 +1,7 @@
 """python -m bench.camera_noise CAPTURE... [--sigmas 0.25 0.5 1] [--seeds 1 2 3]: wrong cameras, refined and not.
 
+--preset standard instead of the draft; --without-masks as if the capture had none.
+
 Every camera of a capture with ground truth is turned about each axis by a normal deviate of sigma degrees and shifted
 along each by one of sigma percent of its distance to the head; without noise the seed is the draft's. depth_mm is of
 the draft after alignment to the true face (evaluate --align procrustes), "placed" after the similarity of the cameras'
@@ -79,19 +81,23 @@ class Made:
     report: dict
 
 
-def run(path: Path, cameras: Sequence[Camera], refine: bool, seed: int = 0) -> Made:
-    """A draft of the capture with other cameras."""
+def run(
+    path: Path, cameras: Sequence[Camera], refine: bool, seed: int = 0, preset: str = "draft", masks: bool = True
+) -> Made:
+    """A head of the capture with other cameras; masks: with those that it has."""
     original = captures.load(path)
     with tempfile.TemporaryDirectory() as work:
         folder, output = Path(work) / "capture", Path(work) / "output"
         shutil.copytree(path, folder, copy_function=_linked)
         capture = captures.load(folder)
         views = tuple(replace(view, camera=camera) for view, camera in zip(capture.views, cameras, strict=True))
+        if not masks:
+            views = tuple(replace(view, mask=None) for view in views)
         (folder / "capture.json").unlink()  # a link: the original must not be written to
         capture = replace(capture, views=views)
         captures.save(capture, folder)
         heard: list = []
-        settings = JobSettings(preset="draft", refine_cameras=refine, seed=seed)
+        settings = JobSettings(preset=preset, refine_cameras=refine, seed=seed)
         JobRunner().run(Run("bench", str(folder), str(output), settings), heard.append, Control())
         for message in heard:
             if isinstance(message, Error):
@@ -119,7 +125,10 @@ def main() -> int:
     parser.add_argument("--sigmas", nargs="+", type=float, default=[0.0, 0.25, 0.5, 1.0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--refined-only", action="store_true", help="as given for sigma 0 only")
+    parser.add_argument("--preset", default="draft")
+    parser.add_argument("--without-masks", action="store_true")
     options = parser.parse_args()
+    how = options.preset, not options.without_masks
     print(
         "| capture | sigma | seed | degrees | percent | depth_mm as given | refined | degrees | percent | features px |"
     )
@@ -132,8 +141,8 @@ def main() -> int:
                 before, draft = left(cameras, truth), 0 if sigma else seed
                 given = ""
                 if not (sigma and options.refined_only):
-                    given = f"{run(path, cameras, False, draft).depth:.3f}"
-                made = run(path, cameras, True, draft)
+                    given = f"{run(path, cameras, False, draft, *how).depth:.3f}"
+                made = run(path, cameras, True, draft, *how)
                 after = left(made.cameras, truth)
                 px = made.report["refined"]["error_px"]
                 fits = "" if px is None else f"{px[0]:.2f} -> {px[1]:.2f}"

@@ -15,6 +15,7 @@ class BridgeError(Exception):
     """
 
     def __init__(self, code: str, sentence: str, cure: str = "") -> None:
+        sentence = " ".join(sentence.splitlines())  # names in files may hold line ends
         super().__init__(f"{sentence} {cure}".strip())
         self.code = code
         self.sentence = sentence

@@ -14,13 +14,16 @@ from .findings import ERROR, INFO, WARNING, Finding
 from .inspection import Inspection
 from .scene import Scene
 
-BACKGROUND, INK, FAINT = (24, 25, 28), (222, 224, 228), (96, 99, 105)
+BACKGROUND, INK, FAINT = (24, 25, 28), (222, 224, 228), (150, 153, 158)
 GOOD, BAD, UNSURE = (120, 200, 140), (240, 84, 72), (240, 180, 70)
 COLOURS = {ERROR: BAD, WARNING: UNSURE, INFO: (130, 170, 220)}
 MAP = 460  # pixels of a plan's side
 TILE, COLUMNS = 176, 6
 GAP = 14
+LEGEND = 18  # height of the line that explains the outlines
 MISFIT = 0.01  # of the head's radius: outline points further off are marked
+UNSEEN = (170, 50, 45)
+OUTLINES = "Outlines: green where the other views agree, red where they are off by more than 1% of the head's radius"
 
 
 def page(inspection: Inspection, photos: Sequence[np.ndarray], heading: str) -> Image.Image:
@@ -34,7 +37,7 @@ def page(inspection: Inspection, photos: Sequence[np.ndarray], heading: str) -> 
     columns = (width - GAP) // (TILE + GAP)
     rows = -(-tiles // columns)
     top = 52 + 19 * len(lines) + GAP
-    height = top + (MAP + GAP + 20 if scene else 0) + rows * (TILE + 24) + GAP
+    height = top + (MAP + GAP + 20 + LEGEND if scene else 0) + rows * (TILE + 24) + GAP
     sheet = Image.new("RGB", (width, height), BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     draw.text((GAP, 14), heading, INK, large)
@@ -50,13 +53,34 @@ def page(inspection: Inspection, photos: Sequence[np.ndarray], heading: str) -> 
         plan = _plan(scene, hull, culprits, np.stack([right, vertical, np.cross(right, vertical)]))
         sheet.paste(plan, (GAP + k * (MAP + GAP), top + 18))
         draw.text((GAP + k * (MAP + GAP), top), f"the rig {title}", INK, small)
+    _legend(draw, (width - GAP, top), len(scene.cameras), small)
+    draw.text((GAP, top + MAP + GAP + 18), OUTLINES, FAINT, small)
     for i in range(tiles):
-        x, y = GAP + i % columns * (TILE + GAP), top + MAP + GAP + 24 + i // columns * (TILE + 24)
+        x, y = GAP + i % columns * (TILE + GAP), top + MAP + GAP + 24 + LEGEND + i // columns * (TILE + 24)
         name = scene.cameras[i].name
         sheet.paste(_thumbnail(scene, inspection, i, photos[i]), (x, y + 18))
         value = inspection.misfit[_index(inspection, i)]
         draw.text((x, y), f"{name[-16:]}  {100 * value:.1f}%", COLOURS.get(culprits.get(name, ""), INK), small)
     return sheet
+
+
+def enough(cameras: int) -> float:
+    """So many views of a place of the head get the brightest colour: half of them, for no more can see it."""
+    return max(cameras / 2, 1)
+
+
+def _legend(draw: ImageDraw.ImageDraw, corner: tuple[int, int], cameras: int, font: ImageFont.FreeTypeFont) -> None:
+    """What the head's colours say, to the left of a corner: seen by none, by one to enough views."""
+    x, y = corner[0] - 330, corner[1]
+    draw.text((x - 6, y), "seen by none", INK, font)
+    draw.rectangle((x + 84, y + 2, x + 98, y + 13), UNSEEN)
+    draw.text((x + 108, y), "1", INK, font)
+    ramp = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1]
+    first = 255 / enough(cameras)
+    for step in range(100):
+        colour = ramp[int(first + (255 - first) * step / 99)]
+        draw.line((x + 120 + step, y + 2, x + 120 + step, y + 13), tuple(int(v) for v in colour))
+    draw.text((x + 226, y), f"{int(np.ceil(enough(cameras)))} views and more", INK, font)
 
 
 def _index(inspection: Inspection, i: int) -> int:
@@ -98,9 +122,9 @@ def _plan(scene: Scene, hull: Hull, culprits: dict[str, str], frame: np.ndarray)
     points = hull.points[front] - middle
     order = np.argsort(points @ towards)
     counts = hull.counts[front][order]
-    level = np.clip(counts / max(len(scene.cameras) / 2, 1) * 255, 0, 255).astype(np.uint8)
+    level = np.clip(counts / enough(len(scene.cameras)) * 255, 0, 255).astype(np.uint8)
     colours = cv2.applyColorMap(level[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1].copy()
-    colours[counts == 0] = (170, 50, 45)
+    colours[counts == 0] = UNSEEN
     dot = max(1.5, MAP / 2 * hull.voxel * swell / reach * 0.8)
     for (x, y), colour in zip(pixel(points[order] * swell), colours, strict=True):
         draw.rectangle((x - dot, y - dot, x + dot, y + dot), tuple(int(v) for v in colour))

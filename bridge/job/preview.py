@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from ..errors import BridgeError
 from ..report import results
 from ..service.protocol import Preview
 from ..service.reporter import Reporter
@@ -31,10 +33,11 @@ class Previews:
         shown = mesh()
         # two names in turn, so that the reader of one is never overtaken
         path = self._folder / f"preview{self._count % 2}.npz"
-        results.write_npz(path, vertices=shown.vertices.astype(np.float32), faces=shown.faces)
-        self._report.send(Preview(self._report.id, str(path)))
-        self._count += 1
         self._last = time.monotonic()
+        with contextlib.suppress(BridgeError):  # a full disk ends no run over a look at it: it may be empty by the end
+            results.write_npz(path, vertices=shown.vertices.astype(np.float32), faces=shown.faces)
+            self._report.send(Preview(self._report.id, str(path)))
+        self._count += 1
 
     def remove(self) -> None:
         for leftover in self._folder.glob("preview?.npz"):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import BridgeError, Cancelled
 from ..files import claim_folder
+from ..normals.sessions import out_of_memory
 from ..service.protocol import Error, Message, Run, Status
 from ..service.reporter import Reporter
 from ..service.wire import Control, Send
@@ -93,7 +94,7 @@ def as_error(run_id: str, error: Exception, log: Path) -> Error:
     if isinstance(error, BridgeError):
         return Error(run_id, error.code, error.sentence, error.cure)
     traceback.print_exc(file=sys.stderr)
-    if isinstance(error, MemoryError):
+    if out_of_memory(error):
         return Error(run_id, "memory", "There is not enough memory.", "Close other programs or choose a lower preset.")
     if isinstance(error, (ValueError, RuntimeError)):
         return Error(run_id, "failed", str(error) or type(error).__name__, "")

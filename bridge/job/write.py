@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 
+from ..errors import BridgeError
+from ..files import cache_folder
 from ..report import picture, quality, results
 from ..service.protocol import VERSION, Result
 from .record import Job, Tools
@@ -14,26 +19,54 @@ HEAD_MM = (120.0, 1200.0)  # a head with shoulders is within this, or the scale 
 
 
 def write(job: Job, tools: Tools) -> None:
-    """Stage: the files of a finished job."""
-    report, mesh, output = tools.report, job.mesh, job.output
+    """Stage: the files of a finished job. If they cannot be written, the mesh goes elsewhere and its place is said."""
     tools.previews.remove()
-    attributes = {
-        "view_count": job.coverage.view_count,
-        "confidence": job.coverage.confidence,
-        "normal_error": job.normal_error,
-    }
-    if job.expected_error is not None:
-        attributes["expected_error"] = job.expected_error
-    results.write_npz(output / "head.npz", vertices=mesh.vertices, faces=mesh.faces, color=job.color, **attributes)
+    try:
+        _write(job, tools)
+    except BridgeError as error:
+        raise BridgeError(error.code, f"{error.sentence} {_kept(job)}", error.cure) from None
+
+
+def _write(job: Job, tools: Tools) -> None:
+    report, mesh, output = tools.report, job.mesh, job.output
+    color = {"color": job.color}
+    results.write_npz(output / "head.npz", vertices=mesh.vertices, faces=mesh.faces, **color, **_attributes(job))
     report.step(1, 3)
-    channels = {name: job.color[:, i] for i, name in enumerate(("red", "green", "blue"))}  # names that viewers know
-    results.write_ply(output / "head.ply", mesh.vertices, mesh.faces, **channels, **attributes)
+    _write_ply(job, output / "head.ply")
     report.step(2, 3)
     page = picture.run_sheet([photo.pixels for photo in job.inputs.photos], job.targets, job.views, _heading(job))
     picture.save(page, output / "report.png")
     results.write_json(output / "report.json", _body(job, _size_mm(job, tools), tools))
     names = (output / name for name in ("head.npz", "report.json", "report.png"))
     job.result = Result(job.run.id, *map(str, names))
+
+
+def _write_ply(job: Job, path: Path) -> None:
+    channels = {name: job.color[:, i] for i, name in enumerate(("red", "green", "blue"))}  # names that viewers know
+    results.write_ply(path, job.mesh.vertices, job.mesh.faces, **channels, **_attributes(job))
+
+
+def _attributes(job: Job) -> dict[str, np.ndarray]:
+    found = {
+        "view_count": job.coverage.view_count,
+        "confidence": job.coverage.confidence,
+        "normal_error": job.normal_error,
+    }
+    return found if job.expected_error is None else found | {"expected_error": job.expected_error}
+
+
+def _kept(job: Job) -> str:
+    """Where the head is after its folder's disk refused it: the first other place that takes it."""
+    for place in (Path(tempfile.gettempdir()), cache_folder(), Path.home()):
+        with contextlib.suppress(OSError, BridgeError):
+            folder = Path(tempfile.mkdtemp(prefix="skullptor-head-", dir=place))
+            try:
+                _write_ply(job, folder / "head.ply")
+            except BaseException:
+                folder.rmdir()
+                raise
+            return f"The head is kept as '{folder / 'head.ply'}'."
+    return "No other place takes the head either."
 
 
 def _mean_error(job: Job) -> float:

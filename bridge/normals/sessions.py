@@ -15,7 +15,15 @@ import numpy as np
 from ..errors import Cancelled
 
 WATCH_SECONDS = 0.03  # between two looks whether a run is still wanted
+NO_MEMORY = (  # what ONNX Runtime, the loader and OpenCV say of it
+    "bad_alloc", "Failed to allocate memory", "Cannot allocate memory", "failed to map segment", "Insufficient memory",
+)  # fmt: skip
 SKIPPED = ("TensorrtExecutionProvider", "AzureExecutionProvider")  # minutes of compiling; remote
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether a library that knows no MemoryError means one."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 
 def providers(device: str) -> list[str]:
@@ -54,6 +62,8 @@ def session(path: Path, device: str):
     except ValueError:
         raise
     except Exception as error:
+        if out_of_memory(error):
+            raise MemoryError from error
         reason = str(error).splitlines()[0]
         raise RuntimeError(f"ONNX Runtime cannot load the weights {path.name}: {reason}; fetch them again.") from error
 
@@ -78,9 +88,11 @@ def run(model, feed: Mapping[str, np.ndarray], cancelled: Callable[[], bool]) ->
     watcher.start()
     try:
         return model.run(None, dict(feed), options)
-    except Exception:
+    except Exception as error:
         if options.terminate:
             raise Cancelled from None
+        if out_of_memory(error):
+            raise MemoryError from error
         raise
     finally:
         over.set()

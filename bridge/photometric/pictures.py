@@ -117,7 +117,7 @@ def _part(mask: np.ndarray, box: Sequence[float], width: int, height: int) -> np
     x0, y0, x1, y1 = box
     turn = np.array([[(x1 - x0) / width, 0, x0], [0, (y1 - y0) / height, y0]])
     turn[:, 2] += 0.5 * turn[[0, 1], [0, 1]] - 0.5  # pixel centres, which OpenCV counts from 0
-    values = np.ascontiguousarray(mask, np.float32)
+    values: np.ndarray = np.ascontiguousarray(mask, np.float32)
     blur = [max(1, round(step)) for step in (turn[0, 0], turn[1, 1])]
     if max(blur) > 1:
         values = cv2.blur(values, blur, borderType=cv2.BORDER_REPLICATE)

@@ -67,6 +67,11 @@ def pins(root: Path) -> str:
     return ""
 
 
+def canonical(name: str, version: str) -> str:
+    """One spelling of a pin: "pillow_heif" and "Pillow-HEIF" are one package (PEP 503)."""
+    return f"{re.sub(r'[-_.]+', '-', name).lower()}=={version}"
+
+
 def hashes(root: Path) -> dict[str, set[str]]:
     """ "numpy==2.4.6" -> the SHA-256 of its files, one for each system; empty where there is no such list."""
     found: dict[str, set[str]] = {}
@@ -75,7 +80,7 @@ def hashes(root: Path) -> dict[str, set[str]]:
         for line in text.splitlines():
             pin, *options = line.split() or ["#"]
             if not pin.startswith("#"):
-                found[pin.lower()] = {option.removeprefix("--hash=sha256:") for option in options}
+                found[canonical(*pin.split("=="))] = {option.removeprefix("--hash=sha256:") for option in options}
     return found
 
 

@@ -42,6 +42,8 @@ class Job:
     preview: str = ""  # path of the newest, set anew for each
     result: protocol.Result | None = None
     arrays: dict[str, np.ndarray] | None = None  # of a finished mesh
+    study: Callable[[dict[str, np.ndarray]], object] | None = None  # asked about them in a thread; knows no scene
+    studied: object = None  # its answer
     warnings: list[protocol.Warning] = field(default_factory=list)
     error: WorkerError | None = None
     finishing: bool = False
@@ -140,7 +142,10 @@ class Job:
 
     def _read_result(self) -> None:
         try:
-            self.arrays = result_file.load(Path(self.result.path))
+            arrays = result_file.load(Path(self.result.path))
+            if self.study is not None:
+                self.studied = self.study(arrays)
+            self.arrays = arrays
         except Exception as error:  # or the job would wait for ever
             sentence = f"The result '{self.result.path}' cannot be read: {error}."
             self._trouble = WorkerError("no-result", sentence, "Run it again; is the disk full?")

@@ -254,7 +254,8 @@ class SetUp:
         tested, unknown = environment.hashes(self.plan.root), []
         for package in packages:
             pin = f"{package['name']}=={package['version']}"
-            if (files := tested.get(pin.lower())) is None:
+            files = tested.get(environment.canonical(package["name"], package["version"]))
+            if files is None:
                 unknown.append(pin)
             elif package["sha256"] not in files:
                 sentence = f"{pin} is not the file that this add-on was tested with, so it was refused."

@@ -16,8 +16,8 @@ from ..link.job import Job
 from ..link.preflight import WARNING, Finding
 from ..link.worker import WorkerError
 from ..scene import capture as scene_capture
-from ..scene import placing, rigs
 from ..scene import result as scene_result
+from ..scene import rigs
 from ..ui import preferences
 
 FOLDERS = ("image_folder", "mask_folder", "normals_folder")
@@ -133,7 +133,6 @@ def complete(
             "skullptor_report": job.result.report,
         },
     )
-    placing.measure(scene, view_layer, head, _eyes(job.result.report))
     text = f"{len(arrays['vertices']):,} vertices in {job.elapsed:.0f} s"
     if said := _refined(job.result.report):
         text += f". {said}"
@@ -150,13 +149,13 @@ def complete(
     return outcome, head
 
 
-def _eyes(report: str) -> np.ndarray | None:  # [2, 3] in the scene's world
+def eyes(report: str) -> np.ndarray | None:  # [2, 3] in the scene's world
     """Where the network saw the eyes, as the report has it."""
     try:
-        eyes = np.array(json.loads(Path(report).read_text(encoding="utf-8"))["eyes"], float)
+        found = np.array(json.loads(Path(report).read_text(encoding="utf-8"))["eyes"], float)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return eyes if eyes.shape == (2, 3) else None
+    return found if found.shape == (2, 3) else None
 
 
 def _refined(report: str) -> str:

@@ -52,6 +52,7 @@ class SKULLPTOR_OT_reconstruct_head(BridgeOperator, bpy.types.Operator):
         job, found = head_job.begin(context, values, self.bridge_python)
         self.findings = found.warnings
         self.sight = Sight(context, found.records)
+        job.study = self.sight.study(context)
         session.run_folder = str(job.output)
         return job
 
@@ -74,7 +75,7 @@ class SKULLPTOR_OT_reconstruct_head(BridgeOperator, bpy.types.Operator):
 
     def complete(self, context: bpy.types.Context) -> session.Outcome:
         outcome, head = head_job.complete(context, self.scene_name, self.job, self.findings, self.sight.rig)
-        self.sight.place(context, head)
+        self.sight.place(context, head, self.job.studied, head_job.eyes(self.job.result.report))
         self.sight.done(context, head)
         if context.view_layer is not None:  # what was said is about the cameras as they stand now
             session.findings_about = outcome.about = scene_capture.signature(context.view_layer)

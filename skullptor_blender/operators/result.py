@@ -135,7 +135,7 @@ class SKULLPTOR_OT_trim_at_neck(_OnResult, bpy.types.Operator):
             mesh.attributes[heat_map.CONFIDENCE].data.foreach_get("value", confidence)
         rig = rigs.of_head(context.scene, ob)
         up = np.array(rigs.up(rig, context.view_layer))
-        front = placing.front_of(rig, context.view_layer, ob, up)
+        front = placing.front_of(rig, context.view_layer, up)
         normal, distance = profile.neck_plane(placing.vertices_of(mesh).astype(float), up, front, confidence)
         gone = neck.cut(mesh, normal * (distance - self.lower), normal)
         self.report({"INFO"}, f"{gone:,} vertices cut off" if gone >= 0 else "The head is cut")

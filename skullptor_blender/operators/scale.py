@@ -101,11 +101,14 @@ class SKULLPTOR_OT_centre_head(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         head = scene_result.chosen(context)
-        found = placing.centre(context.view_layer, rigs.of_head(context.scene, head), head)
-        if found is None:
+        rig = rigs.of_head(context.scene, head)
+        up = np.array(rigs.up(rig, context.view_layer))
+        front = placing.front_of(rig, context.view_layer, up)
+        plane = placing.study(placing.vertices_of(head.data), up, front).plane
+        if plane is None:
             self.report({"ERROR"}, f"No mirror plane was found in '{head.name}'. Turn the rig by hand.")
             return {"CANCELLED"}
-        moved, turned = found
+        moved, turned = placing.centre(context.view_layer, rig, head, plane)
         moved *= context.scene.unit_settings.scale_length * 1000
         self.report({"INFO"}, f"Moved by {moved:.1f} mm and turned by {np.degrees(turned):.1f}°")
         return {"FINISHED"}

@@ -5,7 +5,7 @@ The view is moved for a rig's first head only; from then on it is the artist's o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import bpy
 import numpy as np
@@ -61,11 +61,21 @@ class Sight:
             covers.show_again(context.view_layer, self.covered)
         self.earlier = ()
 
-    def place(self, context: bpy.types.Context, head: bpy.types.Object) -> None:
-        """The first head of a rig that was turned upright tells where its mirror plane is: it becomes X = 0."""
-        rig = rigs.of_head(context.scene, head)
-        if self.first and rigs.empty(rig) is not None and context.view_layer is not None:
-            placing.centre(context.view_layer, rig, head)
+    def study(self, context: bpy.types.Context) -> Callable[[Mapping[str, np.ndarray]], placing.Shape]:
+        """What is to be asked about the head's surface in a thread, before it arrives."""
+        rig = rigs.active(context.scene)
+        up = np.array(rigs.up(rig, context.view_layer))
+        front, mirror = placing.front_of(rig, context.view_layer, up), self._to_be_centred(rig)
+        return lambda arrays: placing.study(arrays["vertices"], up, front, mirror)
+
+    def place(self, context: bpy.types.Context, head: bpy.types.Object, shape: placing.Shape, eyes) -> None:
+        """A head tells its rig's size; the first one of a rig that was turned upright, where its mirror plane is."""
+        if context.view_layer is not None and head.name in context.scene.objects:
+            rig = rigs.of_head(context.scene, head)
+            placing.arrive(context.view_layer, head, shape, eyes, self._to_be_centred(rig))
+
+    def _to_be_centred(self, rig: rigs.Rig) -> bool:
+        return self.first and rigs.empty(rig) is not None
 
     def done(self, context: bpy.types.Context, head: bpy.types.Object) -> None:
         """The head is there: selected, active, and the first one of a rig framed in its photographs' colours."""

@@ -6,6 +6,7 @@ Each head remembers how it was moved since its run, so that the run's own files 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import bmesh
 import bpy
@@ -97,18 +98,36 @@ def resize(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, key: str, va
     kept[key] = value
 
 
-def measure(
-    scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, head: bpy.types.Object, eyes: np.ndarray | None
+@dataclass(frozen=True)
+class Shape:
+    """What a head's surface tells of its size and place; None where it does not."""
+
+    height: float | None  # chin to crown
+    plane: tuple[np.ndarray, float] | None  # of its mirror: normal [3], distance
+
+
+def study(vertices: np.ndarray, up: np.ndarray, front: np.ndarray, mirror: bool = True) -> Shape:
+    """Look at a head's surface [V, 3]; up, front [3] unit. Some tenths of a second, and nothing of the scene: fit for
+    a thread."""
+    vertices = np.asarray(vertices, np.float64)
+    plane = None
+    if mirror and len(vertices):
+        height, cut = vertices @ up, neck.level(vertices, up)
+        plane = symmetry.plane(vertices[height > cut + JAW * (height.max() - cut)], up)  # a neck is round
+    return Shape(profile.head_height(vertices, up, front), plane)
+
+
+def arrive(
+    view_layer: bpy.types.ViewLayer, head: bpy.types.Object, shape: Shape, eyes: np.ndarray | None, centred: bool
 ) -> None:
     """A new head tells its rig's sizes. Where the artist has said how large it is, that becomes true.
 
-    eyes [2, 3]: in the scene's world, None where they are not known.
+    eyes [2, 3]: in the scene's world, None where they are not known. centred: move it onto its mirror plane as well.
     """
+    scene = view_layer.id_data
     rig = rigs.of_head(scene, head)
-    kept = holder(scene, rig)
-    up = np.array(rigs.up(rig, view_layer))
-    height = profile.head_height(vertices_of(head.data), up, front_of(rig, view_layer, head, up))
-    found = {HEIGHT: height or 0.0, EYES: 0.0 if eyes is None else float(np.linalg.norm(eyes[0] - eyes[1]))}
+    kept, plane = holder(scene, rig), shape.plane
+    found = {HEIGHT: shape.height or 0.0, EYES: 0.0 if eyes is None else float(np.linalg.norm(eyes[0] - eyes[1]))}
     wished = str(kept.get(WISHED, ""))
     value = float(kept.get(wished, 0.0)) if wished else 0.0
     for key, now in found.items():
@@ -117,26 +136,22 @@ def measure(
         elif key == EYES and key in kept and wished != key:
             del kept[key]
     if found.get(wished, 0.0) > 0 and value > 0:
-        about = Vector(vertices_of(head.data).mean(0))
-        factor = value / found[wished]
-        change(rig, view_layer, Matrix.Translation(about) @ Matrix.Scale(factor, 4) @ Matrix.Translation(-about))
+        factor, about = value / found[wished], vertices_of(head.data).mean(0).astype(float)
+        shift = about - factor * about
+        change(rig, view_layer, Matrix.Translation(shift) @ Matrix.Scale(factor, 4))
+        plane = plane and (plane[0], factor * plane[1] + float(plane[0] @ shift))
+    if centred and plane is not None:
+        centre(view_layer, rig, head, plane)
 
 
-def centre(view_layer: bpy.types.ViewLayer, rig: rigs.Rig, head: bpy.types.Object) -> tuple[float, float] | None:
-    """Move and turn the rig so that the head's mirror plane is X = 0: by how many units and radians; None where no
-    plane was found, then nothing has moved.
-    """
-    vertices = vertices_of(head.data).astype(np.float64)
-    up = np.array(rigs.up(rig, view_layer))
-    height, cut = vertices @ up, neck.level(vertices, up)
-    upper = vertices[height > cut + JAW * (height.max() - cut)]  # a neck is round and tells little
-    found = symmetry.plane(upper, up)
-    if found is None:
-        return None
-    normal, distance = found
+def centre(
+    view_layer: bpy.types.ViewLayer, rig: rigs.Rig, head: bpy.types.Object, plane: tuple[np.ndarray, float]
+) -> tuple[float, float]:
+    """Move and turn the rig so that a plane (normal [3] unit, distance) becomes X = 0: by how many units, radians."""
+    normal, distance = plane
+    middle = vertices_of(head.data).mean(0).astype(float)
     turn = Matrix(upright.rotation_between(normal, np.array([1.0, 0.0, 0.0])).tolist()).to_4x4()
-    point = Vector(upper.mean(0))
-    on_plane = Vector(upper.mean(0) - normal * (upper.mean(0) @ normal - distance))
+    point, on_plane = Vector(middle), Vector(middle - normal * (middle @ normal - distance))
     matrix = Matrix.Translation(point) @ turn @ Matrix.Translation(-point)
     matrix = Matrix.Translation((-(matrix @ on_plane).x, 0, 0)) @ matrix
     change(rig, view_layer, matrix)
@@ -164,17 +179,16 @@ def _middle(rig: rigs.Rig, view_layer: bpy.types.ViewLayer) -> Vector:
     return Vector(middle)
 
 
-def front_of(
-    rig: rigs.Rig, view_layer: bpy.types.ViewLayer, head: bpy.types.Object, up: np.ndarray
-) -> np.ndarray:  # [3] unit
+def front_of(rig: rigs.Rig, view_layer: bpy.types.ViewLayer, up: np.ndarray) -> np.ndarray:  # [3] unit
     """Where the face looks, about: to -Y in an upright rig, else to where most cameras stand."""
+    ahead = np.array([0.0, -1.0, 0.0])
     if rigs.empty(rig) is not None:
-        return np.array([0.0, -1.0, 0.0])
-    middle = vertices_of(head.data).mean(0)
+        return ahead
+    middle = np.array(_middle(rig, view_layer))
     away = [np.array(ob.matrix_world.translation) - middle for ob in cameras_of(rig, view_layer)]
-    front = np.sum([a / max(np.linalg.norm(a), 1e-12) for a in away], axis=0) if away else np.array([0.0, -1.0, 0.0])
+    front = np.sum([a / max(np.linalg.norm(a), 1e-12) for a in away], axis=0) if away else ahead
     front = front - up * (front @ up)
-    return front / np.linalg.norm(front) if np.linalg.norm(front) > 1e-6 else np.array([0.0, -1.0, 0.0])
+    return front / np.linalg.norm(front) if np.linalg.norm(front) > 1e-6 else ahead
 
 
 def _move(root: bpy.types.Object, matrix: Matrix, factor: float) -> None:

@@ -6,15 +6,18 @@ import numpy as np
 
 from . import neck
 
-SLICES = 120  # of the head's height above its neck
-MIDDLE = 0.12  # share of that height: half the width of the strip in which nose and chin are looked for
+SLICES = 80  # of a length as great as the head is broad
+MIDDLE = 0.18  # share of the breadth: half the width of the strip in which nose and chin are looked for
 CROWN = 99.97  # percentile: a stray corner is no crown
-BELOW = 0.4  # share of it below the narrowest slice, which may lie as high as the chin
-LEAST = 0.1  # share of it that a nose sticks out before its throat
-NOSE = (0.25, 0.9)  # where the nose lies between crown and neck
+NOSE = (0.55, 1.3)  # breadths below the crown between which the tip of the nose is the foremost point
+CHIN = (1.3, 1.85)  # times as deep as the nose: where a chin may end
+USUAL, ABOUT = 1.56, 0.12  # where it does in the mean head, and the spread
+DEEPEST = 2.6  # breadths below the crown that are looked at
+DROP = 0.12  # breadths within which the profile falls back from the chin to the throat
+LEAST = 0.08  # breadths that it falls at least
 NECK_LEANS = np.radians(20.0)  # a neck rises to the front: a level cut would go through the chin or the shoulders
-CLEAR = 0.02  # share of that height that a cut keeps away from the chin
-UNDER_THE_CHIN = 0.55  # share of the way from the throat to the tip of the nose at which the chin ends
+LONGEST = 0.5  # share of the head's height that a neck reaches below the chin
+CLEAR = 0.02  # share of the head's height that a cut keeps away from the chin
 
 
 def head_height(vertices: np.ndarray, up: np.ndarray, front: np.ndarray) -> float | None:
@@ -41,22 +44,31 @@ def chin(vertices: np.ndarray, up: np.ndarray, front: np.ndarray) -> np.ndarray 
     whole = top - bottom
     if whole <= 0:
         return None
-    middle = np.median(across[height > top - 0.5 * whole])
-    strip = (np.abs(across - middle) < MIDDLE * whole) & (height > bottom - BELOW * whole)
-    count = round(SLICES * (1 + BELOW))
-    slices = np.clip(((top - height[strip]) / whole * SLICES).astype(int), 0, count - 1)
-    edge = np.full(count, -np.inf)
+    upper = across[height > top - 0.5 * whole]
+    middle, breadth = np.median(upper), np.ptp(np.percentile(upper, (2, 98)))
+    strip = (np.abs(across - middle) < MIDDLE * breadth) & (height > top - DEEPEST * breadth)
+    step = breadth / SLICES
+    slices = ((top - height[strip]) / step).clip(0).astype(int)
+    edge = np.full(slices.max() + 1, -np.inf)
     np.maximum.at(edge, slices, depth[strip])
     known = np.flatnonzero(np.isfinite(edge))
-    edge = np.interp(np.arange(count), known, edge[known])[: known[-1] + 1]
+    edge = np.interp(np.arange(len(edge)), known, edge[known])
     first, last = (int(share * SLICES) for share in NOSE)
-    nose = first + int(np.argmax(edge[first:last]))
-    throat = nose + int(np.argmin(edge[nose:]))
-    if edge[nose] - edge[throat] < LEAST * whole:
+    if last > len(edge):
         return None
-    out = edge[nose : throat + 1] > edge[throat] + UNDER_THE_CHIN * (edge[nose] - edge[throat])
-    row = nose + int(np.flatnonzero(out)[-1])
-    return (top - (row + 1) / SLICES * whole) * up + edge[row] * front + middle * side
+    nose = first + int(np.argmax(edge[first:last]))
+    high, low = (int(nose * share) for share in CHIN)
+    drop = int(DROP * SLICES)
+    rows = np.arange(high, min(low, len(edge) - 1 - drop) + 1)
+    if not len(rows):
+        return None
+    falls = edge[rows] - edge[rows + drop]
+    likely = int(np.argmax(falls * np.exp(-(((rows / nose - USUAL) / ABOUT) ** 2) / 2)))
+    if falls[likely] < LEAST * breadth:
+        return None
+    steep = int(rows[likely])
+    row = steep + int(np.argmin(np.diff(edge[steep : steep + drop + 1])))
+    return (top - (row + 1) * step) * up + edge[row] * front + middle * side
 
 
 def neck_plane(
@@ -73,4 +85,5 @@ def neck_plane(
     front = front - up * (front @ up)
     normal = np.cos(NECK_LEANS) * up + np.sin(NECK_LEANS) * front / max(np.linalg.norm(front), 1e-12)
     whole = np.percentile(vertices @ up, CROWN) - found @ up
-    return normal, min(neck.level(vertices, normal, confidence), found @ normal - CLEAR * whole)
+    level = neck.level(vertices, normal, confidence)
+    return normal, float(np.clip(level, found @ normal - LONGEST * whole, found @ normal - CLEAR * whole))

@@ -119,10 +119,12 @@ class SKULLPTOR_AP_preferences(bpy.types.AddonPreferences):
 
 def draw_set_up_button(context: bpy.types.Context, layout: bpy.types.UILayout) -> None:
     """Set Up, and beside it what it needs: Blender's own leave to use the network."""
-    row = layout.row(align=True)
+    column = layout.column(align=True)  # side by side the words would be cut off in the sidebar
     if not bpy.app.online_access and not bpy.app.online_access_override:
-        row.prop(context.preferences.system, "use_online_access", text="Allow Online Access", toggle=True, icon="URL")
-    row.operator("skullptor.set_up", icon="IMPORT")
+        column.prop(
+            context.preferences.system, "use_online_access", text="Allow Online Access", toggle=True, icon="URL"
+        )
+    column.operator("skullptor.set_up", icon="IMPORT")
 
 
 def draw_set_up_progress(layout: bpy.types.UILayout, job) -> None:

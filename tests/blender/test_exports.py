@@ -32,7 +32,8 @@ def test_gltf_without_a_complaint_and_valid(head, tmp_path, capfd, step):
     target = tmp_path / "head.glb"
     capfd.readouterr()
     assert bpy.ops.export_scene.gltf(filepath=str(target), use_selection=True, export_attributes=True) == {"FINISHED"}
-    said = "".join(capfd.readouterr())
+    # 4.2 as a module lacks the library for compression, which is not used, and says so
+    said = "\n".join(line for line in "".join(capfd.readouterr()).splitlines() if "Draco" not in line)
     assert "WARNING" not in said and "ERROR" not in said, said
     issues = gltf.report(target)["issues"]
     assert issues["numErrors"] == 0, issues["messages"]

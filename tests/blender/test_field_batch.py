@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -141,3 +142,26 @@ runpy.run_path({str(BATCH)!r}, run_name="__main__")
     assert kept.is_file() and kept.read_bytes().startswith(b"ply")
     assert (shell / "o.blend").is_file()  # it holds the head too
     assert not list(shell.glob(".*.tmp"))
+
+
+def test_a_disk_that_is_really_full_leaves_the_earlier_file_and_says_where_the_head_is(scene_file, shell):
+    disk = shell / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)]
+    if sys.platform != "linux" or os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root on Linux may mount a small disk here")
+    try:
+        earlier = disk / "kept"
+        earlier.write_bytes(b"an earlier, good file")
+        (disk / "filler").write_bytes(bytes(4096))
+        with contextlib.suppress(OSError), (disk / "more").open("wb", buffering=0) as filler:
+            while True:  # all but the 4 KB of the filler, which goes: the probe before the run fits, the head does not
+                filler.write(bytes(4096))
+        (disk / "filler").unlink()
+        code, _, complaint = run(scene_file, "--ply", str(earlier), folder=shell)
+        (line,) = [line for line in complaint.splitlines() if line.startswith("Error: ")]
+        assert code == 1 and "No space left on device" in line and earlier.read_bytes() == b"an earlier, good file"
+        kept = Path(line.split("The head is kept as '")[1].split("'")[0])
+        assert kept.read_bytes().startswith(b"ply")
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -36,6 +36,16 @@ def bust(rings: int = 120, around: int = 64) -> tuple[np.ndarray, np.ndarray]:
     return vertices, faces.astype(np.int32)
 
 
+def portrait() -> tuple[np.ndarray, np.ndarray]:
+    """A bust with a person's proportions, 20 cm from chin to crown: a nose, and a chin at z = -0.08 over a throat."""
+    vertices, faces = bust(300, 200)
+    vertices[:, 0] *= 0.65
+    jaw = np.clip((vertices[:, 2] + 0.08) / 0.012, 0, 1) * np.clip((0.02 - vertices[:, 2]) / 0.04, 0, 1)
+    vertices[:, 1] -= 0.03 * jaw * np.exp(-((vertices[:, 0] / 0.03) ** 2)) * (vertices[:, 1] < 0)
+    vertices[:, 1] -= 0.04 * np.exp(-(((vertices - [0.0, -0.08, -0.01]) / [0.02, 0.06, 0.02]) ** 2).sum(1))
+    return vertices, faces
+
+
 def head_of(vertices: np.ndarray, faces: np.ndarray) -> bpy.types.Object:
     count = len(vertices)
     arrays = {
@@ -91,15 +101,11 @@ def test_a_bust_is_cut_where_its_neck_ends(head):
 
 def test_the_cut_is_square_to_a_neck_that_leans_and_clears_the_chin():
     """A chin that hangs as deep as the neck is narrow: a level cut would go through it."""
-    vertices, faces = bust(240, 256)
-    lean = np.clip((-0.06 - vertices[:, 2]) / 0.1, 0, 1)
-    vertices[:, 1] += 0.05 * lean  # the neck leans back
-    jaw = np.exp(-(((vertices - [0.0, -0.08, -0.07]) / [0.04, 0.05, 0.03]) ** 2).sum(1))
-    vertices[:, 1] -= 0.06 * jaw
+    vertices, faces = portrait()
     head = head_of(vertices, faces)
     up, front = np.array([0.0, 0, 1]), np.array([0.0, -1, 0])
     chin = profile.chin(vertices, up, front)
-    assert chin[2] == pytest.approx(-0.09, abs=0.02)
+    assert chin[2] == pytest.approx(-0.08, abs=0.01)
     assert bpy.ops.skullptor.trim_at_neck() == {"FINISHED"}
     co = np.array([v.co for v in head.data.vertices])
     normal, _ = profile.neck_plane(vertices, up, front)

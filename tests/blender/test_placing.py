@@ -5,9 +5,10 @@ from __future__ import annotations
 import bpy
 import numpy as np
 import pytest
+from skullptor_extension.skullptor_blender.link import job as jobs
 from skullptor_extension.skullptor_blender.scene import placing, profile, rigs
 
-from .test_mesh_after import bust, head_of
+from .test_mesh_after import bust, head_of, portrait
 from .test_scale import pixels, vertices_of
 
 UP, FRONT = np.array([0.0, 0, 1]), np.array([0.0, -1, 0])
@@ -55,7 +56,9 @@ def test_a_head_is_as_high_as_is_said_and_its_photographs_still_fit(imported):
     head = head_of(*face())
     head[rigs.KEY] = rigs.active(bpy.context.scene).id
     eyes = np.array([[0.03, -0.09, 0.02], [-0.03, -0.09, 0.02]])
-    placing.measure(bpy.context.scene, bpy.context.view_layer, head, eyes)
+    bpy.context.view_layer.update()
+    shape = placing.study(vertices_of(head), UP, FRONT)
+    placing.arrive(bpy.context.view_layer, head, shape, eyes, False)
     assert imported.eye_distance == pytest.approx(0.06)
     before, seen = vertices_of(head), pixels(vertices_of(head))
     imported.eye_distance = 0.066
@@ -75,13 +78,8 @@ def test_the_first_head_of_an_upright_rig_is_centred(imported, monkeypatch):
     vertices, faces = face()
     c, s = np.cos(0.12), np.sin(0.12)
     beside = vertices @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T + [0.03, 0.01, 0.0]
-    head_job = pytest.importorskip("skullptor_extension.skullptor_blender.operators.head_job")
-    load = head_job.scene_result.create
-
-    def create(scene, view_layer, arrays, name, properties):
-        return load(scene, view_layer, {"vertices": beside, "faces": faces}, name, properties)
-
-    monkeypatch.setattr(head_job.scene_result, "create", create)
+    arrays = {"vertices": beside, "faces": faces}
+    monkeypatch.setattr(jobs.result_file, "load", lambda path: arrays)
     bpy.ops.skullptor.reconstruct_head()
     co = vertices_of(bpy.data.objects["Head"])
     part = vertices[:, 2] > -0.12
@@ -96,14 +94,8 @@ def test_the_first_head_of_an_upright_rig_is_centred(imported, monkeypatch):
 
 @pytest.mark.parametrize("tilt", [0.0, 0.15])
 def test_chin_to_crown_with_and_without_shoulders(tilt):
-    """An egg of 24 cm with a nose, on a neck of 12 cm: the chin is where the egg ends."""
-    vertices, _ = bust(300, 200)
-    chin = -0.08  # where the bust's head passes into its neck
-    jaw = np.exp(-((vertices[:, 2] - chin - 0.02) ** 2) / 8e-4) * (vertices[:, 1] < 0)
-    vertices[:, 1] -= 0.04 * jaw * (vertices[:, 2] > chin)
-    nose = np.exp(-((vertices - [0.0, -0.09, 0.0]) ** 2).sum(1) / 3e-4)
-    vertices[:, 1] -= 0.03 * nose
+    vertices, _ = portrait()
     front = np.array([np.sin(tilt), -np.cos(tilt), 0.0])
-    assert profile.head_height(vertices, UP, front) == pytest.approx(0.12 - chin, rel=0.05)
-    assert profile.head_height(vertices[vertices[:, 2] > -0.14], UP, front) == pytest.approx(0.12 - chin, rel=0.05)
+    assert profile.head_height(vertices, UP, front) == pytest.approx(0.2, rel=0.05)
+    assert profile.head_height(vertices[vertices[:, 2] > -0.15], UP, front) == pytest.approx(0.2, rel=0.05)
     assert profile.head_height(vertices[:50], UP, front) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -220,10 +221,13 @@ def test_a_full_disk_in_the_end_is_an_error_and_leaves_no_half_file(folder, tmp_
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("bridge.report.results.np.savez", full)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     heard = play(folder, tmp_path / "out", p.JobSettings(preset="draft", normals="measured", steps=2))
     error = the(p.Error, heard)
     assert error.code == "output" and "No space left" in error.sentence
     assert not list((tmp_path / "out").glob("head*"))
+    kept = Path(error.sentence.split("The head is kept as '")[1].split("'")[0])  # an hour's work is never lost
+    assert kept.is_relative_to(tmp_path) and kept.read_bytes().startswith(b"ply")
 
 
 def test_an_unknown_scale_and_a_giant_are_warnings(folder, tmp_path):

@@ -10,6 +10,7 @@ import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from bench.captures import load
 from bridge.mesh import Surface
@@ -91,6 +92,23 @@ def test_the_worlds_scale_and_origin_do_not_matter(subject, result, scale, offse
     assert_valid(moved)
     back = (moved.vertices - offset) / scale
     assert distance(trimesh.Trimesh(back, moved.faces), result.vertices, result.faces) < 0.016
+
+
+def test_the_worlds_turn_does_not_matter(subject, result):
+    turn = Rotation.from_rotvec([0.4, -1.2, 0.8]).as_matrix()
+    targets = [
+        Target(t.camera.transformed(1.0, turn, np.zeros(3)), (t.normals @ turn.T).astype(np.float32), t.mask)
+        for t in subject[2]
+    ]
+    given, turned = (Solver(each, SMALL) for each in (subject[2], targets))
+    there, here = (build_level(each, run.frame, 48, 0.0) for each, run in ((subject[2], given), (targets, turned)))
+    for ours, theirs in zip(here.cameras, there.cameras, strict=True):  # what the solver sees is the same
+        np.testing.assert_allclose(ours.R, theirs.R, atol=1e-9)
+        np.testing.assert_allclose(ours.t, theirs.t, atol=1e-9)
+    for name, values in vars(here.images).items():
+        np.testing.assert_allclose(values, getattr(there.images, name), atol=1e-5)
+    mesh = solve(targets)
+    assert distance(trimesh.Trimesh(mesh.vertices @ turn, mesh.faces), result.vertices, result.faces) < 0.016
 
 
 def test_odd_cameras(subject):

@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from bridge.capture.normal_map import NormalMap
 from bridge.head.canonical import UNIT_MM, locate, robust_similarity
+from bridge.head.eyes import EYES, eyes
 from bridge.head.find import head_in
 from tests.support.synthetic import AXES, ring, trace
 
@@ -66,6 +67,12 @@ def test_from_the_maps_of_several_views():
     assert found.unit_mm == pytest.approx(SCALE * UNIT_MM, rel=0.03)
     assert np.allclose(found.center, center, atol=0.1)
     assert found.up @ TURN[1] > 0.999 and found.front @ TURN[2] > 0.999
+    # the eyes stand where the canonical head has them, and are not guessed where no map tells
+    placed = eyes(maps, surface, normals)
+    np.testing.assert_allclose(placed, center + EYES @ TURN / SCALE, atol=0.05)
+    apart = np.linalg.norm(EYES[0] - EYES[1]) / SCALE
+    assert np.linalg.norm(placed[0] - placed[1]) == pytest.approx(apart, rel=0.03)
+    assert eyes([replace(found, canonical=None) for found in maps], surface, normals) is None
 
 
 def test_the_head_of_a_rig_from_its_maps_alone():

@@ -73,6 +73,14 @@ def test_refusals(folder, change, says):
     assert says in raised.value.sentence and raised.value.cure
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\x0b", "\u2028"])
+def test_a_refusal_is_one_line_whatever_the_names_hold(folder, end):
+    edit(folder, lambda b: b["views"][0].update(name=f"left{end}ear", image=f"no{end}where.png"))
+    with pytest.raises(BridgeError) as refused:
+        captures.load(folder)
+    assert len(str(refused.value).splitlines()) == 1 and len(refused.value.sentence.splitlines()) == 1
+
+
 def test_a_slightly_bent_rotation_is_straightened(folder):
     edit(folder, lambda b: b["views"][0]["R"][0].__setitem__(0, b["views"][0]["R"][0][0] + 2e-4))
     R = captures.load(folder).cameras[0].R

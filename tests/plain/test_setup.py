@@ -305,6 +305,7 @@ def test_a_file_that_is_not_the_tested_one_is_refused_before_anything_is_install
     assert not (prepared.folder / environment.DONE).exists()
     record.write_text(f"skpone==1.5 \\\n    --hash=sha256:{'0' * 64} \\\n    --hash=sha256:{sha256}\n")
     assert run(prepared).state == setup.FINISHED
+    assert environment.canonical("Pillow_HEIF", "1.8") == environment.canonical("pillow-heif", "1.8")
     assert "No tested file is on record for: skpthree==3.1, skptwo==1.0." in prepared.log.read_text(encoding="utf-8")
 
 
@@ -329,7 +330,7 @@ def test_the_pins_suit_the_project():
         for line in environment.requirements(ROOT, extra):
             requirement = Requirement(line)
             assert requirement.specifier.contains(pinned[requirement.name.lower()]), line
-    assert set(environment.hashes(ROOT)) == {f"{name}=={version}" for name, version in pinned.items()}
+    assert set(environment.hashes(ROOT)) == {environment.canonical(*pin) for pin in pinned.items()}
     assert all(len(sha256) == 64 for files in environment.hashes(ROOT).values() for sha256 in files)
 
 

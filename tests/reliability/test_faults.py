@@ -7,6 +7,7 @@ import os
 import queue
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,10 +19,12 @@ import numpy as np
 import pytest
 
 from bridge.job.cache import Cache
+from bridge.mesh.environment import _kernel_folder as kernels
 from bridge.service import protocol as p
 from tests.support import ROOT
 
 from . import ledger
+from .processes import family
 
 SETTINGS = p.JobSettings(preset="draft", normals="measured", steps=20, max_vertices=1500)
 KILLS = 20
@@ -55,8 +58,10 @@ class Bridge:
         line = self.messages.get(timeout=seconds)
         return p.decode(line.decode()) if line else None
 
-    def job(self, name: str, capture: Path, output: Path, seconds: float = 60) -> list[p.Message]:
-        self.say(p.Run(name, str(capture), str(output), SETTINGS))
+    def job(
+        self, name: str, capture: Path, output: Path, seconds: float = 60, settings: p.JobSettings = SETTINGS
+    ) -> list[p.Message]:
+        self.say(p.Run(name, str(capture), str(output), settings))
         heard = []
         while not heard or not (isinstance(heard[-1], p.Done) and heard[-1].id == name):
             heard.append(self.hear(seconds))
@@ -71,19 +76,6 @@ class Bridge:
         self.child.wait()
         for pipe in (self.child.stdin, self.child.stdout, self.child.stderr):
             pipe.close()
-
-
-def family(leader: int) -> list[int]:
-    """Processes of a child's session that are still there."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            state, session = entry.joinpath("stat").read_text().rpartition(")")[2].split()[0::3][:2]
-        except (OSError, ValueError):
-            continue
-        if int(session) == leader and state != "Z":
-            found.append(int(entry.name))
-    return found
 
 
 def whole(folder: Path) -> bool:
@@ -116,18 +108,28 @@ def expected(source, tmp_path_factory) -> bytes:
     return mesh_of(folder / "out")
 
 
+def writes(folder: Path, name: str, bridge: Bridge) -> None:
+    """Wait until the bridge is at work on a file, or through with it."""
+    while not list(folder.glob(f"{name}*.tmp")) and not (folder / name).exists() and bridge.child.poll() is None:
+        pass
+
+
 def test_the_bridge_is_killed_at_twenty_points_of_a_job(capture, tmp_path, expected):
-    row = ledger.row("`kill -9` of the bridge at 20 points of a job, then the same job on the same cache")
+    row = ledger.row("`kill -9` of the bridge at 20 points of a job, 4 of them while it writes, then the same again")
     cache = tmp_path / "cache"
+    files = ["head.npz", "head.ply", "report.png", "report.json"]
     for k in range(KILLS):
         output = tmp_path / f"out{k}"
         bridge = Bridge(cache)
         bridge.say(p.Hello())
         bridge.hear()
         bridge.say(p.Run("j", str(capture), str(output), SETTINGS))
-        for _ in range(2 * k):
-            if isinstance(bridge.hear(), p.Done):
-                break
+        if k < KILLS - len(files):
+            for _ in range(2 * k):
+                if isinstance(bridge.hear(), p.Done):
+                    break
+        else:
+            writes(output, files[k - KILLS], bridge)
         os.kill(bridge.child.pid, signal.SIGKILL)
         bridge.child.wait()
         time.sleep(0.05)
@@ -138,23 +140,23 @@ def test_the_bridge_is_killed_at_twenty_points_of_a_job(capture, tmp_path, expec
     again = Bridge(cache)
     again.say(p.Hello())
     again.hear()
-    again.job("again", capture, tmp_path / "again")
+    again.job("again", capture, tmp_path / "out19")  # over what the last one left
     again.end()
-    same = mesh_of(tmp_path / "again") == expected
+    same = mesh_of(tmp_path / "out19") == expected and whole(tmp_path / "out19")
     row.measured = "no process and no half file left; the next run gives the same head to the bit"
     assert not row.escapes and same
 
 
 def test_a_bridge_that_is_stopped_goes_on(capture, tmp_path, expected):
-    row = ledger.row("`SIGSTOP` for 3 s in mid-job, three times")
+    row = ledger.row("`SIGSTOP` for 30 s in mid-job, and twice for 3 s")
     bridge = Bridge(tmp_path / "cache")
     bridge.say(p.Hello())
     bridge.hear()
     bridge.say(p.Run("j", str(capture), str(tmp_path / "out"), SETTINGS))
-    for _ in range(3):
+    for seconds in (3, 30, 3):
         bridge.hear()
         bridge.child.send_signal(signal.SIGSTOP)
-        time.sleep(3)
+        time.sleep(seconds)
         bridge.child.send_signal(signal.SIGCONT)
         row.case(bridge.child.poll() is None)
     while not isinstance(bridge.hear(), p.Done):
@@ -243,6 +245,7 @@ WRITER = """
 import sys, numpy as np
 from pathlib import Path
 from bridge.job.cache import Cache
+from bridge.mesh.environment import _kernel_folder as kernels
 cache, wrong = Cache(Path(sys.argv[1])), 0
 for i in range(300):
     key = f"k{i % 7}"
@@ -273,8 +276,9 @@ def reconstruct(*words: str, limit: int | None = None, **environment: str) -> su
 
     command = [sys.executable, "-m", "bridge", "reconstruct", *words, "--normals", "measured", "--preset", "draft"]
     command += ["--steps", "15", "--max-vertices", "1500"]
+    variables = os.environ | {"NUMBA_CACHE_DIR": str(kernels())} | environment  # compiled once for all
     return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=120, preexec_fn=limited, env=os.environ | environment
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, preexec_fn=limited, env=variables
     )
 
 
@@ -311,6 +315,113 @@ def test_a_disk_that_fills_up(capture, tmp_path, kilobytes):
         row.measured = "one sentence, the earlier file untouched"
     row.case(clean and "Error: Success" not in done.stderr, done.stderr[-300:])
     assert not row.escapes, done.stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mounts a disk of so many kilobytes; gone after the test."""
+    mounted: list[Path] = []
+
+    def mount(kilobytes: int) -> Path:
+        folder = tmp_path / f"disk{kilobytes}"
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+        if os.geteuid() or subprocess.run(command, capture_output=True).returncode:
+            pytest.skip("only root may mount a small disk here")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.parametrize("kilobytes", [8, 16])
+def test_a_small_disk_for_the_head(capture, tmp_path, small_disk, kilobytes):
+    row = ledger.row(f"a real disk of {kilobytes} KB for the head, with an earlier good one on it")
+    target = small_disk(kilobytes) / "head.ply"
+    target.write_bytes(b"an earlier, good head")
+    done = reconstruct(str(capture), "-o", str(target), SKULLPTOR_CACHE=str(tmp_path / "cache"))
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    kept = Path(line.split("The head is kept as '")[1].split("'")[0])
+    clean = done.returncode == 1 and "No space left on device" in line and kept.read_bytes().startswith(b"ply")
+    row.case(clean and target.read_bytes() == b"an earlier, good head", done.stderr[-300:])
+    left = [path.name for path in target.parent.iterdir()]
+    row.measured = "one sentence with the system's reason and where the head is kept; the earlier file untouched"
+    assert not row.escapes and left == ["head.ply"], (done.stderr, left)
+
+
+@pytest.mark.parametrize("kilobytes", [32, 300])
+def test_a_small_disk_for_cache_and_runs(capture, tmp_path, small_disk, kilobytes):
+    """The run's own folder is on it: what cannot be written there is still not lost."""
+    row = ledger.row(f"a real disk of {kilobytes} KB for the cache and the run's folder")
+    disk = small_disk(kilobytes)
+    target = tmp_path / "head.ply"
+    done = reconstruct(str(capture), "-o", str(target), SKULLPTOR_CACHE=str(disk), TMPDIR=str(tmp_path))
+    if done.returncode == 0:
+        row.case(target.read_bytes().startswith(b"ply"), done.stderr[-300:])
+        row.measured = "done: the head is where it was asked for"
+    else:
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+        kept = Path(line.split("The head is kept as '")[1].split("'")[0])
+        row.case("No space left" in line and kept.read_bytes().startswith(b"ply"), line)
+        row.measured = "one sentence with the system's reason and the place where the head is kept"
+    assert not row.escapes, done.stderr
+
+
+LIMITED = """
+import resource, sys
+stage, least, megabytes, *words = sys.argv[1:]
+from bridge.service.reporter import Reporter
+real, once = Reporter.step, []
+def limited(self, done, total, work=None):
+    real(self, done, total, work)
+    if self.stage == stage and done >= int(least) and not once:
+        size = int(open("/proc/self/statm").read().split()[0]) * 4096
+        once.append(resource.setrlimit(resource.RLIMIT_AS, (size + (int(megabytes) << 20),) * 2))
+Reporter.step = limited
+from bridge.__main__ import main
+sys.exit(main(words))
+"""
+
+
+@pytest.mark.parametrize(
+    ("stage", "step", "name"),
+    [("Carving the head", 1, "measured"), ("Predicting normals", 0, "network"), ("Predicting normals", 1, "network")],
+)
+def test_a_limit_of_memory(capture, tmp_path, stage, step, name):
+    row = ledger.row(f"no more memory than 1, 8 and 64 MB from step {step} of '{stage}' on")
+    said = set()
+    for megabytes in (1, 8, 64):
+        words = ["reconstruct", str(capture), "-o", str(tmp_path / "head.ply"), "--preset", "draft", "--no-cache"]
+        command = [sys.executable, "-c", LIMITED, stage, str(step), str(megabytes), *words]
+        command += ["--normals", name, "--steps", "15"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+        enough = done.returncode == 0 and (tmp_path / "head.ply").is_file()
+        row.case(enough or (done.returncode == 1 and len(errors) == 1), f"{megabytes} MB: {done.stderr[-300:]}")
+        said |= {"done" if enough else errors[0].removeprefix("Error: ")} if enough or errors else {"nothing"}
+        (tmp_path / "head.ply").unlink(missing_ok=True)
+    row.measured = "; ".join(sorted(said))
+    assert not row.escapes, row.escapes
+    assert said <= {"done", "There is not enough memory. Close other programs or choose a lower preset."}
+
+
+def test_weights_that_are_not_those_on_record(tmp_path):
+    """One byte of each file of the weights flipped; nothing of a wrong file is ever run."""
+    from bridge.normals import WEIGHTS
+    from bridge.normals.multiview import MultiViewPredictor
+
+    row = ledger.row("weights with one byte flipped")
+    for path in sorted(WEIGHTS.glob("*.onnx")):
+        place = tmp_path / path.stem
+        shutil.copytree(WEIGHTS, place)
+        damage(place / path.name, "one byte", random.Random(row.cases))
+        with pytest.raises(ValueError, match="another checksum") as refused:
+            MultiViewPredictor(place, "cpu")
+        row.case(path.name in str(refused.value) and "\n" not in str(refused.value))
+    row.measured = "refused by name before they are loaded"
+    assert row.cases >= 3 and not row.escapes
 
 
 NO_SOCKETS = """

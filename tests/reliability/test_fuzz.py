@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import resource
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,12 +21,12 @@ from bridge.capture.cameras import Camera
 from bridge.capture.record import View
 from bridge.errors import BridgeError
 from bridge.service import protocol as p
-from tests.support import cameras
+from tests.support import ROOT, cameras
 
 from . import ledger
 
 CASES = 500
-LIMIT_MB = 600  # that reading may add to the memory of this process
+LIMIT_MB = 600  # that reading may add to the memory of this process: the system refuses more
 SLOW = settings(
     max_examples=CASES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
 )
@@ -36,6 +39,43 @@ paths = st.one_of(
     st.sampled_from(["a.png", "../secret.png", "/etc/passwd", "images/../../secret.png", "", ".", "a\0b", "C:\\a.png"]),
     st.text(max_size=20),
 )
+
+
+@contextlib.contextmanager
+def fenced(*allowed: Path):
+    """Within, no memory beyond the limit is to be had, and files that are opened, made, moved or removed outside the
+    given folders and the program's own are listed."""
+    size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    _fence.folders = (*map(Path.resolve, allowed), *OWN)
+    _fence.escapes = []
+    resource.setrlimit(resource.RLIMIT_AS, (size + (LIMIT_MB << 20), before[1]))
+    try:
+        yield _fence.escapes
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+        _fence.folders = None
+
+
+class _Fence:
+    """An audit hook cannot be taken off, so there is one for all."""
+
+    EVENTS = ("open", "os.listdir", "os.scandir", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.copyfile")
+    folders: tuple[Path, ...] | None = None
+    escapes: list[str] = []
+
+    def __call__(self, event: str, arguments: tuple) -> None:
+        if self.folders is None or event not in self.EVENTS or not isinstance(arguments[0], (str, bytes, os.PathLike)):
+            return
+        path = Path(os.path.realpath(os.fsdecode(arguments[0])))
+        if not any(path.is_relative_to(folder) for folder in self.folders):
+            self.escapes.append(f"{event}: {path}")
+
+
+_fence = _Fence()
+sys.addaudithook(_fence)
+# what the program and its libraries are made of
+OWN = tuple(Path(p).resolve() for p in (ROOT, sys.prefix, sys.base_prefix, "/proc", "/dev", "/usr", "/etc/ssl"))
 
 
 def body():
@@ -79,9 +119,10 @@ def test_captures():
             files = [f for view in found.views for f in (view.image, view.mask, view.normals) if f]
             row.case(all(f.is_relative_to(root.resolve()) for f in files), str(files))
 
-        load()
-    row.measured = "one sentence or a capture; no path outside its folder"
-    assert not row.escapes, row.escapes
+        with fenced(root) as outside:
+            load()
+    row.measured = "one sentence or a capture; no file outside its folder opened"
+    assert not row.escapes and not outside, (row.escapes, outside[:5])
 
 
 def test_messages():
@@ -101,9 +142,10 @@ def test_messages():
         except p.ProtocolError as error:
             row.case("\n" not in str(error))
 
-    decode()
-    row.measured = "a message or one sentence"
-    assert not row.escapes
+    with fenced() as outside:
+        decode()
+    row.measured = "a message or one sentence; no file opened"
+    assert not row.escapes and not outside, outside[:5]
 
 
 def test_images():
@@ -134,10 +176,11 @@ def test_images():
             except BridgeError as error:
                 row.case("\n" not in str(error), str(error))
 
-        read()
+        with fenced(Path(place)) as outside:
+            read()
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
-    row.measured = f"a picture or one sentence; {grown:.0f} MB more memory at most"
-    assert not row.escapes, row.escapes
+    row.measured = f"a picture or one sentence; {grown:.0f} MB more memory at most, {LIMIT_MB} MB allowed"
+    assert not row.escapes and not outside, (row.escapes, outside[:5])
     assert grown < LIMIT_MB
 
 
@@ -172,7 +215,8 @@ def test_calibrations():
             finally:
                 files[name].write_bytes(data)
 
-        read()
+        with fenced(root) as outside:
+            read()
         row.case(set(root.rglob("*")) == inside, "files were made")
-    row.measured = "a rig or one sentence; no file outside the folder read or written"
-    assert not row.escapes, row.escapes
+    row.measured = "a rig or one sentence; no file outside the folder opened or made"
+    assert not row.escapes and not outside, (row.escapes, outside[:5])

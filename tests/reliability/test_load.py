@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 
 from bridge.capture import record as captures
 from bridge.capture.cameras import Similarity
@@ -17,32 +17,48 @@ from bridge.service import protocol as p
 from bridge.service.wire import Control
 
 from . import ledger
+from .processes import memory
 from .test_faults import SETTINGS, Bridge, mesh_of
 
-JOBS, WARM = 50, 10
+JOBS, WARM = 50, 5
+PREDICTED = 12  # jobs with predicted normals, which take longer
 
 
-def memory(process: int) -> float:
-    """Megabytes that a process holds."""
-    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * 4096 / 2**20
-
-
-@pytest.mark.xfail(reason="native memory grows by some 4 MB a job (no Python objects do): not found yet", strict=False)
 def test_fifty_jobs_through_one_warm_bridge(capture, tmp_path):
-    row = ledger.row("50 jobs through one warm bridge")
-    bridge = Bridge(tmp_path / "cache")
+    row = ledger.row(f"{JOBS} jobs through one warm bridge")
+    held, meshes = warm_jobs(Bridge(tmp_path / "cache"), capture, tmp_path, SETTINGS, JOBS)
+    for _ in held:
+        row.case(True)
+    before, after = np.median(held[WARM : 2 * WARM]), np.median(held[-WARM:])
+    row.measured = f"{before:.0f} MB after {WARM} jobs, {after:.0f} MB after {JOBS}; {len(meshes)} result"
+    assert len(meshes) == 1 and after < 1.05 * before, held
+
+
+def test_jobs_that_predict_anew(capture, tmp_path):
+    """Nothing comes from the cache: ONNX Runtime's own memory counts."""
+    row = ledger.row(f"{PREDICTED} jobs with normals predicted anew through one warm bridge")
+    settings = replace(SETTINGS, normals="network", match=False)
+    held, meshes = warm_jobs(Bridge(tmp_path / "cache"), capture, tmp_path, settings, PREDICTED)
+    for _ in held:
+        row.case(True)
+    before, after = np.median(held[WARM : WARM + 3]), np.median(held[-3:])
+    row.measured = f"{before:.0f} MB after {WARM} jobs, {after:.0f} MB after {PREDICTED}; {len(meshes)} result"
+    assert len(meshes) == 1 and after < 1.05 * before, held
+
+
+def warm_jobs(bridge: Bridge, capture: Path, tmp_path: Path, settings, count: int) -> tuple[list[float], set[bytes]]:
+    """The same job again and again, its predictions forgotten: megabytes after each, and the different results."""
     bridge.say(p.Hello())
     bridge.hear()
     held, meshes = [], set()
-    for k in range(JOBS):
-        heard = bridge.job(f"j{k}", capture, tmp_path / "out")
+    for k in range(count):
+        shutil.rmtree(tmp_path / "cache" / "stages", ignore_errors=True)
+        heard = bridge.job(f"j{k}", capture, tmp_path / "out", 300, settings)
+        assert heard[-1].ok, heard[-3:]
         meshes.add(mesh_of(tmp_path / "out"))
         held.append(memory(bridge.child.pid))
-        row.case(heard[-1].ok)
     bridge.end()
-    before, after = np.median(held[WARM : WARM + 10]), np.median(held[-10:])
-    row.measured = f"{before:.0f} MB after 10 jobs, {after:.0f} MB after 50; {len(meshes)} different result"
-    assert not row.escapes and len(meshes) == 1 and after < 1.05 * before
+    return held, meshes
 
 
 def solid(vertices: np.ndarray, faces: np.ndarray) -> tuple[float, np.ndarray]:
@@ -59,6 +75,7 @@ def test_worlds_of_any_size_and_turn(capture, tmp_path):
     turn = cv2.Rodrigues(np.array([0.4, -1.2, 0.8]))[0]
     worlds = {f"scale {scale:g}": Similarity(scale, np.eye(3), np.zeros(3)) for scale in (1, 1e-6, 1e-3, 1e3, 1e6)}
     worlds["turned"] = Similarity(1.0, turn, np.zeros(3))
+    worlds["turned, moved and in inches"] = Similarity(39.37, turn.T, np.array([100.0, -20.0, 3.0]))
     for name, world in worlds.items():
         views = tuple(replace(view, camera=world.camera(view.camera)) for view in given.views)
         captures.save(replace(given, views=views, unit_mm=None), capture)
@@ -72,7 +89,6 @@ def test_worlds_of_any_size_and_turn(capture, tmp_path):
             results["first"] = volume, center
         size = results["first"][0] ** (1 / 3)
         off = max(abs(volume ** (1 / 3) / size - 1), np.linalg.norm(center - results["first"][1]) / size)
-        # a turned world has the first sphere's triangles elsewhere on the head, which 1500 vertices show
-        row.case(off < (0.005 if name == "turned" else 0.001), f"{name}: {off:.5f}")
+        row.case(off < 0.001, f"{name}: {off:.5f}")
         row.measured = f"{row.measured}{', ' if row.measured else 'size and place off by: '}{name} {100 * off:.3f} %"
     assert not row.escapes, row.escapes

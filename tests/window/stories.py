@@ -488,6 +488,34 @@ def tour(window: Window, capture: str, other: str) -> Steps:
     window.shot("03-two-rigs")
 
 
+def panels(window: Window, capture: str) -> Steps:
+    """Every panel of the sidebar open, at its usual width: is anything cut off?"""
+    session, ui = window.module("link.session"), window.module("ui.panels")
+    for cls in reversed(ui.CLASSES):
+        bpy.utils.unregister_class(cls)
+    for cls in ui.CLASSES:
+        cls.bl_options = set()
+        bpy.utils.register_class(cls)
+    with window.override():
+        bpy.ops.skullptor.import_capture(filepath=capture)
+    window.scene.skullptor.preset = "draft"
+    yield from window.open_tab()
+    yield from begin(window)
+    yield from window.wait(lambda: session.job is None, "the head", 1200, look=0.2)
+    succeed(session)
+    with window.override():
+        bpy.ops.skullptor.check_cameras(photographs=False)
+    yield 2.0
+    view, _, region = window.area(region="UI")
+    for number in range(1, 5):
+        window.shot(f"panels-{number}")
+        yield from window.hover(*window.screen(view, region.x + region.width * 0.4, region.y + region.height * 0.5))
+        for _ in range(8):
+            window._x("click", "5")  # the wheel
+            yield 0.1
+        yield 1.0
+
+
 def two_rigs(window: Window, one: str, other: str) -> Steps:
     """Two people in one scene: the list tells them apart, and nothing of the first is used for the second."""
     for capture in (one, other):

@@ -148,6 +148,11 @@ def test_a_tour_for_the_eyes(blender):
     assert len(list((blender.place / "tour").glob("*.png"))) >= 14
 
 
+def test_every_panel_open_for_the_eyes(blender):
+    blender.tell("panels", str(CAPTURE))
+    assert len(list((blender.place / "panels").glob("*.png"))) == 4
+
+
 def test_deleted_cameras_undo_and_another_file_in_mid_run(blender):
     blender.tell("ends", str(CAPTURE))
 

@@ -25,7 +25,9 @@ class SKULLPTOR_PT_cameras(Sidebar, bpy.types.Panel):
         column = layout.column()
         column.prop(context.scene.skullptor, "image_folder")
         column.prop(context.scene.skullptor, "mask_folder")
-        self.draw_listing(layout.column(align=True), context)
+        listing = layout.column(align=True)
+        listing.use_property_split = False  # or the ticks stand in the middle, and the names are cut off
+        self.draw_listing(listing, context)
         column = layout.column(align=True)
         column.operator("skullptor.check_cameras", icon="VIEWZOOM")
         column.operator("skullptor.add_photographs", text="Photographs or Cameras...", icon="FILE_IMAGE")

@@ -11,7 +11,7 @@ from .. import disk_cache, report_table
 from ..text import duration
 from .sidebar import Sidebar, select_button, show_picture
 
-TITLES = ("Camera", "Error", "Outline", "Covers", "Sure")
+TITLES = ("Camera", "Error", "Edge", "Seen", "Sure")
 VIEWS = 12  # rows of the table of a report
 
 
