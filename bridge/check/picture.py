@@ -69,7 +69,9 @@ def enough(cameras: int) -> float:
     return max(cameras / 2, 1)
 
 
-def _legend(draw: ImageDraw.ImageDraw, corner: tuple[int, int], cameras: int, font: ImageFont.FreeTypeFont) -> None:
+def _legend(
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], cameras: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont
+) -> None:
     """What the head's colours say, to the left of a corner: seen by none, by one to enough views."""
     x, y = corner[0] - 330, corner[1]
     draw.text((x - 6, y), "seen by none", INK, font)
