@@ -66,7 +66,7 @@ def main(argv: list[str]) -> int:
 def make_capture(photos: list[Path], output: Path) -> tuple[captures.Capture, Fitted]:
     """Write images and capture.json. Raises BridgeError "photo-small", "face-none", "faces-several" and those of
     unreadable photographs and missing models."""
-    landmarker = Landmarker(need(LANDMARKS))  # type: ignore[arg-type]  # of this wheel a folder is kept
+    landmarker = Landmarker(need(LANDMARKS))
     claim_folder(output / "images")
     taken = upright([read(path) for path in photos], output / "images")
     views = []

@@ -37,7 +37,7 @@ def lay_head(job: Job, tools: Tools) -> None:
 
 def faces_of(job: Job, tools: Tools) -> list[Face | None]:
     """The face in every photograph. Raises BridgeError "photo-small", "faces-several" and those of missing models."""
-    landmarker = Landmarker(need(LANDMARKS))  # type: ignore[arg-type]  # of this wheel a folder is kept
+    landmarker = Landmarker(need(LANDMARKS))
     photos = job.inputs.photos
     if len(photos) <= ALONE:
         for photo, mask in zip(photos, job.inputs.given_masks, strict=True):
