@@ -103,7 +103,7 @@ def match_photographs(
     """Move the vertices of a closed mesh along their normals to where the photographs [H, W, 3] (sRGB 0..1, without
     distortion) of its cameras agree. Connectivity is kept; crossing faces are left to solve.untangled."""
     pictures = _PackedPhotos.of(photos, cameras, frame)
-    vertices = (mesh.vertices - frame.center) / frame.radius
+    vertices = frame.local(mesh.vertices)
     adjacency = _adjacency(mesh.faces, len(vertices))
     mean = _averaging_matrix(adjacency)
     vertices = _unfolded(vertices, mesh.faces, adjacency, mean)
@@ -120,7 +120,7 @@ def match_photographs(
         confidence = np.maximum(confidence, certainty)  # the wider the search, the more a match stands out
         step(i + 1, len(SWEEPS))
     vertices = _unfolded(vertices, mesh.faces, adjacency, mean)
-    moved = Mesh(vertices * frame.radius + frame.center, mesh.faces)
+    moved = Mesh(frame.world(vertices), mesh.faces)
     return Matched(moved, confidence, float(np.linalg.norm(moved.vertices - mesh.vertices, axis=1).mean()))
 
 

@@ -91,7 +91,7 @@ def refine_surface(
     across = [pixels_across(frame.normalise(c)) * photographs.growth(i) for i, c in enumerate(photographs.cameras)]
     levels = levels_for(float(np.median(across)), detail.finest, detail.vertices)
     total, done = sum(level.steps for level in levels), 0
-    points, faces = (mesh.vertices - frame.center) / frame.radius, mesh.faces
+    points, faces = frame.local(mesh.vertices), mesh.faces
     trust = np.ones(len(across))
     evidence: Evidence | None = None
     for level in levels:
@@ -115,9 +115,8 @@ def refine_surface(
         if watch.enough():
             break
     assert evidence is not None  # there is a level, and it has steps
-    world = points * frame.radius + frame.center
     return Refined(
-        Mesh(world, faces),
+        Mesh(frame.world(points), faces),
         expected_error(surface, evidence.information, bending.areas) * np.float32(frame.radius),
         evidence.mean_ncc,
         tuple(int(i) for i in np.flatnonzero(trust == 0)),

@@ -18,6 +18,7 @@ from numba import njit, prange
 from ..mesh import Surface
 from ..mesh.normals import vertex_normals
 
+SPREAD = 8  # rounds of averaging of what is sharp: a lip goes on for some vertices, a spike does not
 ROUNDS = 2  # of averaging of the normals along which vertices move
 HEXAGON = 3**0.5 / 2  # area of a vertex of a regular triangle mesh with edges of 1
 MOST_ROUNDS = 400
@@ -57,7 +58,7 @@ class Bending:
         for _ in range(int(min(MOST_ROUNDS, np.ceil(2 * (reach / np.median(edge)) ** 2)))):
             local = half_way(local, *rings)
         off = (curvature - local) ** 2
-        for _ in range(2):
+        for _ in range(SPREAD):
             off = half_way(off, *rings)
         areas = HEXAGON * edge**2
         weight = strength * areas / (1 + off / sharp**2)
