@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ..check.findings import INFO, WARNING, Finding, names
+from ..check.findings import INFO, Finding, names
 from ..errors import BridgeError
 from ..head.landmarks import Face, Landmarker, find_faces
 from ..model.package import LANDMARKS, need
 from ..prior.prior import MOST_VIEWS, know
+from ..service.protocol import Status
 from .record import Job, Tools
 
 ALONE = 2  # so few photographs need the model; three may do without
@@ -24,7 +25,7 @@ def lay_head(job: Job, tools: Tools) -> None:
     except BridgeError as error:
         if alone:
             raise
-        job.findings = [Finding(error.code, WARNING, (), error.sentence, error.cure)]
+        report.send(Status(job.run.id, f"{error.sentence} So nothing stands in where the photographs are silent."))
         return
     widths = [photo.camera.width for photo in photos]
     job.prior = know(job.inputs.maps, faces, widths, job.inputs.capture.unit_mm, check=report.check, step=report.step)
