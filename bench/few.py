@@ -74,7 +74,9 @@ def photographed(folder: Path, name: str, rig: captures.Capture, target: Path) -
         return target
     avatar = load_avatar(folder / name)
     record = json.loads((folder / name / "head.json").read_text(encoding="utf-8"))
-    picture = cv2.imread(str(folder / name / record["textures"][0]["file"]))[:, :, ::-1].astype(np.float32) / 255
+    stored = cv2.imread(str(folder / name / record["textures"][0]["file"]))
+    assert stored is not None, name
+    picture = stored[:, :, ::-1].astype(np.float32) / 255
     uv = np.zeros((len(avatar.vertices), 2), np.float32)
     uv[avatar.faces] = avatar.uv
     (target / "images").mkdir(parents=True, exist_ok=True)
@@ -183,11 +185,13 @@ def aligned(truth: Truth, front: Camera, face: np.ndarray, vertices: np.ndarray,
     known = np.isfinite(theirs).all(1) & np.isfinite(ours).all(1)
     a, b = ours[known], theirs[known]
     weights = np.ones(len(a))
+    found = similarity(a, b, weights)
     for _ in range(10):
         found = similarity(a, b, weights)
         assert found is not None
         gap = np.linalg.norm(found.apply(a) - b, axis=1)
         weights = 1 / (1 + (gap / max(np.median(gap), 1e-9) / 2) ** 2)
+    assert found is not None
     return Similarity(found.scale, found.rotation, found.offset)
 
 

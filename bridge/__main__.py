@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": ("bridge.report.evaluate", "main", "the paper's metrics of a mesh against a capture's ground truth"),
     "import": ("bridge.importers.cli", "import_main", "a capture from COLMAP, Metashape, RealityCapture and others"),
     "calibrate": ("bridge.calibrate.cli", "calibrate_main", "a capture from nothing but photographs"),
+    "photo": ("bridge.job.photo", "main", "a capture from one to five photographs of a face, cameras made"),
     "scale": ("bridge.calibrate.cli", "scale_main", "tell a capture its scale from a known length"),
     "export-cameras": ("bridge.importers.cli", "export_main", "a capture's cameras for COLMAP or as transforms.json"),
     "undistort": (

@@ -22,7 +22,12 @@ ADD_ON = (
 BRIDGE = (
     (("__main__", "the table of commands"),),
     (("job", "the stages of a run, one file each"), ("training", "the network")),
-    (("texture", "colours"), ("model", "head templates"), ("wrap", "a template onto a head")),
+    (
+        ("texture", "colours"),
+        ("model", "head templates"),
+        ("wrap", "a template onto a head"),
+        ("prior", "few photographs"),
+    ),
     (("importers", "other programs"), ("calibrate", "photographs only")),
     (("check", "what is wrong with a rig"), ("refine", "small errors of its poses")),
     (("report", "quality, metrics, pictures"), ("normals", "predictors and their weights")),

@@ -20,6 +20,7 @@ MODULES = (
     "operators.predictions",
     "operators.import_cameras",
     "operators.photographs",
+    "operators.photo_to_head",
     "operators.check",
     "operators.scale",
     "operators.texture",

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BridgeError
-from ..service.protocol import MINIMUM_VIEWS
 
 if TYPE_CHECKING:
     from .pictures import Pictures
     from .records import Rig
 
+LEAST_LEFT = 3  # views without which a calibration that lost photographs is refused, not shortened
 END = 50  # characters of a long name that a refusal shows at either end
 
 # name -> (module, what SOURCE is)
@@ -43,7 +43,7 @@ def read(name: str, source: Path, images: Path | None = None, masks: Path | None
     try:
         with np.errstate(all="ignore"):  # damaged numbers overflow; every result is checked to be finite
             rig = module.read(source, pictures)
-        if pictures.lost and len(rig.views) < MINIMUM_VIEWS:
+        if pictures.lost and len(rig.views) < LEAST_LEFT:
             raise pictures.lost[0]
     except BridgeError as error:
         raise BridgeError(error.code, readable(error.sentence), error.cure) from None

@@ -8,6 +8,7 @@ import json
 import shutil
 from pathlib import Path
 
+from ..capture import formats
 from ..errors import BridgeError
 from ..files import atomic, claim_file, claim_folder
 from ..service import protocol
@@ -34,11 +35,21 @@ def job_settings(options: argparse.Namespace) -> protocol.JobSettings:
     )
 
 
+def placed(given: Path, folder: Path) -> Path:
+    """The capture that was given; of a single photograph one is made in the folder. Raises BridgeError."""
+    if not given.is_file() or given.suffix.lower() not in formats.readable():
+        return given
+    from .photo import make_capture
+
+    make_capture([given], folder)
+    return folder
+
+
 def reconstruct(argv: list[str]) -> int:
     """Reconstruct a capture from the command line; returns the exit code."""
     defaults = protocol.JobSettings()
     parser = argparse.ArgumentParser(prog="python -m bridge reconstruct", description=reconstruct.__doc__)
-    parser.add_argument("capture", type=Path, help="capture folder, or a capture*.json in it")
+    parser.add_argument("capture", type=Path, help="capture folder, a capture*.json in it, or a photograph")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the mesh to write, as .ply or .npz")
     parser.add_argument("--preset", choices=protocol.PRESETS, default=defaults.preset)
     parser.add_argument("--normals", choices=protocol.NORMAL_SOURCES, default=defaults.normals)
@@ -88,8 +99,9 @@ def reconstruct(argv: list[str]) -> int:
 
         made = folder.path
         cache = Cache(made / "cache") if options.no_cache else Cache()
+        capture = placed(options.capture, made / "capture")
         with Terminal() as terminal, stoppable() as control:
-            JobRunner(cache).run(protocol.Run("cli", str(options.capture), str(made), settings), terminal.show, control)
+            JobRunner(cache).run(protocol.Run("cli", str(capture), str(made), settings), terminal.show, control)
         if terminal.result is None or not terminal.ok:
             return 1
         folder.keep = True  # until all of it is where it was asked for

@@ -19,8 +19,8 @@ def match(job: Job, tools: Tools) -> None:
         [photo.pixels for photo in job.inputs.photos],
         job.inputs.cameras,
         job.frame,
-        report.check,
-        lambda done, total: report.step(done, total + 1),
+        check=report.check,
+        step=lambda done, total: report.step(done, total + 1),
     )
     job.mesh = untangled(job.mesh, matched.mesh, job.frame, report.check)
     job.matched = replace(matched, mesh=job.mesh)

@@ -27,7 +27,7 @@ def lay_head(job: Job, tools: Tools) -> None:
         job.findings = [Finding(error.code, WARNING, (), error.sentence, error.cure)]
         return
     widths = [photo.camera.width for photo in photos]
-    job.prior = know(job.inputs.maps, faces, widths, job.inputs.capture.unit_mm, report.check, report.step)
+    job.prior = know(job.inputs.maps, faces, widths, job.inputs.capture.unit_mm, check=report.check, step=report.step)
     if job.prior is None:
         if alone:
             raise no_face(tuple(photo.camera.name for photo in photos))
@@ -37,7 +37,7 @@ def lay_head(job: Job, tools: Tools) -> None:
 
 def faces_of(job: Job, tools: Tools) -> list[Face | None]:
     """The face in every photograph. Raises BridgeError "photo-small", "faces-several" and those of missing models."""
-    landmarker = Landmarker(need(LANDMARKS))  # type: ignore[arg-type]  # of this wheel a folder is kept
+    landmarker = Landmarker(need(LANDMARKS))
     photos = job.inputs.photos
     if len(photos) <= ALONE:
         for photo, mask in zip(photos, job.inputs.given_masks, strict=True):

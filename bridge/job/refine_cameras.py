@@ -14,6 +14,8 @@ def refine_cameras(job: Job, tools: Tools) -> None:
     if not job.settings.refine_cameras and not job.loose:
         return
     inputs, report = job.inputs, tools.report
+    if len(inputs.photos) < preflight.LEAST_VIEWS:  # nothing contradicts two cameras
+        return
     mattes = [
         found.matte if mask is None else mask for mask, found in zip(inputs.given_masks, inputs.maps, strict=True)
     ]

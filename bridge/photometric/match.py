@@ -96,6 +96,7 @@ def match_photographs(
     photos: Sequence[np.ndarray],
     cameras: Sequence[Camera],
     frame: HeadFrame,
+    *,
     check: Check = unchecked,
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Matched:
@@ -111,9 +112,10 @@ def match_photographs(
     chosen = np.arange(count)
     if count > SEARCHED:
         chosen = np.sort(np.random.default_rng(0).choice(count, SEARCHED, replace=False))
+    surface = _Searched(mesh.faces, adjacency, mean, chosen)
     confidence = np.zeros(count, np.float32)
     for i, sweep in enumerate(SWEEPS):
-        displacement, certainty = _sweep(vertices, mesh.faces, adjacency, mean, chosen, pictures, sweep, check)
+        displacement, certainty = _sweep(vertices, surface, pictures, sweep, check=check)
         vertices = vertices + displacement
         confidence = np.maximum(confidence, certainty)  # the wider the search, the more a match stands out
         step(i + 1, len(SWEEPS))
@@ -122,21 +124,24 @@ def match_photographs(
     return Matched(moved, confidence, float(np.linalg.norm(moved.vertices - mesh.vertices, axis=1).mean()))
 
 
+@dataclass(frozen=True, eq=False)
+class _Searched:
+    """One connectivity, and which of its vertices are searched."""
+
+    faces: np.ndarray  # [F, 3]
+    adjacency: sparse.csr_matrix  # [V, V]
+    mean: sparse.csr_matrix  # [V, V], to the neighbours' mean
+    chosen: np.ndarray  # [n] indices
+
+
 def _sweep(
-    vertices: np.ndarray,
-    faces: np.ndarray,
-    adjacency: sparse.csr_matrix,
-    mean: sparse.csr_matrix,
-    chosen: np.ndarray,
-    pictures: _PackedPhotos,
-    sweep: Sweep,
-    check: Check,
+    vertices: np.ndarray, surface: _Searched, pictures: _PackedPhotos, sweep: Sweep, *, check: Check = unchecked
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where one search moves every vertex along its normal [V, 3], and its confidence [V]."""
-    count = len(vertices)
-    normals = _smoothed_normals(vertices, faces, mean, AROUND)
+    count, chosen, mean = len(vertices), surface.chosen, surface.mean
+    normals = _smoothed_normals(vertices, surface.faces, mean, AROUND)
     points, towards = vertices[chosen], normals[chosen]
-    views, seen_by, pixel = _visible(points, towards, vertices, faces, pictures)
+    views, seen_by, pixel = _visible(points, towards, vertices, surface.faces, pictures)
     offsets = np.linspace(-sweep.reach, sweep.reach, sweep.steps)
     found = np.zeros((len(chosen), sweep.steps), np.float32)
     block = 4096
@@ -156,7 +161,7 @@ def _sweep(
     certainty[chosen] *= _neighbour_support(points, towards, offset[chosen] / unit, certainty[chosen])
     # the data's weight grows with the vertices that are searched, the Laplacian's energy of a field does not
     stiffness = sweep.stiffness * len(chosen) / SEARCHED
-    offset = _regularised(offset, certainty, adjacency, stiffness, unit, check)
+    offset = _regularised(offset, certainty, surface.adjacency, stiffness, unit, check=check)
     return offset[:, None] * normals, certainty
 
 
@@ -259,7 +264,13 @@ def _neighbour_support(points: np.ndarray, normals: np.ndarray, steps: np.ndarra
 
 
 def _regularised(
-    offset: np.ndarray, certainty: np.ndarray, adjacency: sparse.csr_matrix, stiffness: float, unit: float, check: Check
+    offset: np.ndarray,
+    certainty: np.ndarray,
+    adjacency: sparse.csr_matrix,
+    stiffness: float,
+    unit: float,
+    *,
+    check: Check = unchecked,
 ) -> np.ndarray:
     """The smooth field [V] that follows sure offsets [V]: argmin of sum w (x - offset)^2 + stiffness sum (x_i - x_j)^2,
     with weights that fall for offsets that stay apart by more than a search step or so."""

@@ -166,12 +166,23 @@ def outline_of(matte: np.ndarray) -> Outline:
     return Outline(line + 0.5 + 0.5 * out, out)
 
 
-def outline_rows(
-    view: View, camera: Camera, seen: Drawn, shape: np.ndarray, triangles: np.ndarray, basis: np.ndarray,
-    silent: np.ndarray, width: float,
-) -> Rows | None:  # fmt: skip
+@dataclass(frozen=True, eq=False)
+class Posed:
+    """The model as one view has it before itself."""
+
+    view: View
+    camera: Camera
+    seen: Drawn
+    shape: np.ndarray  # [V, 3] mm
+    triangles: np.ndarray  # [T, 3]
+    basis: np.ndarray  # [V, 3, K] of the shape
+
+
+def outline_rows(posed: Posed, silent: np.ndarray, width: float) -> Rows | None:
     """The matte's outline against the model's, both ways. silent: [V] bool, where the model ends (neck); width: of the
     robust weights, mm."""
+    view, camera, seen, shape = posed.view, posed.camera, posed.seen, posed.shape
+    triangles, basis = posed.triangles, posed.basis
     ours, theirs = outline_of((seen.triangle >= 0).astype(np.float32)), outline_of(view.matte)
     if len(ours.points) < 10 or len(theirs.points) < 10:
         return None
@@ -213,11 +224,10 @@ def outline_rows(
     )  # fmt: skip
 
 
-def normal_rows(
-    view: View, camera: Camera, seen: Drawn, shape: np.ndarray, triangles: np.ndarray, basis: np.ndarray,
-    share_of: np.ndarray, rng: np.random.Generator,
-) -> Rows | None:  # fmt: skip
+def normal_rows(posed: Posed, share_of: np.ndarray, rng: np.random.Generator) -> Rows | None:
     """The network's normals against the model's facets. share_of: [V] how much a vertex's normals count."""
+    view, camera, seen, shape = posed.view, posed.camera, posed.seen, posed.shape
+    triangles, basis = posed.triangles, posed.basis
     y, x = np.nonzero((seen.triangle >= 0) & (view.matte > 0.5))
     if len(y) < 50:
         return None

@@ -15,7 +15,7 @@ import numpy as np
 from ..capture.cameras import Camera, Similarity
 from ..errors import Check, unchecked
 from ..model.head_model import HeadModel
-from .evidence import HAIR_NORMALS, Rows, View, drawn, landmark_rows, normal_rows, outline_rows
+from .evidence import HAIR_NORMALS, Posed, Rows, View, drawn, landmark_rows, normal_rows, outline_rows
 
 WIDTHS_MM = (25.0, 20.0, 16.0, 13.0, 10.0, 8.0, 6.5, 5.0, 4.0, 4.0, 3.0, 3.0)  # of the outlines' robust weights
 HELD = 20.0  # how much more coefficients are held in the first round
@@ -55,6 +55,7 @@ def fit(
     pose: Similarity,
     unit_mm: float | None,
     free: Free | None = None,
+    *,
     check: Check = unchecked,
     step: Callable[[int, int], None] = lambda done, total: None,
     seed: int = 0,
@@ -85,13 +86,14 @@ def fit(
         seen = drawn(local, shape, triangles)
         for i, (view, camera) in enumerate(zip(views, local, strict=True)):
             body = i if free else 0
+            posed = Posed(view, camera, seen[i], shape, triangles, basis)
             for rows in (
                 landmark_rows(view, camera, template.landmarks, shape, basis),
-                outline_rows(view, camera, seen[i], shape, triangles, basis, silent, width),
-                normal_rows(view, camera, seen[i], shape, triangles, basis, share, rng),
+                outline_rows(posed, silent, width),
+                normal_rows(posed, share, rng),
             ):
                 if rows is not None:
-                    _add(A, b, rows, body * size, first, free is not None)
+                    _add((A, b), rows, body * size, first, free is not None)
         if free:
             for i, sigma in enumerate(free.focal_sigma):
                 A[i * size + 6, i * size + 6] += sigma**-2.0
@@ -150,8 +152,9 @@ def _left_out(views: Sequence[View]) -> tuple[str, ...]:
     return (*LEFT_OUT, *OPENING)
 
 
-def _add(A: np.ndarray, b: np.ndarray, rows: Rows, at: int, first: int, focal: bool) -> None:
+def _add(system: tuple[np.ndarray, np.ndarray], rows: Rows, at: int, first: int, focal: bool) -> None:
     """Normal equations: of each body a rotation, a translation, and a size or (of free cameras) a focal length."""
+    A, b = system
     by_turn = np.cross(rows.point, rows.by_point) if rows.by_turn is None else rows.by_turn
     last = rows.by_focal if focal else (rows.by_point * rows.point).sum(1)
     if last is None:

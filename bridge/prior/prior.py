@@ -61,6 +61,7 @@ def know(
     faces: Sequence[Face | None],
     widths: Sequence[int],
     unit_mm: float | None,
+    *,
     check: Check = unchecked,
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prior | None:

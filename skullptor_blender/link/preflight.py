@@ -124,7 +124,7 @@ def check_count(
         return []
     found = f"Only {plural(len(views), 'camera')} can be used" if views else "No camera can be used"
     more = f" ({plural(elsewhere, 'other camera')} cannot)" if elsewhere else ""
-    sentence = f"{found}{more}; a head needs at least {MINIMUM_VIEWS}."
+    sentence = f"{found}{more}; a head needs one at least, and is better with six."
     if instanced:
         name, count = max(instanced.items(), key=lambda item: item[1])
         sentence += f" The collection '{name}' with {plural(count, 'camera')} is only instanced here."
@@ -167,11 +167,11 @@ def common_point(views: Sequence[ViewRecord]) -> tuple[np.ndarray | None, list[b
 
 def check_rig(views: Sequence[ViewRecord]) -> list[Finding]:
     """Do the cameras look at one head, from different places?"""
-    if len(views) < MINIMUM_VIEWS:
+    if len(views) < 2:
         return []
     point, seen = common_point(views)
     cure = "Check the cameras' rotation: a Blender camera looks along its own -Z axis."
-    if point is None or sum(seen) < max(MINIMUM_VIEWS, (len(views) + 1) // 2):
+    if point is None or sum(seen) < max(2, (len(views) + 1) // 2):
         rays = np.stack([view.ray for view in views])
         if point is None and (rays @ rays[0]).min() > np.cos(PARALLEL):
             sentence = "All cameras look in parallel, so no head can be placed between them."

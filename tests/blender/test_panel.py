@@ -31,7 +31,7 @@ def test_an_empty_scene_says_what_is_needed(draw):
     log = draw(panels.SKULLPTOR_PT_reconstruct)
     said = " ".join(texts(log))
     assert "0 cameras ready" in said
-    assert "at least 3 cameras" in said
+    assert "needs a camera with a photograph" in said
     assert ("set", ("enabled", False), {}) in log
     assert operators(log)[:2] == ["skullptor.add_photographs", "skullptor.import_demo"]
 

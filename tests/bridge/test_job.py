@@ -159,10 +159,6 @@ def edit(folder, change):
     (folder / "capture.json").write_text(json.dumps(body))
 
 
-def two_views(folder):
-    edit(folder, lambda b: b.update(views=b["views"][:2]))
-
-
 def truncated_image(folder):
     file = folder / "images" / "cam02.png"
     file.write_bytes(file.read_bytes()[:300])
@@ -197,7 +193,6 @@ def no_normals(folder):
 @pytest.mark.parametrize(
     ("damage", "code", "culprit"),
     [
-        (two_views, "too-few-views", "2 usable cameras"),
         (truncated_image, "image-unreadable", "cam02"),
         (missing_image, "image-missing", "cam02"),
         (other_size, "image-size", "70 x 50"),

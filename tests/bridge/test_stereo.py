@@ -134,7 +134,7 @@ def test_cancel_ends_it(photographs):
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        match_photographs(wrong_ball(3), *photographs, FRAME, check)
+        match_photographs(wrong_ball(3), *photographs, FRAME, check=check)
 
 
 def test_untangled_keeps_what_is_sound():

@@ -70,7 +70,7 @@ MIRRORED = np.diag([-1.0, 1, 1, 1]).tolist()
         ({"transform_matrix": [[1, 2], [3]]}, "must give transform_matrix as 4 x 4 finite numbers"),
         ({"transform_matrix": [[float("nan")] * 4] * 4}, "must give transform_matrix"),
         ({"file_path": "images/other.png"}, "image-missing: frame 'images/other.png' of 'transforms.json': the image"),
-        ({"file_path": "a\nb.png"}, "image-missing: frame 'a\ufffdb.png'"),
+        ({"file_path": "a\nb.png"}, "image-missing: frame 'a b.png'"),
         ({"fl_x": 0}, "positive focal length"),
         ({"file_path": 3}, "'transforms.json' frame 1 must name its image as file_path"),
         ({"file_path": "images/cam00.png"}, "image-ambiguous: The cameras 'cam00' and 'cam00' both found"),

@@ -60,7 +60,7 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
         if problems:
             self.draw_problems(column, problems, ready, letters(context))
         if ready < MINIMUM_VIEWS:
-            wrapped(column, f"A head needs at least {MINIMUM_VIEWS} cameras with photographs", "INFO")
+            wrapped(column, "A head needs a camera with a photograph, and is better with six around it", "INFO")
             column.separator()
             column.operator("skullptor.add_photographs", text="Photographs or Cameras...", icon="FILE_IMAGE")
             if not any(row.image for row in found):  # a new scene has a camera of its own

@@ -1,0 +1,205 @@
+"""One to five photographs: the model's head laid on them, and a whole head carved with it.
+
+The people are drawn from the model itself and photographed by our own rasteriser; landmarks come from the true points,
+so that no package is needed. A mirrored face, a factor of ten and a flipped normal would each show here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bridge.capture.cameras import Camera, Similarity
+from bridge.capture.normal_map import NormalMap
+from bridge.head.landmarks import COUNT, Face
+from bridge.job import photo, prior
+from bridge.mesh.distance import distances
+from bridge.model import head_model
+from bridge.prior.evidence import SIZE, View
+from bridge.prior.fit import fit
+from bridge.prior.prior import know
+from bridge.prior.start import start
+from bridge.raster import make_rasteriser
+from bridge.solve import Solver, SolveSettings
+from bridge.solve.targets import make_targets
+
+WIDTH, HEIGHT = 320, 400
+UNIT_MM = 10.0  # the world is in centimetres, turned and far from its origin
+WORLD = Similarity(0.1, np.array([[0, 0, 1.0], [1, 0, 0], [0, 1, 0]]), np.array([50.0, -30, 20]))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return head_model.load()
+
+
+@pytest.fixture(scope="module")
+def person(model) -> np.ndarray:  # [V, 3] mm
+    rng = np.random.default_rng(5)
+    template = model.template
+    shape = template.vertices + model.hull + np.tensordot(rng.normal(0, 1, 80), template.identity, 1)
+    shape += np.tensordot(rng.normal(0, 0.7, len(model.hair)), model.hair, 1)
+    return shape
+
+
+def camera(yaw: float, away: float = 900.0, focal: float = 900.0) -> Camera:
+    """Around the model's head, in its frame."""
+    out = np.array([np.sin(yaw), 0.05, np.cos(yaw)])
+    out /= np.linalg.norm(out)
+    x = np.cross([0, 1.0, 0], out)
+    x /= np.linalg.norm(x)
+    R = np.stack([x, np.cross(-out, x), -out])
+    K = np.array([[focal, 0, WIDTH / 2], [0, focal, HEIGHT / 2], [0, 0, 1.0]])
+    return Camera(f"yaw{yaw:.1f}", K, R, -R @ (away * out), WIDTH, HEIGHT)
+
+
+def seen(model, shape: np.ndarray, local: Camera, world: Similarity) -> tuple[NormalMap, Face]:
+    """What the network and the landmark model would say at their best: normals with 5 degrees of noise, points with
+    1.5 pixels."""
+    rng = np.random.default_rng(1)
+    template = model.template
+    triangles = template.triangles_of("skin", "eye_left", "eye_right")
+    render = make_rasteriser("cpu", [local]).render(shape, triangles)
+    inside = render.triangle[0] >= 0
+    normals = local.normals_from_world(render.normals[0]) + rng.normal(0, 0.06, (*inside.shape, 3)) * inside[..., None]
+    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-6)
+    matte = inside.astype(np.float32)
+    pixels, depth = local.project(template.landmarks.points(shape))
+    points = np.concatenate([pixels + rng.normal(0, 1.5, (COUNT, 2)), depth[:, None]], 1)
+    out = template.landmarks.points(shape) - shape.mean(0)
+    frontal = np.clip((out / np.linalg.norm(out, axis=1, keepdims=True)) @ -local.R[2], 0, 1)
+    return NormalMap(world.camera(local), normals.astype(np.float32), matte, matte), Face(points, 1.0, frontal)
+
+
+def laid(model, person: np.ndarray, yaws: tuple[float, ...]):
+    shots = [seen(model, person, camera(yaw), WORLD) for yaw in yaws]
+    views = [View.of(found, face, WIDTH) for found, face in shots]
+    pose = start(model.template, [view.camera for view in views], [view.face for view in views], UNIT_MM)
+    assert pose is not None
+    return fit(model, views, pose, UNIT_MM), shots
+
+
+def errors(model, fitted, person: np.ndarray) -> tuple[float, float]:
+    """Mean mm of the face and of all that is not neck, vertex to vertex, in the world."""
+    off = np.linalg.norm(fitted.pose.points(fitted.vertices) - WORLD.points(person), axis=1) * UNIT_MM
+    regions = model.template.regions
+    return float(off[regions["face"]].mean()), float(off[regions["exposed"] & ~regions["neck"]].mean())
+
+
+def test_three_views_give_pose_size_and_person(model, person):
+    fitted, _ = laid(model, person, (0.0, 0.8, -0.8))
+    face, head = errors(model, fitted, person)
+    assert face < 1.5 and head < 4.0
+    assert fitted.pose.scale * UNIT_MM == pytest.approx(1, abs=0.03)  # ten times too large would show
+    assert np.degrees(np.arccos((np.trace(fitted.pose.rotation @ WORLD.rotation.T) - 1) / 2)) < 2
+    mean = np.linalg.norm(model.template.vertices - person, axis=1)
+    assert face < 0.6 * mean[model.template.regions["face"]].mean()
+
+
+def test_one_view_gives_the_shape_up_to_its_distance(model, person):
+    fitted, _ = laid(model, person, (0.0,))
+    off = fitted.vertices - person
+    face = model.template.regions["face"]
+    off -= off[face].mean(0)
+    assert np.linalg.norm(off[face], axis=1).mean() < 3.0
+    assert 0.9 < fitted.pose.scale * UNIT_MM < 1.1
+    assert (fitted.pose.rotation @ [0, 0, 1.0]) @ (WORLD.rotation @ [0, 0, 1.0]) > 0.99  # it looks at the camera
+    unseen = model.template.regions["scalp"] & (model.template.vertices[:, 2] < -40)
+    assert fitted.sigma[unseen].mean() > 1.2 * fitted.sigma[face].mean()
+
+
+def test_left_and_right_are_not_exchanged(model, person):
+    """A face with one cheek out: the fit puts it on the subject's left."""
+    template = model.template
+    odd = template.vertices + model.hull
+    rows = template.identity
+    lopsided = (rows - rows[:, template.mirror] * [-1, 1, 1]).reshape(len(rows), -1)
+    mode = int((lopsided**2).sum(1).argmax())
+    odd = odd + 3 * rows[mode]
+    fitted, _ = laid(model, odd, (0.0, 0.7))
+    mirrored = odd[template.mirror] * [-1, 1, 1]
+    face = template.regions["face"]
+    right = np.linalg.norm(fitted.vertices - odd, axis=1)[face].mean()
+    wrong = np.linalg.norm(fitted.vertices - mirrored, axis=1)[face].mean()
+    assert right < wrong
+
+
+def test_flipped_normals_make_it_worse(model, person):
+    """The normals' term really pulls: with its sign turned the face ends elsewhere."""
+    shots = [seen(model, person, camera(yaw), WORLD) for yaw in (0.0, 0.8)]
+    found = []
+    for sign in (1, -1):
+        turned = [
+            View.of(NormalMap(m.camera, m.normals * np.float32([sign, sign, 1]), m.matte, m.confidence), face, WIDTH)
+            for m, face in shots
+        ]
+        pose = start(model.template, [v.camera for v in turned], [v.face for v in turned], UNIT_MM)
+        found.append(errors(model, fit(model, turned, pose, UNIT_MM), person)[0])
+    assert found[0] < found[1]
+
+
+def test_no_face_is_nothing_to_lay_a_head_on(model, person):
+    shot, _ = seen(model, person, camera(0.0), WORLD)
+    assert know([shot], [None], [WIDTH], UNIT_MM) is None
+    error = prior.no_face(("back.jpg",))
+    assert error.code == "face-none" and "back.jpg" in error.sentence and error.cure
+
+
+def test_a_small_photograph_is_refused_with_its_size():
+    with pytest.raises(Exception, match="160 x 190") as raised:
+        prior.large_enough("thumb.jpg", 160, 190)
+    assert raised.value.code == "photo-small" and raised.value.cure
+    prior.large_enough("fine.jpg", 200, 300)
+
+
+def test_two_faces_ask_whose_head_is_wanted():
+    class Two:
+        def count(self, pixels):
+            return 2
+
+    with pytest.raises(Exception, match="2 faces") as raised:
+        prior.single(Two(), "couple.jpg", None)
+    assert raised.value.code == "faces-several" and "Crop" in raised.value.cure
+
+
+@pytest.mark.slow
+def test_one_view_is_carved_into_a_whole_head(model, person):
+    """Closed, on the model behind, and looking the right way: what the first photograph promises."""
+    shot, face = seen(model, person, camera(0.0), WORLD)
+    known = know([shot], [face], [WIDTH], UNIT_MM)
+    share, sides = known.unseen
+    assert 0.3 < share < 0.8 and "behind" in sides and "the front" not in sides
+    settings = SolveSettings.preset("draft", steps=60, max_vertices=6000, mask_weight=4.0, laplacian=0.2, turns=False)
+    solver = Solver([*make_targets([shot]), *known.targets], settings, known.frame)
+    for _ in solver:
+        pass
+    mesh = solver.finish()
+    shown = model.template.regions["exposed"] & ~model.template.regions["neck"]
+    fitted = known.fitted.pose.points(known.fitted.vertices)[shown]
+    off = distances(fitted, mesh.vertices, mesh.faces) * UNIT_MM
+    assert np.median(off) < 1.5 and np.quantile(off, 0.95) < 8
+    edges = np.sort(np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]]), 1)
+    assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()
+
+
+def test_cameras_of_photographs_are_found(model, person):
+    """Distances, directions and, within the prior's means, lenses; the head upright in metres."""
+    true = [camera(0.1, 800.0, 700.0), camera(0.9, 1000.0, 700.0)]
+    faces = [seen(model, person, local, WORLD)[1] for local in true]
+    start_ = [
+        Camera(c.name, np.array([[700.0, 0, WIDTH / 2], [0, 700, HEIGHT / 2], [0, 0, 1]]), np.eye(3), np.zeros(3),
+               WIDTH, HEIGHT)
+        for c in true
+    ]  # fmt: skip
+    found, fitted = photo.place(start_, faces, [700.0, 700.0])
+    for expected, made in zip(true, found, strict=True):
+        there = photo.TO_WORLD.camera(expected)
+        assert np.degrees(np.arccos(np.clip(made.forward @ there.forward, -1, 1))) < 8  # a nose up or a chin down
+        assert np.linalg.norm(made.center) == pytest.approx(np.linalg.norm(there.center), rel=0.1)
+        assert made.center[1] < 0  # before the face, which looks to -Y
+        assert made.up[2] > 0.9
+    between, should = (a.R @ b.R.T for a, b in (found, true))
+    assert np.degrees(np.arccos((np.trace(between @ should.T) - 1) / 2)) < 5  # 3.3 with points 1.5 pixels off
+    assert fitted.landmark_px < 0.02 * SIZE
+    free, _ = photo.place(start_, faces, [None, None])
+    assert all(0.4 < made.K[0, 0] / 700 < 2.5 for made in free)
