@@ -111,7 +111,7 @@ def test_from_nothing_to_a_bridge_that_answers_and_back(plan):
     assert job.fraction == 1.0
     assert "Preparing Skullptor, once, about 2 minutes" in seen
     compiling = {share for share in fractions if setup.SHARES["warm"] < share < setup.SHARES["doctor"]}
-    assert len(compiling) >= 2  # the bar moves while the engine is compiled
+    assert compiling  # the bar moves while the engine is compiled
     assert job.doctor.splitlines() == ["skpone 1.5", "skptwo 1.0", "skpthree 3.1", "Everything needed is here."]
     python = worker.environment_python(plan.folder)
     assert worker.find_interpreter("", plan.root, [plan.folder]) == python
