@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..capture.cameras import Camera
 from ..errors import Check, unchecked
 from ..head.landmarks import Landmarker, find_faces
 from ..head.triangulate import triangulate
@@ -18,14 +17,14 @@ from ..model import Template
 from ..raster import make_rasteriser
 from ..wrap.fit import inverse
 from ..wrap.landmark_maps import rig
-from ..wrap.regions import find_regions
+from ..wrap.regions import directions_that_see, find_regions
 from ..wrap.scan import Scan
 from ..wrap.skin import looks_like_skin
 from ..wrap.wrap import Wrapped, wrap
 from .models import AvatarModel
 
 MM = 140.0  # of the avatars' canonical unit
-DIRECTIONS, PICTURE, LEAST_SEEN = 40, 256, 2
+PICTURE, LEAST_SEEN = 256, 2
 CARRY_MM, CARRY_COSINE = 12.0, 0.3  # an hm08 vertex further from ICT's surface than this is not carried by it
 
 
@@ -52,7 +51,7 @@ def avatar_scan(avatar: AvatarModel, landmarker: Landmarker) -> Scan | None:
     if marks is None:
         return None
     faces = np.ascontiguousarray(faces[apart])
-    seen = seen_from_outside(vertices, faces)
+    seen = directions_that_see(vertices, faces, vertices, PICTURE) >= LEAST_SEEN
     bare = looks_like_skin(vertices, color, np.ones(count, bool), marks.points[marks.known])
     return Scan(vertices, faces, seen.astype(np.float64), marks.points, marks.sigma, bare)
 
@@ -72,26 +71,6 @@ def sampled(texture: np.ndarray, uv: np.ndarray) -> np.ndarray:  # [s, s, 3] lin
     x = np.clip((uv[..., 0] * wide).astype(int), 0, wide - 1)
     y = np.clip(((1 - uv[..., 1]) * high).astype(int), 0, high - 1)
     return texture[y, x] ** (1 / 2.2)
-
-
-def seen_from_outside(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [V] bool
-    """Which vertices some directions all around see: teeth, sockets and what hair hides are not."""
-    middle, radius = (vertices.min(0) + vertices.max(0)) / 2, np.linalg.norm(np.ptp(vertices, axis=0)) / 2
-    cameras = []
-    for i in range(DIRECTIONS):  # Fibonacci's sphere
-        y = 1 - 2 * (i + 0.5) / DIRECTIONS
-        angle = i * np.pi * (3 - 5**0.5)
-        out = np.array([np.sqrt(1 - y * y) * np.sin(angle), y, np.sqrt(1 - y * y) * np.cos(angle)])
-        x = np.cross([0, 1.0, 0], out)
-        x /= np.linalg.norm(x)
-        R = np.stack([x, np.cross(-out, x), -out])
-        K = np.array([[4.8 * PICTURE, 0, PICTURE / 2], [0, 4.8 * PICTURE, PICTURE / 2], [0, 0, 1.0]])
-        cameras.append(Camera(str(i), K, R, -R @ (middle + 10 * radius * out), PICTURE, PICTURE))
-    seen = np.zeros(len(vertices), np.int32)
-    for picture in make_rasteriser("cpu", cameras).render(vertices, faces).triangle:
-        shown = np.unique(picture)
-        seen[np.unique(faces[shown[shown >= 0]])] += 1
-    return seen >= LEAST_SEEN
 
 
 def carried(hm08: Template, ict: Template, lying: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -70,8 +70,16 @@ def exposed(template: Template) -> np.ndarray:  # [V] bool
     """Which vertices can be seen from outside: pictures from all around, each triangle in them marks its corners."""
     vertices = template.vertices
     triangles = template.triangles_of("skin", "eye_left", "eye_right")
-    skin = vertices[template.of_part("skin")]
-    middle, radius = (skin.min(0) + skin.max(0)) / 2, np.linalg.norm(np.ptp(skin, axis=0)) / 2
+    seen = directions_that_see(vertices, triangles, vertices[template.of_part("skin")], PICTURE)
+    return (seen >= LEAST_SEEN) & ~template.regions.get("inner", np.zeros(len(vertices), bool))
+
+
+def directions_that_see(vertices: np.ndarray, faces: np.ndarray, framed: np.ndarray, size: int) -> np.ndarray:  # [V]
+    """From how many of DIRECTIONS all around each vertex is seen: teeth, sockets and what hair hides are not.
+
+    framed [N, 3]: what the pictures of size x size pixels show whole.
+    """
+    middle, radius = (framed.min(0) + framed.max(0)) / 2, np.linalg.norm(np.ptp(framed, axis=0)) / 2
     cameras = []
     for i in range(DIRECTIONS):  # Fibonacci's sphere
         y = 1 - 2 * (i + 0.5) / DIRECTIONS
@@ -80,13 +88,13 @@ def exposed(template: Template) -> np.ndarray:  # [V] bool
         x = np.cross([0, 1.0, 0], out)
         x /= np.linalg.norm(x)
         R = np.stack([x, np.cross(-out, x), -out])
-        K = np.array([[4.8 * PICTURE, 0, PICTURE / 2], [0, 4.8 * PICTURE, PICTURE / 2], [0, 0, 1.0]])
-        cameras.append(Camera(str(i), K, R, -R @ (middle + 10 * radius * out), PICTURE, PICTURE))
+        K = np.array([[4.8 * size, 0, size / 2], [0, 4.8 * size, size / 2], [0, 0, 1.0]])
+        cameras.append(Camera(str(i), K, R, -R @ (middle + 10 * radius * out), size, size))
     seen = np.zeros(len(vertices), np.int32)
-    for picture in make_rasteriser("cpu", cameras).render(vertices, triangles).triangle:
+    for picture in make_rasteriser("cpu", cameras).render(vertices, faces).triangle:
         shown = np.unique(picture)
-        seen[np.unique(triangles[shown[shown >= 0]])] += 1
-    return (seen >= LEAST_SEEN) & ~template.regions.get("inner", np.zeros(len(vertices), bool))
+        seen[np.unique(faces[shown[shown >= 0]])] += 1
+    return seen
 
 
 def lip_pairs(template: Template, regions: Regions) -> np.ndarray:  # [n, 2] vertices, upper and lower
