@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from ..capture.inputs import Inputs
 from ..check.findings import WARNING, Finding
-from ..errors import BridgeError
 from ..mattes.headless import without_head
-from ..service.protocol import MINIMUM_VIEWS
 from .record import Job, Tools
 
 CURE = "Use a photograph that shows the head, or give a mask of it if this one does."
 
 
 def leave_out(job: Job, tools: Tools) -> None:
-    """Raises BridgeError "too-few-views" where too few are left for a head."""
+    """Stage: the run goes on without photographs that show no head; most of them always do."""
     job.findings = headless(job.inputs)
 
 
@@ -29,9 +27,5 @@ def headless(inputs: Inputs) -> list[Finding]:
         return []
     names = tuple(inputs.capture.views[i].name for i in found)
     which = f"View '{names[0]}' shows" if len(names) == 1 else f"Views {', '.join(names)} show"
-    left = len(inputs.photos) - len(found)
-    if left < MINIMUM_VIEWS:
-        sentence = f"{which} no head, and there is no other: a head needs a photograph of it."
-        raise BridgeError("too-few-views", sentence, CURE)
     inputs.keep([i for i in range(len(inputs.photos)) if i not in found])
     return [Finding("no-head", WARNING, names, f"{which} no head: left out.", CURE)]
