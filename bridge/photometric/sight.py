@@ -66,10 +66,7 @@ class Sights:
     def whole(self, i: int) -> Sight:
         """A view's sight with its triangles and normals."""
         sight = self.views[i]
-        if len(sight.triangle):
-            return sight
-        again = _look(self.vertices, self.normals, self.faces, self.pictures, i)
-        return replace(again, use=sight.use)  # which may hide more by now
+        return sight if len(sight.triangle) else _look(self.vertices, self.normals, self.faces, self.pictures, i)
 
 
 def _look(vertices: np.ndarray, normals: np.ndarray, faces: np.ndarray, pictures: Pictures, i: int) -> Sight:
