@@ -157,7 +157,7 @@ def _incremental_mapping(session: Session, folder: Path, count: int, report: Rep
     options.random_seed = session.seed
     options.mapper.random_seed = session.seed
     options.triangulation.random_seed = session.seed
-    options.num_threads = 1  # sums in another order would give other last digits
+    options.num_threads = 1  # sums in another order would give other cameras
     options.extract_colors = True
     options.min_model_size = 3
     options.min_num_matches = MIN_INLIERS

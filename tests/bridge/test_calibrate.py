@@ -89,7 +89,9 @@ def test_the_capture_stands_upright_and_says_how(calibrated):
 def test_the_same_photographs_give_the_same_cameras(album, calibrated, tmp_path):
     assert cli.calibrate_main([str(album), "-o", str(tmp_path / "again")]) == 0
     for a, b in zip(captures.load(calibrated[1]).cameras, captures.load(tmp_path / "again").cameras):
-        assert np.array_equal(a.K, b.K) and np.array_equal(a.R, b.R) and np.array_equal(a.t, b.t)
+        # Ceres orders some of its sums by addresses in memory, so that the last digits may differ from run to run
+        for found, again in ((a.K, b.K), (a.R, b.R), (a.t, b.t)):
+            assert np.allclose(found, again, rtol=1e-9, atol=1e-9)
 
 
 def test_who_did_not_join_is_named_with_the_reason(album, tmp_path, capsys):
