@@ -12,12 +12,14 @@ from .reconstruct import SKULLPTOR_PT_reconstruct
 from .result import SKULLPTOR_PT_result, SKULLPTOR_PT_views
 from .size import SKULLPTOR_PT_size
 from .texture import SKULLPTOR_PT_texture
+from .wrap import SKULLPTOR_PT_template
 
 CLASSES = (
     SKULLPTOR_PT_reconstruct,
     SKULLPTOR_PT_result,
     SKULLPTOR_PT_views,
     SKULLPTOR_PT_texture,
+    SKULLPTOR_PT_template,
     SKULLPTOR_PT_size,
     SKULLPTOR_PT_cameras,
     SKULLPTOR_PT_look,
