@@ -97,7 +97,14 @@ class FakeLayout:
 @pytest.fixture
 def draw():
     """draw(panel class) -> [(call, args, kwargs), ...], checked against the real layout's functions."""
-    known = set(bpy.types.UILayout.bl_rna.functions.keys()) | {"set", "property", "label", "operator", "prop", "progress"}
+    known = set(bpy.types.UILayout.bl_rna.functions.keys()) | {
+        "set",
+        "property",
+        "label",
+        "operator",
+        "prop",
+        "progress",
+    }
 
     def run(panel):
         fake = type("Fake", (), {"layout": FakeLayout()})()
