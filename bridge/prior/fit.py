@@ -26,6 +26,7 @@ OPENING = ("jawOpen", "mouthClose", "mouthFunnel", "mouthLowerDown", "mouthUpper
 CLOSED = 0.04  # between the inner lips' landmarks, of the face's height
 LIPS, HEIGHT = (13, 14), (10, 152)
 MOST = 3.5  # standard deviations of a coefficient
+DISTANCE_MM, DISTANCE_SIGMA = 900.0, 0.5  # of a free camera from the head: between an arm's length and a small studio
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,10 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Free:
-    """What is to be found of cameras: their poses, and focal lengths to this standard deviation of their logarithm."""
+    """What is to be found of cameras: their poses, and focal lengths to this standard deviation of their logarithm.
+
+    A face alone hardly tells a near wide lens from a far long one, so people's habits do: where they stand.
+    """
 
     focal_sigma: tuple[float, ...]  # by view
 
@@ -98,6 +102,10 @@ def fit(
             for i, sigma in enumerate(free.focal_sigma):
                 A[i * size + 6, i * size + 6] += sigma**-2.0
                 b[i * size + 6] += log_focal[i] / sigma**2
+                away = float((local[i].R @ shape.mean(0) + local[i].t)[2])
+                at, by_shift = slice(i * size + 3, i * size + 6), local[i].R[2] / away
+                A[at, at] += np.outer(by_shift, by_shift) / DISTANCE_SIGMA**2
+                b[at] += by_shift * np.log(away / DISTANCE_MM) / DISTANCE_SIGMA**2
         elif unit_mm is not None:
             A[6, 6] += SIZE_SIGMA**-2.0
             b[6] += np.log(pose.scale * unit_mm) / SIZE_SIGMA**2

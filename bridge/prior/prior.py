@@ -17,7 +17,7 @@ from ..solve import Target
 from .evidence import View
 from .fit import Fitted, fit
 from .start import start
-from .virtual import seen_share, virtual_targets
+from .virtual import seen_shares, virtual_targets
 
 MOST_VIEWS = 5  # from six on photographs speak for themselves
 MARGIN = 1.15  # of the sphere around the fitted head: hair and shoulders are beyond it
@@ -75,8 +75,8 @@ def know(
     if pose is None:
         return None
     fitted = fit(model, views, pose, unit_mm, check=check, step=step)
-    share = seen_share(fitted, model, [view.matte for view in views])
-    targets = virtual_targets(fitted, model, share)
+    shares = seen_shares(fitted, model, [view.matte for view in views])
+    targets = virtual_targets(fitted, model, shares)
     world = fitted.pose.points(fitted.vertices)
     marks = model.template.landmarks
     assert marks is not None  # our model has them
@@ -84,7 +84,7 @@ def know(
         marks.points(world), fitted.pose.scale * marks.points(fitted.sigma[:, None])[:, 0],
         tuple(view.camera.name for view in views if view.face is not None), fitted.landmark_px,
     )  # fmt: skip
-    return Prior(fitted, share, targets, sphere(world[~model.template.regions["neck"]], fitted), landmarks)
+    return Prior(fitted, shares.max(0), targets, sphere(world[~model.template.regions["neck"]], fitted), landmarks)
 
 
 def sphere(points: np.ndarray, fitted: Fitted) -> HeadFrame:

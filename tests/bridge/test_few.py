@@ -13,15 +13,21 @@ from bridge.capture.cameras import Camera, Similarity
 from bridge.capture.normal_map import NormalMap
 from bridge.head.landmarks import COUNT, Face
 from bridge.job import photo, prior
+from bridge.job.runner import JobRunner
+from bridge.job.stages import LAY, STAGES
 from bridge.mesh.distance import distances
 from bridge.model import head_model
 from bridge.prior.evidence import SIZE, View
 from bridge.prior.fit import fit
-from bridge.prior.prior import know
+from bridge.prior.prior import MOST_VIEWS, know
 from bridge.prior.start import start
+from bridge.prior.virtual import seen_shares, virtual_targets
 from bridge.raster import make_rasteriser
+from bridge.service.protocol import Error, JobSettings, Run
+from bridge.service.wire import Control
 from bridge.solve import Solver, SolveSettings
 from bridge.solve.targets import make_targets
+from tests.support import synthetic
 
 WIDTH, HEIGHT = 320, 400
 UNIT_MM = 10.0  # the world is in centimetres, turned and far from its origin
@@ -162,6 +168,42 @@ def test_two_faces_ask_whose_head_is_wanted():
     assert raised.value.code == "faces-several" and "Crop" in raised.value.cure
 
 
+def test_the_models_say_falls_with_the_photographs_that_see_a_place(model, person):
+    """Whole where none looks; on the nose every photograph leaves a tenth of it."""
+    fitted, shots = laid(model, person, (0.0, 0.4, -0.4))
+    shares = seen_shares(fitted, model, [shot.matte for shot, _ in shots])
+    nose = fitted.pose.points(fitted.vertices[None, fitted.vertices[:, 2].argmax()])
+    front = WORLD.rotation @ [0, 0, 1.0]
+    on_nose, behind = [], []
+    for count in (1, 2, 3):
+        targets = virtual_targets(fitted, model, shares[:count])
+        targets.sort(key=lambda target: float(target.camera.forward @ front))
+        ((x, y),) = np.floor(targets[0].camera.project(nose)[0]).astype(int)
+        on_nose.append(float(targets[0].weight[y, x]))
+        behind.append(float(np.median(targets[-1].weight[targets[-1].mask > 0])))
+    np.testing.assert_allclose(on_nose, [0.1, 0.01, 0.001], rtol=0.5)
+    assert min(behind) > 0.99
+
+
+def test_from_six_photographs_on_nothing_is_laid(tmp_path, monkeypatch):
+    """The same head to the bit as without the stage, and no landmarks are asked for."""
+    synthetic.write(tmp_path, views=MOST_VIEWS + 1, size=64)
+
+    def never(job, tools):
+        raise AssertionError("faces were looked for")
+
+    monkeypatch.setattr(prior, "faces_of", never)
+    heads = []
+    for stages in (STAGES, [stage for stage in STAGES if stage is not LAY]):
+        said: list = []
+        output = tmp_path / f"out{len(heads)}"
+        settings = JobSettings(preset="draft", normals="measured", steps=20, max_vertices=600, match=False)
+        JobRunner(stages=stages).run(Run("six", str(tmp_path), str(output), settings), said.append, Control())
+        assert not [message for message in said if isinstance(message, Error)]
+        heads.append((output / "head.ply").read_bytes())
+    assert heads[0] == heads[1]
+
+
 @pytest.mark.slow
 def test_one_view_is_carved_into_a_whole_head(model, person):
     """Closed, on the model behind, and looking the right way: what the first photograph promises."""
@@ -203,3 +245,15 @@ def test_cameras_of_photographs_are_found(model, person):
     assert fitted.landmark_px < 0.02 * SIZE
     free, _ = photo.place(start_, faces, [None, None])
     assert all(0.4 < made.K[0, 0] / 700 < 2.5 for made in free)
+
+
+@pytest.mark.parametrize(("focal", "away"), [(0.9, 500.0), (1.4, 800.0), (2.2, 1000.0)])
+def test_a_lens_nobody_knows(model, person, focal, away):
+    """An arm's length, a telephone's portrait, a photographer's: a face hardly tells them apart, habits bound them."""
+    lens, usual = focal * HEIGHT, photo.FOCAL * HEIGHT
+    face = seen(model, person, camera(0.1, away, lens), WORLD)[1]
+    K = np.array([[usual, 0, WIDTH / 2], [0, usual, HEIGHT / 2], [0, 0, 1.0]])
+    (found,), _ = photo.place([Camera("a", K, np.eye(3), np.zeros(3), WIDTH, HEIGHT)], [face], [None])
+    assert 1 / 1.6 < found.K[0, 0] / lens < 1.6
+    assert 1 / 1.6 < np.linalg.norm(found.center) * 1000 / away < 1.6
+    assert np.linalg.norm(found.center) * 1000 / away == pytest.approx(found.K[0, 0] / lens, rel=0.15)  # same picture
