@@ -25,8 +25,8 @@ NECK_FADE_MM = 25.0  # over which the model's end stops to count
 # What a photograph that fully sees a surface leaves of the model's weight there: of its normals, of its outline. Every
 # further one takes its share of the rest, so that three from the front have the face for themselves
 SEEN_NORMALS, SEEN_OUTLINE = 0.1, 0.3
-# So far outside the model nothing of the head is expected, whoever sees what is there: a chest whose depth no photograph
-# tells would grow through the chin
+# So far outside the model nothing of the head is expected, whoever sees what is there: a chest whose depth no
+# photograph tells would grow through the chin
 EMPTY_FROM_MM, EMPTY_TO_MM = 8.0, 20.0
 
 
