@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from bridge.capture.cameras import Camera, Similarity
+from bridge.capture.framing import HeadFrame
 from bridge.capture.normal_map import NormalMap
 from bridge.head.landmarks import COUNT, Face
 from bridge.job import photo, prior
 from bridge.job.runner import JobRunner
 from bridge.job.stages import LAY, STAGES
+from bridge.mesh import Mesh
 from bridge.mesh.distance import distances
 from bridge.model import head_model
 from bridge.prior.evidence import SIZE, View
@@ -27,6 +29,7 @@ from bridge.service.protocol import Error, JobSettings, Run
 from bridge.service.wire import Control
 from bridge.solve import Solver, SolveSettings
 from bridge.solve.targets import make_targets
+from bridge.texture import vertex_colors
 from tests.support import synthetic
 
 WIDTH, HEIGHT = 320, 400
@@ -202,6 +205,29 @@ def test_from_six_photographs_on_nothing_is_laid(tmp_path, monkeypatch):
         assert not [message for message in said if isinstance(message, Error)]
         heads.append((output / "head.ply").read_bytes())
     assert heads[0] == heads[1]
+
+
+def test_the_unseen_cheek_takes_the_colour_of_the_other(model):
+    """From one side only: a red cheek is mirrored, and without the plane it is not."""
+    template = model.template
+    shape = template.vertices + model.hull
+    triangles = np.ascontiguousarray(template.triangles_of("skin", "eye_left", "eye_right"), np.int32)
+    cheek = np.exp(-(((np.abs(shape) - [50, 55, 75]) / 18) ** 2).sum(1))
+    color = np.stack([0.4 + 0.6 * cheek, 0.4 - 0.4 * cheek, 0.4 - 0.4 * cheek], 1)
+    turned = WORLD.points(shape)
+    taker = camera(1.2)
+    render = make_rasteriser("cpu", [taker]).render(shape, triangles, color)
+    inside = render.triangle[0] >= 0
+    photograph, mask = render.attributes[0].astype(np.float32), inside.astype(np.float32)
+    frame = HeadFrame(turned.mean(0), 0.1 * 180, WORLD.rotation[:, 1])
+    reds = []
+    for across in (WORLD.rotation[:, 0], None):
+        found = vertex_colors.blend(
+            Mesh(turned, triangles), [photograph], [WORLD.camera(taker)], [mask], frame, across=across
+        )  # fmt: skip
+        far = (cheek > 0.7) & (shape[:, 0] < 0)  # the subject's right, which that camera does not see
+        reds.append(float((found[far, 0].astype(float) - found[far, 1]).mean()))
+    assert reds[0] > 100 and reds[1] < 0.6 * reds[0]
 
 
 @pytest.mark.slow
