@@ -80,7 +80,7 @@ def fit(
     bodies, size = (len(views), 7) if free else (1, 7)
     first = bodies * size
     theta = np.zeros(k + h + m)
-    local = [_inverse(pose).camera(view.camera) for view in views]
+    local = [inverse(pose).camera(view.camera) for view in views]
     log_focal = np.zeros(len(views))
     assert template.landmarks is not None
     for round_, width in enumerate(WIDTHS_MM):
@@ -122,10 +122,10 @@ def fit(
             for i in range(len(views)):
                 part = change[i * size : (i + 1) * size]
                 log_focal[i] += part[6]
-                local[i] = _zoomed(_inverse(_turn(part, False)).camera(local[i]), np.exp(part[6]))
+                local[i] = _zoomed(inverse(_turn(part, False)).camera(local[i]), np.exp(part[6]))
         else:
             pose = pose.after(_turn(change[:7], True))
-            local = [_inverse(pose).camera(view.camera) for view in views]
+            local = [inverse(pose).camera(view.camera) for view in views]
         step(round_ + 1, len(WIDTHS_MM))
     shape = base + basis @ theta
     covariance = np.linalg.inv(A)[first:, first:]
@@ -179,7 +179,8 @@ def _turn(step: np.ndarray, sized: bool) -> Similarity:
     return Similarity(float(np.exp(step[6])) if sized else 1.0, rotation, step[3:6].copy())
 
 
-def _inverse(pose: Similarity) -> Similarity:
+def inverse(pose: Similarity) -> Similarity:
+    """The way back."""
     rotation = pose.rotation.T
     return Similarity(1 / pose.scale, rotation, -rotation @ pose.offset / pose.scale)
 

@@ -14,6 +14,7 @@ from ..head.landmarks import Face
 from ..head.triangulate import Landmarks
 from ..model import head_model
 from ..solve import Target
+from .covered import covered_shares
 from .evidence import View
 from .fit import Fitted, fit
 from .start import start
@@ -39,6 +40,7 @@ class Prior:
     targets: list[Target]
     frame: HeadFrame
     landmarks: Landmarks
+    covered: list[float]  # 0..1 of every view's face: what does not face as a face does
 
     @property
     def unseen(self) -> tuple[float, tuple[str, ...]]:
@@ -84,7 +86,8 @@ def know(
         marks.points(world), fitted.pose.scale * marks.points(fitted.sigma[:, None])[:, 0],
         tuple(view.camera.name for view in views if view.face is not None), fitted.landmark_px,
     )  # fmt: skip
-    return Prior(fitted, shares.max(0), targets, sphere(world[~model.template.regions["neck"]], fitted), landmarks)
+    start_from = sphere(world[~model.template.regions["neck"]], fitted)
+    return Prior(fitted, shares.max(0), targets, start_from, landmarks, covered_shares(fitted, model, views))
 
 
 def sphere(points: np.ndarray, fitted: Fitted) -> HeadFrame:

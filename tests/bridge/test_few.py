@@ -19,6 +19,7 @@ from bridge.job.stages import LAY, STAGES
 from bridge.mesh import Mesh
 from bridge.mesh.distance import distances
 from bridge.model import head_model
+from bridge.prior.covered import covered_shares
 from bridge.prior.evidence import SIZE, View
 from bridge.prior.fit import fit
 from bridge.prior.prior import MOST_VIEWS, know
@@ -159,6 +160,24 @@ def test_a_small_photograph_is_refused_with_its_size():
         prior.large_enough("thumb.jpg", 160, 190)
     assert raised.value.code == "photo-small" and raised.value.cure
     prior.large_enough("fine.jpg", 200, 300)
+
+
+def test_a_hand_before_the_face_is_said(model, person):
+    """A patch of a tenth of the face that looks aside; a bare face with noisy normals says nothing."""
+    fitted, ((shot, face),) = laid(model, person, (0.0,))
+    view = View.of(shot, face, WIDTH)
+    hidden = view.normals.copy()
+    low, high = np.floor([face.points[:, :2].min(0), face.points[:, :2].max(0)]).astype(int) * SIZE // HEIGHT
+    middle = (low + high) // 2
+    patch = np.s_[middle[1] : high[1] - 8, low[0] + 8 : middle[0]]  # the lower left quarter of the face's box
+    hidden[patch] = np.array([0.8, 0.0, 0.6]) * np.sign(hidden[middle[1], middle[0], 2])
+    bare, behind = covered_shares(fitted, model, [view]) + covered_shares(
+        fitted, model, [View(view.camera, face, view.matte, hidden, view.confidence)]
+    )
+    assert bare < 0.5 * prior.COVERED and behind > 2 * prior.COVERED
+    (finding,) = prior.covering(["anna", "left"], [behind, bare])
+    assert finding.code == "face-covered" and finding.views == ("anna",) and "'anna'" in finding.sentence
+    assert prior.covering(["anna"], [bare]) == []
 
 
 def test_two_faces_ask_whose_head_is_wanted():

@@ -253,6 +253,7 @@ def photo_to_head(window: Window, photograph: str, preset: str = "draft") -> Ste
     if "few-photographs" not in said:
         raise AssertionError(f"nothing said of what more photographs would show: {said}")
     bpy.context.window_manager.skullptor_details = True
+    window.module("ui.redraw").panels(bpy.context)
     yield 1.0
     window.shot("4-details")
     (made,) = heads()
