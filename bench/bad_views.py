@@ -50,7 +50,9 @@ def spoilt(capture: Capture, folder: Path, spoil: Callable[[np.ndarray], np.ndar
     views = list(capture.views)
     for i in which:
         path = folder / f"{views[i].name}.png"
-        cv2.imwrite(str(path), spoil(cv2.imread(str(views[i].image))))
+        pixels = cv2.imread(str(views[i].image))
+        assert pixels is not None, views[i].image
+        cv2.imwrite(str(path), spoil(pixels))
         views[i] = replace(views[i], image=path)
     return replace(capture, views=tuple(views))
 
@@ -67,6 +69,7 @@ def gathered(capture: Capture, folder: Path) -> Capture:
     folder.mkdir()
     views = []
     for view in capture.views:
+        assert view.image is not None, view.name
         image = folder / f"{view.name}{view.image.suffix}"
         shutil.copyfile(view.image, image)
         mask = None if view.mask is None else folder / f"{view.name}_mask{view.mask.suffix}"
