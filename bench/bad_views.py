@@ -72,8 +72,9 @@ def gathered(capture: Capture, folder: Path) -> Capture:
         assert view.image is not None, view.name
         image = folder / f"{view.name}{view.image.suffix}"
         shutil.copyfile(view.image, image)
-        mask = None if view.mask is None else folder / f"{view.name}_mask{view.mask.suffix}"
-        if mask is not None:
+        mask = None
+        if view.mask is not None:
+            mask = folder / f"{view.name}_mask{view.mask.suffix}"
             shutil.copyfile(view.mask, mask)
         views.append(replace(view, image=image, mask=mask, normals=None))
     return replace(capture, views=tuple(views), evaluation=None)
