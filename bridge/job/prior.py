@@ -15,8 +15,6 @@ from .record import Job, Tools
 ALONE = 2  # so few photographs need the model; three may do without
 # of a face: two bare ones had 0.010 and 0.016, behind dark glasses 0.015 and 0.025, behind a hand 0.057 and 0.056
 COVERED = 0.035
-    0.035  # of a face: two bare ones had 0.010 and 0.016, behind dark glasses 0.015 and 0.025, a hand 0.057, 0.056
-)
 LEAST_PIXELS = 200  # of a photograph's shorter side, where it is alone
 
 
