@@ -11,6 +11,7 @@ from pathlib import Path
 
 import bpy
 from driver import Steps, Watch, Window, log, save
+from mathutils import Quaternion
 
 BUTTON = "skullptor.reconstruct_head"
 MOST_CLICKS = 6
@@ -45,14 +46,21 @@ def middle(window: Window):
 def import_by_hand(window: Window, capture: Path) -> Steps:
     """Clicks 1 to 4: tab, Import Capture, path, Import."""
     yield from window.open_tab()
-    yield from window.click("skullptor.add_photographs")
+    yield from browse(window, capture, "skullptor.add_photographs", "Photographs or Cameras")
+    yield from window.wait(lambda: len(cameras()) > 2, "the cameras", 30)
+    yield 0.7
+
+
+def browse(window: Window, path: Path, operator: str, button: str) -> Steps:
+    """A button that opens the file browser, a path typed there, and the browser's own button."""
+    yield from window.click(operator)
     yield from window.wait(lambda: len(bpy.context.window_manager.windows) > 1 or has_browser(), "the file browser", 20)
     yield 1.0
     window.bring_into_view()
     yield 0.5
     yield from window.click("directory", "FILE_BROWSER", "UI", columns=(0.4,))
     yield from window.key("ctrl+a")
-    yield from window.type(str(capture))
+    yield from window.type(str(path))
     yield from window.key("Return")
     yield 0.7
     try:
@@ -60,9 +68,8 @@ def import_by_hand(window: Window, capture: Path) -> Steps:
     except LookupError:  # Blender 5.2 completes the path at the first Return and leaves the field at the second
         yield from window.key("Return")
         yield from window.find("file.execute", "FILE_BROWSER", "EXECUTE", columns=(0.9,))
-    yield from window.press(*window.found, "Photographs or Cameras")
-    yield from window.wait(lambda: len(cameras()) > 2, "the cameras", 30)
-    yield 0.7
+    window.shot("browser")
+    yield from window.press(*window.found, button)
 
 
 def has_browser() -> bool:
@@ -217,6 +224,48 @@ def head(window: Window, capture: str, preset: str = "draft") -> Steps:
             if len(ob.data.attributes[name].data) != len(ob.data.vertices):
                 raise AssertionError(f"{name} was not saved")
         json.loads(ob["skullptor_settings"])
+
+
+def photo_to_head(window: Window, photograph: str, preset: str = "draft") -> Steps:
+    """A new user with a single photograph in the factory scene: four clicks to a whole head, and what it says then."""
+    session = window.module("link.session")
+    window.scene.skullptor.preset = preset
+    yield 0.5
+    yield from window.open_tab()
+    window.shot("1-factory")
+    began = time.monotonic()
+    yield from browse(window, Path(photograph), "skullptor.photo_to_head", "Photo to Head")
+    yield from window.wait(lambda: session.job is not None or session.outcome is not None, "a start", 30)
+    yield from window.wait(
+        lambda: session.outcome is not None and not session.outcome.ok or session.job and session.job.fraction > 0.6,
+        "a growing head",
+        600,
+    )
+    window.shot("2-growing")
+    yield from window.wait(lambda: session.job is None and bool(heads()), "the head", 900, look=0.2)
+    succeed(session)
+    window.numbers["seconds from the button to the head"] = round(time.monotonic() - began, 1)
+    yield 1.5
+    window.shot("3-done")
+    if len(window.clicks) > 4:
+        raise AssertionError(f"{len(window.clicks)} clicks: {window.clicks}")
+    said = [remark.code for remark in session.outcome.remarks]
+    if "few-photographs" not in said:
+        raise AssertionError(f"nothing said of what more photographs would show: {said}")
+    bpy.context.window_manager.skullptor_details = True
+    window.module("ui.redraw").panels(bpy.context)
+    yield 1.0
+    window.shot("4-details")
+    (made,) = heads()
+    if made.data.validate():
+        raise AssertionError("the head's mesh was not valid")
+    height = max(v.co.z for v in made.data.vertices) - min(v.co.z for v in made.data.vertices)
+    window.numbers["height of the head, m"] = round(height * made.matrix_world.to_scale().z, 3)
+    region_3d = window.area()[1].spaces.active.region_3d
+    for name, turn in (("side", 1.4), ("behind", 2.9)):
+        region_3d.view_rotation = Quaternion((0, 0, 1), turn) @ Quaternion((1, 0, 0), 1.5)
+        yield 1.0
+        window.shot(f"5-{name}")
 
 
 def by_view(window: Window, x: float, y: float):

@@ -29,6 +29,10 @@ SECONDS = 1500  # of one story, on a slow machine
 PRESET = os.environ.get("WINDOW_PRESET", "draft")
 
 
+# where the landmark models are, if they are on this machine
+MODELS = "from bridge.model.package import LANDMARKS, find; print(find(LANDMARKS).parent)"
+
+
 def inside(path: Path) -> list[str]:
     """A folder and what its links lead to: a wrapper has to show them all to Blender."""
     return [str(path), *(str(link.resolve()) for link in path.iterdir() if link.is_symlink())]
@@ -47,8 +51,11 @@ class Blender:
         self.place.mkdir(parents=True)
         shutil.rmtree(CACHE / "stages", ignore_errors=True)  # of predicted normals
         base = subprocess.run([BRIDGE, "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True)
+        found = subprocess.run([BRIDGE, "-c", MODELS], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+        self.models = found and {"SKULLPTOR_MODELS": found}
         self.environment |= {
-            "BLENDER_BINDS": " ".join([*inside(ROOT), base.stdout.strip()]),
+            "BLENDER_BINDS": " ".join([*inside(ROOT), base.stdout.strip(), found]),
+            **(self.models or {}),
             "BLENDER_USER_RESOURCES": str(self.place / "profile"),
             "SKULLPTOR_BRIDGE_PYTHON": str(BRIDGE),
             "SKULLPTOR_CACHE": str(CACHE),
@@ -135,6 +142,13 @@ def test_the_first_head_is_seen(blender):
     shots = blender.place / "first_hour"
     assert height_of_change(shots / "4-done.png", shots / "4-done-without.png") > 1 / 3
     assert height_of_change(shots / "2-imported.png", shots / "3-growing.png") > 1 / 3
+
+
+def test_one_photograph_becomes_a_head(blender):
+    if not blender.models:
+        pytest.skip("the landmark models are not here: python -m bridge weights landmarks")
+    numbers = blender.tell("photo_to_head", str(CAPTURE / "images" / "cam01.jpg"), PRESET)
+    assert 0.2 < numbers["height of the head, m"] < 0.5
 
 
 def test_two_people_in_one_scene(blender):
