@@ -162,6 +162,12 @@ def test_a_tour_for_the_eyes(blender):
     assert len(list((blender.place / "tour").glob("*.png"))) >= 14
 
 
+def test_a_template_is_wrapped_corrected_and_textured(blender):
+    if not (CACHE / "models").is_dir():
+        pytest.skip(f"put what `python -m bridge weights template` brings into {CACHE / 'models'}")
+    blender.tell("template", str(CAPTURE))
+
+
 def test_every_panel_open_for_the_eyes(blender):
     blender.tell("panels", str(CAPTURE))
     assert len(list((blender.place / "panels").glob("*.png"))) == 4
