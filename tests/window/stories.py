@@ -620,7 +620,12 @@ def panels(window: Window, capture: str) -> Steps:
     succeed(session)
     with window.override():
         bpy.ops.skullptor.check_cameras(photographs=False)
-    yield 2.0
+    yield 5.0
+    window.shot("settled")
+    for _ in range(3):
+        window.module("ui.redraw").panels(bpy.context)
+        yield 1.0
+    window.shot("redrawn")
     view, _, region = window.area(region="UI")
     for number in range(1, 5):
         window.shot(f"panels-{number}")
