@@ -542,7 +542,7 @@ def tour(window: Window, capture: str, other: str) -> Steps:
 def template(window: Window, capture: str) -> Steps:
     """By mouse: a template on a head, its distance, a landmark dragged, wrapped again, textured."""
     session, ui = window.module("link.session"), window.module("ui.panels")
-    open_from_the_start = {"SKULLPTOR_PT_template", "SKULLPTOR_PT_texture"}
+    open_from_the_start = {"SKULLPTOR_PT_reconstruct", "SKULLPTOR_PT_template", "SKULLPTOR_PT_texture"}
     for cls in reversed(ui.CLASSES):
         bpy.utils.unregister_class(cls)
     for cls in ui.CLASSES:
