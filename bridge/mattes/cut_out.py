@@ -16,6 +16,7 @@ from .silhouettes import Agreement, Silhouette
 # buddha_real 0.76 -> 0.75 -> 0.95, its calibrated photographs 0.70 -> 0.62 -> 0.95, valid_wf2 0.94 -> 0.995 -> 0.995,
 # marble_bust 0.98 -> 0.992 -> 0.992, nefertiti 0.97 -> 0.994 -> 0.990
 UNSEEN = 0.4  # a matte that knows nothing of a pixel: background rather than head, but the photograph may decide
+SILENT = 1e-3  # so near UNSEEN a matte has no vote: the network saw a crop, a helmet may rise above it in all views
 SHARED_SIZE, OWN_SIZE = 192, 384  # pixels of the longer side at which colours are separated: of all views, of each
 SURE_HEAD, SURE_BACKGROUND = 0.9, 0.08  # mattes above and below are believed ...
 HEAD_RIM, BACKGROUND_RIM = 0.02, 0.04  # ... this share of the image's size away from the doubtful rest
@@ -47,7 +48,8 @@ def cut_out(
         return list(mattes)
     shapes = [_fitted(matte.shape, SHARED_SIZE) for matte in mattes]
     rough = [cv2.resize(matte, shape[::-1], interpolation=cv2.INTER_AREA) for matte, shape in zip(mattes, shapes)]
-    expected: Sequence[Expected | None] = expected_from_others(cameras, rough) or [None] * len(rough)
+    silent = [np.abs(matte - UNSEEN) < SILENT for matte in rough]
+    expected: Sequence[Expected | None] = expected_from_others(cameras, rough, silent) or [None] * len(rough)
     check()
     outvoted = [said is not None and said.outvoted for said in expected]
     labels = [_labels(matte, said, mine) for matte, said, mine in zip(rough, expected, given)]
