@@ -109,13 +109,18 @@ def find_landmarks(head: Head, check: Check = unchecked) -> Landmarks | None:
 
 
 def read_picked(path: Path) -> Landmarks:
-    """A JSON file {"landmarks": {"1": [x, y, z], ...}}: numbers of the face mesh, points in the capture's world."""
+    """A JSON file {"landmarks": {"1": [x, y, z], ...}}: numbers of the face mesh, points in the capture's world.
+
+    "sigma": {"1": 0.2, ...} beside it tells how far those may be off that no hand has set; the others are exact.
+    """
     points, sigma = np.zeros((COUNT, 3)), np.full(COUNT, np.inf)
     try:
-        for number, point in json.loads(path.read_text(encoding="utf-8"))["landmarks"].items():
+        body = json.loads(path.read_text(encoding="utf-8"))
+        spread = body.get("sigma", {})
+        for number, point in body["landmarks"].items():
             points[int(number)] = point
-            sigma[int(number)] = 0.0
-    except (OSError, ValueError, KeyError, IndexError, AttributeError) as error:
+            sigma[int(number)] = float(spread.get(number, 0.0))
+    except (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise BridgeError(
             "landmarks-file",
             f"The landmarks '{path.name}' cannot be read: {error}.",
