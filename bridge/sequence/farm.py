@@ -15,8 +15,7 @@ from typing import Any
 
 from ..errors import BridgeError, Cancelled
 from ..service.wire import Control
-from .solve import Outcome
-from .store import Failure
+from .store import Failure, Outcome
 
 RETRIES = 3  # of a frame whose worker died
 WAIT_SECONDS = 0.5  # between looks at whether the user has asked for the end
@@ -113,7 +112,7 @@ def together(make: Make, numbers: Sequence[int], control: Control, farm: Farm) -
 def join(farm: Farm):  # noqa: ANN201  the module, or its client's
     """Ray, connected. Raises BridgeError "farm-missing" and "farm-address"."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # else a busy machine starves them while imports run
     try:
         import ray
     except ModuleNotFoundError:

@@ -6,7 +6,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +17,10 @@ from ..report import results
 from ..service.protocol import Error, Message, Run, Warning
 from ..service.wire import Control
 from .plan import Plan
-from .store import BODY, Failure, Store, full
+from .store import BODY, Failure, Outcome, Store, full
 
 VERTICES, TEMPLATE = "vertices.npy", "template.npz"
 TOPOLOGY = ("faces", "uv", "faces_uv", "part", "part_names", "shapes", "shape_names")  # the same in every frame
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How it went with one frame: solved now, there already, or failed with a reason."""
-
-    number: int
-    seconds: float
-    failure: Failure | None = None
-    kept: bool = False  # it was there already
 
 
 SolveFrame = Callable[[int, Path, Control], dict]  # number, empty folder -> what frame.json tells

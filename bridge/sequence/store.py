@@ -27,6 +27,16 @@ class Failure:
     cure: str
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How it went with one frame: solved now, there already, or failed with a reason."""
+
+    number: int
+    seconds: float
+    failure: Failure | None = None
+    kept: bool = False  # it was there already
+
+
 class Store:
     """The output folder of a sequence. Several processes, also of several machines, may write frames to it at once."""
 

@@ -8,8 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.sequence.solve import Outcome
-from bridge.sequence.store import Store
+from bridge.sequence.store import Outcome, Store
 
 
 @dataclass
