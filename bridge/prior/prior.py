@@ -18,7 +18,7 @@ from .covered import covered_shares
 from .evidence import View
 from .fit import Fitted, fit
 from .start import start
-from .virtual import seen_shares, virtual_targets
+from .virtual import seen_shares, virtual_targets, without_shoulders
 
 MOST_VIEWS = 5  # from six on photographs speak for themselves
 MARGIN = 1.15  # of the sphere around the fitted head: hair and shoulders are beyond it
@@ -41,6 +41,11 @@ class Prior:
     frame: HeadFrame
     landmarks: Landmarks
     covered: list[float]  # 0..1 of every view's face: what does not face as a face does
+
+    def evidence(self, targets: Sequence[Target]) -> list[Target]:
+        """All that the head is carved from: the photographs down to the neck, and the model's views."""
+        model = head_model.load()
+        return [*(without_shoulders(target, self.fitted, model) for target in targets), *self.targets]
 
     @property
     def unseen(self) -> tuple[float, tuple[str, ...]]:

@@ -6,6 +6,8 @@ so that no package is needed. A mirrored face, a factor of ten and a flipped nor
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,7 @@ from bridge.prior.evidence import SIZE, View
 from bridge.prior.fit import fit
 from bridge.prior.prior import MOST_VIEWS, know
 from bridge.prior.start import start
-from bridge.prior.virtual import seen_shares, virtual_targets
+from bridge.prior.virtual import seen_shares, virtual_targets, without_shoulders
 from bridge.raster import make_rasteriser
 from bridge.service.protocol import Error, JobSettings, Run
 from bridge.service.wire import Control
@@ -205,6 +207,22 @@ def test_the_models_say_falls_with_the_photographs_that_see_a_place(model, perso
         behind.append(float(np.median(targets[-1].weight[targets[-1].mask > 0])))
     np.testing.assert_allclose(on_nose, [0.1, 0.01, 0.001], rtol=0.5)
     assert min(behind) > 0.99
+
+
+def test_photographs_fall_silent_below_the_chin(model, person):
+    """Whatever they show there: the neck is the model's, shoulders are left out, the face is all theirs."""
+    fitted, ((shot, _),) = laid(model, person, (0.4,))
+    (target,) = make_targets([shot])
+    found = without_shoulders(target, fitted, model)
+    chin = model.template.landmarks.points(fitted.vertices)[152]
+    for down, counts in ((-20.0, 1.0), (60.0, 0.0)):
+        ((x, y),) = np.floor(target.camera.project(fitted.pose.points(chin[None] - [0, down, 0]))[0]).astype(int)
+        assert found.weight[y, x] == pytest.approx(counts * target.weight[y, x])
+        assert found.mask_weight[y, x] == pytest.approx(counts)
+    np.testing.assert_array_equal(found.mask, target.mask)
+    above = Camera("top", target.camera.K, np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]) @ WORLD.rotation.T,
+                   np.array([0, 0, 90.0]), WIDTH, HEIGHT)  # fmt: skip
+    assert without_shoulders(replace(target, camera=above), fitted, model).mask_weight is None
 
 
 def test_from_six_photographs_on_nothing_is_laid(tmp_path, monkeypatch):
