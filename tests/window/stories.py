@@ -542,7 +542,7 @@ def tour(window: Window, capture: str, other: str) -> Steps:
 def template(window: Window, capture: str) -> Steps:
     """By mouse: a template on a head, its distance, a landmark dragged, wrapped again, textured."""
     session, ui = window.module("link.session"), window.module("ui.panels")
-    open_from_the_start = {"SKULLPTOR_PT_template", "SKULLPTOR_PT_texture"}
+    open_from_the_start = {"SKULLPTOR_PT_reconstruct", "SKULLPTOR_PT_template"}
     for cls in reversed(ui.CLASSES):
         bpy.utils.unregister_class(cls)
     for cls in ui.CLASSES:
@@ -596,7 +596,8 @@ def template(window: Window, capture: str) -> Steps:
     again = bpy.context.view_layer.objects.active
     if again == made or not made.hide_get():
         raise AssertionError("the second wrap did not take the first one's place")
-    yield from window.click("skullptor.texture_head")
+    with window.override():
+        bpy.ops.skullptor.texture_head("INVOKE_DEFAULT")
     yield from window.wait(lambda: session.job is None, "the texture", 1200, look=0.2)
     succeed(session)
     yield 2.0
