@@ -44,11 +44,11 @@ def perfect(template: Template, head: np.ndarray, inputs, landmarker: Landmarker
     return identity_of(wrapped, template.landmarks, marked).with_look(inputs.cameras, pictures)
 
 
-def jitter(vertices: np.ndarray, R: np.ndarray, t: np.ndarray, centre: np.ndarray) -> float:
-    """Rms second difference of vertices [frames, n, 3] after the true rigid motion is taken out, in millimetres."""
-    local = np.einsum("fvi,fij->fvj", vertices - centre - t[:, None], R)
+def jitter(error: np.ndarray, R: np.ndarray) -> float:
+    """Rms second difference of errors [frames, n, 3], turned back by the true rotation; in millimetres."""
+    local = np.einsum("fvi,fij->fvj", error, R)
     second = local[2:] - 2 * local[1:-1] + local[:-2]
-    return float(np.sqrt((second**2).sum(2).mean()))
+    return float(np.sqrt((second**2).sum(2).mean())) if len(error) > 2 else 0.0
 
 
 def report(found: np.ndarray, truth: np.ndarray, face: np.ndarray, still: np.ndarray, true, names, weights) -> dict:
@@ -57,7 +57,7 @@ def report(found: np.ndarray, truth: np.ndarray, face: np.ndarray, still: np.nda
     body = {
         "face_mm": float(error[:, face].mean()),
         "face_p95_mm": float(np.quantile(error[:, face], 0.95)),
-        "skull_jitter_mm": jitter(found[:, still], true["R"], true["t"], truth[0].mean(0)) if len(found) > 2 else 0.0,
+        "skull_jitter_mm": jitter((found - truth)[:, still], true["R"]),
         "loop_mm": float(np.linalg.norm(found[-1] - found[0], axis=1)[face].mean()),
     }
     for name in CURVES:

@@ -1,7 +1,8 @@
 """A finished sequence as files that programs animate: point cache, shape curves, motion of the head.
 
-point_cache.pc2 (little endian): "POINTCACHE2\0", int32 version 1, int32 points, float32 first frame, float32 frames a
-sample, int32 samples; then float32 [samples, points, 3], in the head's own frame: its motion lies beside. Blender's Mesh Cache modifier and most other programs read it.
+point_cache.pc2 (little endian): "POINTCACHE2\\0", int32 version 1, int32 points, float32 first frame, float32 frames a
+sample, int32 samples; then float32 [samples, points, 3] in the head's own frame, whose motion lies beside it. Blender's
+Mesh Cache modifier and most other programs read it.
 """
 
 from __future__ import annotations

@@ -24,10 +24,10 @@ from .identity import Identity
 from .look import Pictures, visible
 
 SAMPLES = 3000  # vertices that pose and expression are measured at
-ROUNDS = (6, 5, 4)  # Gauss-Newton steps of pose and expression, by level
+ROUNDS = (7, 5, 4)  # Gauss-Newton steps of pose and expression, by level
 FREE_ROUNDS = 3  # of every vertex, at the finest level
 MARK_SHARE = 0.1  # landmarks err together, so that each counts for less than one
-EXPRESSION_SIGMA = 0.35  # of weights 0..1
+EXPRESSION_SIGMA = 0.8  # of weights 0..1
 SKIN_SIGMA = 0.5  # of a look's value: what light and noise change
 PATCH = 0.1  # neighbouring samples err together
 WIDTH = 1.0  # of robust weights of a look's value
