@@ -14,15 +14,18 @@ import time
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from bridge.capture.inputs import read_inputs
 from bridge.head.landmarks import Landmarker, find_faces
 from bridge.head.triangulate import triangulate
+from bridge.mesh.closest import Target
 from bridge.model import Template
 from bridge.model.load import load_template
 from bridge.model.package import LANDMARKS, need
+from bridge.sequence import caches
 from bridge.sequence.frames import open_source
-from bridge.sequence.identity import Identity, identity_of
+from bridge.sequence.identity import Identity, identity_of, load_identity
 from bridge.sequence.track import Tracker, placed
 from bridge.wrap.regions import find_regions
 
@@ -67,15 +70,41 @@ def report(found: np.ndarray, truth: np.ndarray, face: np.ndarray, still: np.nda
     return {key: round(value, 4) for key, value in body.items()}
 
 
+def solved(output: Path, template: Template, true: dict[str, np.ndarray]) -> dict[str, float]:
+    """The errors of a solved sequence; the truth's points are those where the key frame's vertices lie on it."""
+    first, samples = caches.read_pc2(output / "point_cache.pc2")
+    curves = json.loads((output / "curves.json").read_text(encoding="utf-8"))
+    identity = load_identity(output / "identity.npz")
+    R, centre = Rotation.from_rotvec(curves["head"]["rotation"]).as_matrix(), identity.centre
+    shift = np.array(curves["head"]["shift"])
+    found = np.einsum("fij,fvj->fvi", R, samples - centre) + centre + shift[:, None]
+    triangles = template.triangles_of("skin")
+    hit = Target(true["vertices"][0], triangles).closest(identity.neutral)
+    truth = np.einsum("nk,fnkd->fnd", hit.weights, true["vertices"][:, triangles[hit.face]])
+    wrap = float(np.linalg.norm(identity.neutral - truth[0], axis=1)[identity.face].mean())
+    names = list(identity.shape_names)
+    weights = np.stack([curves["shapes"][name] for name in names], 1)
+    known = {**true, "expression": true["expression"][:, [template.expression_names.index(name) for name in names]]}
+    still = identity.follows & ~identity.face
+    body = report(found, truth, identity.face, still, known, names, weights)
+    if len(found[0]) == len(true["vertices"][0]):  # the same topology
+        error = np.linalg.norm(found - true["vertices"], axis=2)
+        body["vertex_to_vertex_mm"] = round(float(error[:, identity.face].mean()), 4)
+    return {"key_frame_mm": round(wrap, 4), "interpolated": len(curves["interpolated"])} | body
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--template", default="hm08")
-    parser.add_argument("--work", type=Path, default=None, help="where frames are put together")
+    parser.add_argument("--output", type=Path, default=None, help="of `python -m bridge sequence`: only measure it")
     options = parser.parse_args()
     template = load_template(options.template)
     with np.load(options.folder / "truth.npz") as stored:
         true = {name: stored[name].astype(np.float64) for name in stored.files}
+    if options.output is not None:
+        print(json.dumps(solved(options.output, template, true), indent=1))
+        return
     source = open_source(options.folder / "rig", options.folder / "images")
     landmarker = Landmarker(need(LANDMARKS))
     import tempfile

@@ -21,6 +21,8 @@ from .store import Store
 from .track import Pose
 
 CACHE, CURVES, TEMPLATE = "point_cache.pc2", "curves.json", "template.npz"
+# What measuring adds to a still head; a change that is larger is motion and stays. Radians, edges of the face, weights
+NOISE_TURN, NOISE_SHIFT, NOISE_WEIGHT = 0.002, 0.05, 0.02
 SMOOTH = np.array([-3, 12, 17, 12, -3]) / 35  # Savitzky and Golay's quadratic over five frames
 
 
@@ -43,7 +45,9 @@ def gather(store: Store, unit_mm: float | None = None, smooth: bool = True) -> G
     if not numbers:
         return None
     identity = load_identity(store.folder / FILE)
-    poses = smoothed(numbers, [read_pose(store.place(number) / TRACK) for number in numbers], smooth)
+    poses = [read_pose(store.place(number) / TRACK) for number in numbers]
+    if smooth:
+        poses = smoothed(numbers, poses, identity.size)
     by_number = dict(zip(numbers, poses, strict=True))
 
     def vertices(number: int) -> np.ndarray:
@@ -78,13 +82,16 @@ def read_pose(path: Path) -> Pose:
         return Pose(stored["R"], stored["t"], stored["expression"])
 
 
-def smoothed(numbers: Sequence[int], poses: Sequence[Pose], smooth: bool) -> list[Pose]:
-    """Rigid motion and coefficients over five frames that follow one another; nothing else is ever smoothed."""
-    if not smooth:
-        return list(poses)
+def smoothed(numbers: Sequence[int], poses: Sequence[Pose], size: float) -> list[Pose]:
+    """Rigid motion and coefficients over five frames that follow one another; nothing else is ever smoothed.
+
+    size: of an edge of the face. A difference far beyond measuring noise is motion and is left as it is.
+    """
     found = list(poses)
     values = np.stack([np.concatenate([Rotation.from_matrix(p.R).as_rotvec(), p.t, p.expression]) for p in poses])
-    soft = convolve1d(values, SMOOTH, axis=0, mode="nearest")
+    noise = np.repeat([NOISE_TURN, NOISE_SHIFT * size, NOISE_WEIGHT], [3, 3, values.shape[1] - 6])
+    change = convolve1d(values, SMOOTH, axis=0, mode="nearest") - values
+    soft = values + change / (1 + (change / noise) ** 2) ** 2
     for i in range(2, len(poses) - 2):
         if numbers[i + 2] - numbers[i - 2] == 4:
             R = Rotation.from_rotvec(soft[i, :3]).as_matrix()

@@ -67,7 +67,8 @@ class Identity:
         return found
 
     def posed(self, expression: np.ndarray) -> np.ndarray:  # [m] -> [V, 3]
-        return self.neutral + np.tensordot(expression, self.shapes.astype(np.float64), 1)
+        used = np.flatnonzero(expression)  # most weights of most frames are 0
+        return self.neutral + np.tensordot(expression[used].astype(np.float32), self.shapes[used], 1)
 
     def with_look(self, cameras: Sequence[Camera], pictures: Sequence[np.ndarray]) -> Identity:
         """How the skin looks in the key frame's photographs [H, W, 3] sRGB 0..1."""

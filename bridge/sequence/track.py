@@ -23,7 +23,7 @@ from ..model.template import edges_of
 from .identity import Identity
 from .look import Pictures, visible
 
-SAMPLES = 3000  # vertices that pose and expression are measured at
+SAMPLES = 2000  # vertices that pose and expression are measured at
 ROUNDS = (7, 5, 4)  # Gauss-Newton steps of pose and expression, by level
 FREE_ROUNDS = 3  # of every vertex, at the finest level
 MARK_SHARE = 0.1  # landmarks err together, so that each counts for less than one
@@ -233,11 +233,18 @@ class Tracker:
         b = np.einsum("n,nda,nd->a", pull, J, error)
         if skin is not None:
             assert chosen is not None
-            points = (shape[chosen] - centre) @ pose.R.T
-            J = np.concatenate([_rigid(points), np.einsum("de,nej->ndj", pose.R, self.basis[chosen])], 2)
-            AJ = np.einsum("nde,nej->ndj", skin[0], J)
-            A += PATCH * (J.reshape(-1, 6 + m).T @ AJ.reshape(-1, 6 + m))
-            b += PATCH * np.einsum("ndj,nd->j", J, skin[1], optimize=True)
+            # in the head's own axes, where the shapes' part of J never changes
+            J = np.concatenate([_rigid(shape[chosen] - centre), self.basis[chosen]], 2).astype(np.float32)
+            local_A = np.einsum("ba,nbc,cd->nad", pose.R, skin[0], pose.R, optimize=True).astype(np.float32)
+            AJ = np.empty_like(J)
+            for d in range(3):  # three by hand: a product of thousands of small matrices is slow
+                AJ[:, d] = sum(local_A[:, d, e, None] * J[:, e] for e in range(3))
+            flat = J.reshape(-1, 6 + m)
+            local = (flat.T @ AJ.reshape(-1, 6 + m)).astype(np.float64)
+            turn = np.eye(6 + m)
+            turn[:3, :3] = turn[3:6, 3:6] = pose.R
+            A += PATCH * turn @ local @ turn.T
+            b += PATCH * turn @ (flat.T @ (skin[1] @ pose.R).astype(np.float32).ravel())
         weights = pose.expression[self.shapes]
         A[6:, 6:] += np.eye(m) / EXPRESSION_SIGMA**2
         b[6:] += weights / EXPRESSION_SIGMA**2

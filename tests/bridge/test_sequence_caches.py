@@ -65,15 +65,22 @@ def test_the_caches_header_is_that_of_the_format(tmp_path):
     assert len(data) == 32 + 4 * 3 * 4
 
 
-def test_smoothing_keeps_a_steady_change_and_halves_noise_but_not_over_a_gap():
+def test_smoothing_keeps_a_steady_change_and_lessens_noise_but_not_over_a_gap():
     rng = np.random.default_rng(0)
     steady = [pose(0.1 + 0.05 * i, 0.02 * i, i) for i in range(12)]
-    for before, after in zip(steady, smoothed(range(12), steady, True)):
+    for before, after in zip(steady, smoothed(range(12), steady, 100.0)):
         np.testing.assert_allclose(after.R, before.R, atol=1e-6)
         np.testing.assert_allclose([*after.t, *after.expression], [*before.t, *before.expression], atol=1e-6)
     noisy = [pose(0.5, shift=float(rng.normal())) for _ in range(60)]
     apart = [*range(30), *range(40, 70)]
-    soft = smoothed(apart, noisy, True)
+    soft = smoothed(apart, noisy, 200.0)
     inner = [i for i in range(2, 58) if not 27 < i < 32]
     assert np.std([soft[i].t[0] for i in inner]) < 0.85 * np.std([noisy[i].t[0] for i in inner])
     assert all(soft[i].t[0] == noisy[i].t[0] for i in (28, 29, 30, 31))
+
+
+def test_a_blink_of_one_frame_is_motion_and_stays():
+    still = [pose(0.0, shift=0.0) for _ in range(9)]
+    still[4] = pose(1.0, angle=0.3, shift=5.0)
+    after = smoothed(range(9), still, 5.0)
+    assert after[4].expression[0] > 0.99 and after[4].t[0] > 4.99 and after[3].expression[0] < 0.01
