@@ -78,7 +78,7 @@ def wrap_to(folder: Path, template_name: str, head: Head, known: Landmarks | Non
         )
     report.step(2, STEPS)
     count, color = seen_by(head)
-    confidence = np.clip(count / VIEWS, 0, 1)
+    confidence = sure(count, len(head.cameras))
     bare = looks_like_skin(head.vertices, color, count > 0, landmarks.points[landmarks.known])
     scan = Scan(head.vertices, head.faces, confidence, landmarks.points, landmarks.sigma, bare)
     report.step(3, STEPS)
@@ -88,6 +88,11 @@ def wrap_to(folder: Path, template_name: str, head: Head, known: Landmarks | Non
     body = write(folder, wrapped, scan, landmarks, head.unit_mm)
     report.step(STEPS, STEPS)
     return body
+
+
+def sure(count: np.ndarray, views: int) -> np.ndarray:  # [V] -> [V] 0..1
+    """How much what so many of all views see pulls: two are enough, one where there is one only."""
+    return np.clip(count / min(VIEWS, views), 0, 1)
 
 
 def with_landmarks(template: Template, name: str, check: Check = unchecked) -> Template:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
+from dataclasses import replace
 from pathlib import Path
 
 from ..service import protocol
@@ -13,6 +15,7 @@ from ..service.wire import Control
 
 def main(argv: list[str]) -> int:
     """Solve every frame of a performance; what is finished is never lost. Exit code 0 if no frame failed."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small systems: more threads cost three times the CPU time
     defaults = protocol.JobSettings()
     parser = argparse.ArgumentParser(prog="python -m bridge sequence", description=main.__doc__)
     parser.add_argument("source", type=Path, help="folder of captures, one a frame; or a rig's capture with --images")
@@ -26,6 +29,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--resume", action="store_true", help="keep frames that are finished and unchanged")
     parser.add_argument("--dense", action="store_true", help="keep the dense head of every frame too")
     parser.add_argument("--wrap", metavar="TEMPLATE", default="", help="hm08, hm08-body, ict or a file: one topology")
+    parser.add_argument("--key", type=int, metavar="FRAME", help="a neutral frame: who performs (default: first)")
+    parser.add_argument("--every-frame", action="store_true", help="reconstruct every frame, follow none")
+    parser.add_argument("--no-smooth", action="store_true", help="leave head motion and curves as they were measured")
     parser.add_argument("--preset", choices=protocol.PRESETS, default="draft")
     parser.add_argument("--normals", choices=protocol.NORMAL_SOURCES, default=defaults.normals)
     parser.add_argument("--device", choices=protocol.DEVICES, default=defaults.device)
@@ -45,6 +51,8 @@ def run(options: argparse.Namespace, terminal: Terminal, control: Control) -> in
     """How many frames failed. Raises BridgeError, Cancelled."""
     from .farm import Farm
     from .frames import chosen
+    from .gather import gather
+    from .key_frame import key_identity
     from .pace import Pace
     from .plan import Plan
     from .solve import Worker
@@ -62,19 +70,24 @@ def run(options: argparse.Namespace, terminal: Terminal, control: Control) -> in
     named = (options.images, options.masks)
     pictures, masks = (str(path.resolve()) if path else "" for path in named)
     plan = Plan(
-        str(options.source.resolve()),
-        str(options.output.resolve()),
-        pictures,
-        masks,
-        options.first,
-        options.dense,
-        settings,
+        source=str(options.source.resolve()),
+        output=str(options.output.resolve()),
+        pictures=pictures,
+        masks=masks,
+        first=options.first,
+        dense=options.dense,
+        settings=settings,
     )
     source, store = plan.open(), Store(Path(plan.output))
     frames = chosen(source.frames, options.frames)
     store.claim()
     for remark in source.remarks:
         terminal.show(protocol.Warning("sequence", "frames-dropped", remark))
+    if settings.wrap and not options.every_frame:
+        number = options.key if options.key is not None else source.frames[0].number
+        chosen(source.frames, str(number))  # is there
+        print(f"Key frame {number} ...", flush=True)
+        plan = replace(plan, identity=str(key_identity(plan, store, number, control)))
     todo = [frame.number for frame in frames]
     if options.resume:
         todo = [number for number in todo if not store.done(number, plan.key(source, number))]
@@ -92,5 +105,7 @@ def run(options: argparse.Namespace, terminal: Terminal, control: Control) -> in
                 )
                 store.fail(reason)
             terminal.show(pace.next())
+    if (gathered := gather(store, source.unit_mm, not options.no_smooth)) is not None:
+        print(gathered)
     print(f"Wrote {options.output}: {len(frames) - failures} frames, {failures} failed. {pace}")
     return failures

@@ -158,8 +158,8 @@ def no_cluster(address: str, reason: str) -> BridgeError:
 
 def surroundings(cores: int) -> dict[str, str]:
     """Environment of a worker: where the program lies, and its share of the cores."""
-    threads = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(cores))
-    return {"PYTHONPATH": str(ROOT), **threads}
+    threads = dict.fromkeys(("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"), str(cores))
+    return {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", **threads}
 
 
 def lost(number: int) -> Outcome:

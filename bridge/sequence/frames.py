@@ -34,6 +34,7 @@ class Source(Protocol):
 
     frames: Sequence[Frame]  # in order
     remarks: Sequence[str]  # what is odd about it, in sentences
+    unit_mm: float | None  # millimetres of the world's unit
 
     def place(self, number: int, folder: Path) -> Path:
         """The capture of a frame; if it must be put together, then in this empty folder. Raises BridgeError."""
@@ -65,8 +66,10 @@ class Captures:
     folders: dict[int, Path]
     remarks: Sequence[str] = ()
     frames: Sequence[Frame] = field(init=False)
+    unit_mm: float | None = field(init=False)
 
     def __post_init__(self) -> None:
+        self.unit_mm = load(next(iter(self.folders.values()))).unit_mm
         self.frames = [Frame(number) for number in sorted(self.folders)]
 
     @classmethod
@@ -129,8 +132,10 @@ class Rig:
     first: int  # number of a video's first frame
     frames: Sequence[Frame] = field(init=False)
     remarks: Sequence[str] = field(init=False)
+    unit_mm: float | None = field(init=False)
 
     def __post_init__(self) -> None:
+        self.unit_mm = self.capture.unit_mm
         self.frames, self.remarks = in_common(self.tracks)
 
     @classmethod

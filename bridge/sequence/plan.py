@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from ..job.cache import key_of
+from ..job.cache import digest_of, key_of
 from ..service.protocol import VERSION, JobSettings
 from .frames import Source, open_source
 
@@ -20,6 +20,7 @@ class Plan:
     pictures: str = ""  # folder of the cameras' pictures or videos, where the source is a rig
     masks: str = ""  # the same of masks
     first: int = 1  # number of a video's first frame
+    identity: str = ""  # file of who performs, where frames are tracked
     dense: bool = False  # keep the dense head of every frame that has one
     settings: JobSettings = field(default_factory=JobSettings)
 
@@ -30,5 +31,7 @@ class Plan:
 
     def key(self, source: Source, number: int) -> str:
         """A name for all that decides a frame's result: files by name, size and date, settings, our version."""
-        decisive = {"version": VERSION, "dense": self.dense, "settings": asdict(self.settings)}
+        decisive: dict[str, object] = {"version": VERSION, "dense": self.dense, "settings": asdict(self.settings)}
+        if self.identity:
+            decisive |= {"identity": digest_of(Path(self.identity))}
         return key_of([json.dumps(decisive, sort_keys=True), *source.inputs(number)])

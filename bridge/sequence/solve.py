@@ -10,17 +10,24 @@ from pathlib import Path
 
 import numpy as np
 
+from ..capture.inputs import read_inputs
 from ..errors import BridgeError, Cancelled
+from ..head.landmarks import Landmarker
 from ..job.cache import Cache
 from ..job.runner import JobRunner
+from ..model.package import LANDMARKS, need
 from ..report import results
 from ..service.protocol import Error, Message, Run, Warning
 from ..service.wire import Control
+from .frames import Source
+from .identity import load_identity
 from .plan import Plan
 from .store import BODY, Failure, Outcome, Store, full
+from .track import Tracker
 
-VERTICES, TEMPLATE = "vertices.npy", "template.npz"
-TOPOLOGY = ("faces", "uv", "faces_uv", "part", "part_names", "shapes", "shape_names")  # the same in every frame
+LOST = 0.75  # mean difference of look: two unlike pictures have about 1
+
+VERTICES, WRAPPED, TRACK = "vertices.npy", "wrap.npz", "track.npz"
 
 
 SolveFrame = Callable[[int, Path, Control], dict]  # number, empty folder -> what frame.json tells
@@ -34,7 +41,7 @@ class Worker:
         self.resume = resume
         self.source = plan.open()
         self.store = Store(Path(plan.output))
-        self._solve = solve or Reconstruction(plan, self.source)
+        self._solve = solve or solver(plan, self.source)
 
     def frame(self, number: int, control: Control | None = None) -> Outcome:
         """Solve a frame, unless it is finished already; its failure is noted and is no exception.
@@ -62,7 +69,7 @@ class Worker:
 class Reconstruction:
     """The whole reconstruction of a frame, with the template laid on it where one is asked for."""
 
-    def __init__(self, plan: Plan, source) -> None:
+    def __init__(self, plan: Plan, source: Source) -> None:
         self.plan, self.source = plan, source
         self._runner = JobRunner(Cache(Path(plan.output) / "cache"))
 
@@ -99,8 +106,42 @@ class Reconstruction:
         if self.plan.settings.wrap:
             with np.load(made / "wrap" / "wrap.npz", allow_pickle=False) as arrays:
                 np.save(folder / VERTICES, arrays["vertices"].astype(np.float32))
-                np.savez(folder / TEMPLATE, **{name: arrays[name] for name in TOPOLOGY})
+            (made / "wrap" / WRAPPED).rename(folder / WRAPPED)
             body = json.loads((made / "wrap" / "report.json").read_text(encoding="utf-8"))
             body = {name: body[name] for name in ("template", "expression", "quality")}
         report = json.loads((made / "report.json").read_text(encoding="utf-8"))
         return body | {"vertices": report["vertices"], "normal_error_deg": report["normal_error_deg"]}
+
+
+class Tracking:
+    """A frame of a known identity: no carving, the template goes straight to the photographs."""
+
+    def __init__(self, plan: Plan, source: Source) -> None:
+        self.source = source
+        self._tracker = Tracker(load_identity(Path(plan.identity)), Landmarker(need(LANDMARKS)))
+
+    def __call__(self, number: int, folder: Path, control: Control) -> dict:
+        def check() -> None:
+            if control.cancel.is_set():
+                raise Cancelled
+
+        capture = self.source.place(number, folder / "capture")
+        inputs = read_inputs(capture)
+        tracked = self._tracker.track(inputs.cameras, [photo.pixels for photo in inputs.photos], check)
+        shutil.rmtree(folder / "capture", ignore_errors=True)
+        if tracked.error > LOST:
+            raise BridgeError(
+                "frame-lost",
+                f"The photographs of this frame look unlike the key frame ({tracked.error:.2f}; usual are 0.1 to 0.4).",
+                "Nothing need be done: the frame is put between its neighbours. Or give a key frame nearer to it.",
+            )
+        pose = tracked.pose
+        results.write_npz(folder / TRACK, R=pose.R, t=pose.t, expression=pose.expression, detail=tracked.detail)
+        names = self._tracker.identity.shape_names
+        used = {name: round(float(value), 4) for name, value in zip(names, pose.expression) if value > 0.02}
+        return {"views": len(inputs.photos), "unlike": round(tracked.error, 4), "expression": used}
+
+
+def solver(plan: Plan, source: Source) -> SolveFrame:
+    """Tracking where the plan knows who performs, else a whole reconstruction of every frame."""
+    return Tracking(plan, source) if plan.identity else Reconstruction(plan, source)

@@ -24,7 +24,7 @@ class Video:
         if not self.count:
             raise unreadable(path)
 
-    def read(self, index: int) -> np.ndarray | None:  # [H, W, 3] uint8 RGB
+    def read(self, index: int) -> np.ndarray | None:  # [H, W, 3] uint8 BGR, as images.write takes it
         """One picture, None past the end. Going back reads the video from its start again."""
         if index == self._next - 1 and self._last is not None:
             return self._last
@@ -37,7 +37,7 @@ class Video:
         if not ok:
             return None
         self._next += 1
-        self._last = np.ascontiguousarray(pixels[..., ::-1])
+        self._last = pixels
         return self._last
 
     def _open(self) -> cv2.VideoCapture:

@@ -15,7 +15,7 @@ from bridge.capture.cameras import Camera, Similarity
 from bridge.capture.framing import HeadFrame
 from bridge.capture.normal_map import NormalMap
 from bridge.head.landmarks import COUNT, Face
-from bridge.job import photo, prior
+from bridge.job import photo, prior, wrap
 from bridge.job.runner import JobRunner
 from bridge.job.stages import LAY, STAGES
 from bridge.mesh import Mesh
@@ -180,6 +180,13 @@ def test_a_hand_before_the_face_is_said(model, person):
     (finding,) = prior.covering(["anna", "left"], [behind, bare])
     assert finding.code == "face-covered" and finding.views == ("anna",) and "'anna'" in finding.sentence
     assert prior.covering(["anna"], [bare]) == []
+
+
+def test_one_photograph_pulls_a_template_as_much_as_two():
+    """What the only photograph sees is sure; of several two must agree."""
+    count = np.array([0, 1, 2, 3])
+    np.testing.assert_allclose(wrap.sure(count, 1), [0, 1, 1, 1])
+    np.testing.assert_allclose(wrap.sure(count, 10), [0, 0.5, 1, 1])
 
 
 def test_two_faces_ask_whose_head_is_wanted():

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.farm import Sleeper
 from bridge.errors import BridgeError, Cancelled
 from bridge.sequence.farm import Farm, join, probe
 from bridge.sequence.pace import Pace
 from bridge.sequence.store import Failure, Store
 from bridge.service.wire import Control
 from tests.support import ROOT
-from tests.support.performance import Sleeper
 
 
 def solved(folder: Path) -> list[int]:
@@ -112,7 +112,7 @@ DRIVER = """
 import functools, sys
 from bridge.sequence.farm import Farm
 from bridge.service.wire import Control
-from tests.support.performance import Sleeper
+from bench.farm import Sleeper
 if __name__ == "__main__":
     for outcome in Farm(2).run(functools.partial(Sleeper, sys.argv[1], 0.1), range(40), Control()):
         print(outcome.number, flush=True)

@@ -113,6 +113,15 @@ def test_a_video_gives_the_picture_of_its_index_forwards_and_back(tmp_path):
     assert "b.mp4" in refusal("video", Video, tmp_path / "b.mp4")
 
 
+def test_a_videos_red_stays_red(one, tmp_path):
+    for view in one[0].views:
+        writer = cv2.VideoWriter(str(tmp_path / f"{view.name}.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, (SIZE, SIZE))
+        writer.write(np.full((SIZE, SIZE, 3), (20, 40, 200), np.uint8))  # OpenCV's order: blue, green, red
+        writer.release()
+    photo = read_inputs(open_source(one[1], tmp_path).place(1, tmp_path / "made")).photos[0]
+    np.testing.assert_allclose(255 * photo.pixels.mean((0, 1)), [200, 40, 20], atol=8)
+
+
 def test_videos_of_a_rig_share_their_first_frame_and_the_shortest_ends_them(one, tmp_path):
     capture, folder = one
     for i, view in enumerate(capture.views):
