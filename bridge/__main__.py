@@ -10,6 +10,7 @@ import threading
 # command -> (module, function, what it does)
 COMMANDS = {
     "reconstruct": ("bridge.job.cli", "reconstruct", "photographs and cameras in, a head mesh out"),
+    "sequence": ("bridge.sequence.cli", "main", "every frame of a performance, on one machine or on many"),
     "wrap": ("bridge.job.wrap", "main", "a template with clean topology onto a head: quads, UVs, 52 shapes"),
     "check": ("bridge.job.check", "main", "name the camera, photograph or mask that cannot be right"),
     "texture": ("bridge.job.texture", "main", "the photographs as maps on a mesh's UVs: albedo, normals, displacement"),

@@ -19,6 +19,7 @@ MODULES = (
     "operators.refined_cameras",
     "operators.predictions",
     "operators.import_cameras",
+    "operators.performance",
     "operators.photographs",
     "operators.photo_to_head",
     "operators.check",

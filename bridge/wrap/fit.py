@@ -27,7 +27,7 @@ BACK_SAMPLES = 3000  # scan points that look for the template
 # mm: what a model of that many coefficients leaves, and its correlation between samples; half of it folds lids
 SURFACE_SIGMA = 2.0
 LANDMARK_SHARE = 0.1  # landmarks err together, so that each counts for less than one
-PICKED_SHARE = 10.0  # one that a hand has set is there for a reason
+PICKED_SHARE = 100.0  # one that a hand has set is there for a reason
 EXPRESSION_SIGMA = 0.12  # most heads are captured at rest: identity explains before expression does
 CLOSED_MM = 4.0  # between the landmarks of the inner lips of a closed mouth
 OPENING = ("jawOpen", "mouthClose", "mouthFunnel", "mouthLowerDown", "mouthUpperUp", "mouthShrugUpper")

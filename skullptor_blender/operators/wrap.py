@@ -19,6 +19,7 @@ from ..scene import template as scene_template
 from ..ui import heat_map, preferences, view
 from .bridge_operator import BridgeOperator
 
+GET, MISSING = "Get Template Data", "template-missing"  # the button's words are in the engine's cures
 TEMPLATES = (
     ("hm08", "MakeHuman Head", "4,368 vertices of skin, all quads, CC0; with eyes, teeth, tongue and lashes"),
     ("hm08-body", "MakeHuman Body", "The whole person, whose head is fitted: rigs and clothes of MPFB go on"),
@@ -161,9 +162,41 @@ class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
         report_path, picture = str(self.output / "report.json"), str(self.output / "report.png")
         return session.Outcome(ok=True, text=text, report=report_path, picture=picture, object_name=made.name)
 
+    def fail(self, error: WorkerError) -> None:
+        if GET in str(error):
+            error.code = MISSING
+        super().fail(error)
+
     def clean_up(self) -> None:
         if self.folder is not None:
             run_files.drop(self.folder)
+
+
+class SKULLPTOR_OT_get_template_data(BridgeOperator, bpy.types.Operator):
+    """Download what Wrap Template needs: MakeHuman's mesh, MediaPipe's landmark models, and what runs them"""
+
+    bl_idname = "skullptor.get_template_data"
+    bl_label = GET
+    __annotations__ = {
+        "directory": StringProperty(
+            description="A folder of wheels, where there is no network", subtype="DIR_PATH", options={"SKIP_SAVE"}
+        ),
+    }
+
+    def start(self, context: bpy.types.Context) -> BridgeCommand:
+        if not self.directory and not bpy.app.online_access:
+            raise WorkerError(
+                "offline", "Blender may not use the network.", "Switch on System > Network > Allow Online Access."
+            )
+        log = preferences.cache_folder(context) / "wrap.log"
+        arguments = ["weights", "template"]
+        arguments += ["--from", bpy.path.abspath(self.directory)] if self.directory else []
+        return BridgeCommand(
+            self.bl_label, preferences.interpreter(context), preferences.ROOT, arguments, log, stage="Fetching"
+        )
+
+    def complete(self, context: bpy.types.Context) -> session.Outcome:
+        return session.Outcome(ok=True, text="Templates can be wrapped")
 
 
 class SKULLPTOR_OT_edit_landmarks(_OnHead, bpy.types.Operator):
@@ -244,7 +277,13 @@ def transformed(points: np.ndarray, matrix: Matrix) -> np.ndarray:  # [..., 3]
     return points @ numbers[:3, :3].T + numbers[:3, 3]
 
 
-CLASSES = (WrapSettings, SKULLPTOR_OT_wrap_template, SKULLPTOR_OT_edit_landmarks, SKULLPTOR_OT_show_distance)
+CLASSES = (
+    WrapSettings,
+    SKULLPTOR_OT_wrap_template,
+    SKULLPTOR_OT_get_template_data,
+    SKULLPTOR_OT_edit_landmarks,
+    SKULLPTOR_OT_show_distance,
+)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)
 
 

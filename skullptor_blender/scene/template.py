@@ -61,12 +61,18 @@ def create(
     head: bpy.types.Object, arrays: Mapping[str, np.ndarray], name: str, properties: Mapping[str, str]
 ) -> bpy.types.Object:
     """The template as an object beside the head, in its collections; the head itself stays."""
+    ob = make(arrays, name, properties)
+    for collection in head.users_collection:
+        collection.objects.link(ob)
+    return ob
+
+
+def make(arrays: Mapping[str, np.ndarray], name: str, properties: Mapping[str, str]) -> bpy.types.Object:
+    """The template as an object that is in no collection yet."""
     mesh = _mesh(f"{name}.mesh", arrays)
     ob = bpy.data.objects.new(name, mesh)
     for key, value in properties.items():
         ob[key] = value
-    for collection in head.users_collection:
-        collection.objects.link(ob)
     part_names = [str(part) for part in arrays["part_names"]]
     groups = {part: np.flatnonzero(arrays["part"] == number) for number, part in enumerate(part_names)}
     groups |= {key.removeprefix("region_"): np.flatnonzero(arrays[key]) for key in arrays if key.startswith("region_")}

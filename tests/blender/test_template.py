@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from skullptor_extension.skullptor_blender.link import job
+from skullptor_extension.skullptor_blender.link import job, worker
 from skullptor_extension.skullptor_blender.scene import landmarks
 from skullptor_extension.skullptor_blender.scene import result as scene_result
 from skullptor_extension.skullptor_blender.scene import template as scene_template
@@ -188,3 +188,29 @@ def test_landmarks_are_dragged_on_the_head_and_go_to_the_next_wrap(wrapped, head
         bpy.ops.skullptor.wrap_template()
     assert asked["landmarks"] == {"1": [0, 0, 0], "152": [0, 0, -1.5]}
     assert asked["sigma"] == {"1": pytest.approx(0.125), "152": 0.0}
+
+
+def test_missing_data_is_one_click_away(head, tmp_path, monkeypatch, draw):
+    """The engine's words, as bridge/model/package.py has them, get their button."""
+    from skullptor_extension.skullptor_blender.operators import wrap
+
+    capture = tmp_path / "capture"
+    capture.mkdir()
+    (capture / "capture.json").write_text("{}")
+    head["skullptor_run"] = json.dumps({"capture": str(capture)})
+    said = "'hm08' is not on this machine: it. Run `python -m bridge weights hm08`, or in Blender Get Template Data."
+
+    class Missing:
+        state, running, cancelled_at, title = job.FAILED, False, None, "Wrap Template"
+        error = worker.WorkerError("bridge", said)
+
+        def __init__(self, *arguments, **keywords): ...
+
+    monkeypatch.setattr(wrap, "BridgeCommand", Missing)
+    monkeypatch.setattr(wrap.preferences, "interpreter", lambda *_: tmp_path)
+    with pytest.raises(RuntimeError, match="not on this machine"):
+        bpy.ops.skullptor.wrap_template()
+    assert "skullptor.get_template_data" in buttons(draw(panels.SKULLPTOR_PT_reconstruct))
+    if not bpy.app.online_access:
+        with pytest.raises(RuntimeError, match="may not use the network.*Allow Online Access"):
+            bpy.ops.skullptor.get_template_data()

@@ -17,7 +17,7 @@ ORDER = {
     "bridge": (
         "errors", "files", "service", "capture", "mattes", "head", "device", "mesh", "raster", "solve", "photometric",
         "report", "normals", "check", "refine", "importers", "calibrate", "texture", "model", "wrap", "prior",
-        "job", "training", "__main__",
+        "job", "sequence", "training", "__main__",
     ),
     "skullptor_blender": ("presets", "link", "scene", "ui", "operators", "headless", "batch"),
 }  # fmt: skip
@@ -187,7 +187,7 @@ def test_the_engine_knows_no_jobs_files_or_messages(folder):
 
 def test_progress_is_told_by_the_job_and_the_commands_only():
     """A room takes functions that check and count; the Reporter itself stays with those who own a run."""
-    allowed = {"job", "service", "calibrate"}
+    allowed = {"job", "service", "calibrate", "sequence"}
     for path in files("bridge"):
         room = path.relative_to(ROOT / "bridge").parts[0]
         assert room in allowed or not reaches(imports(path), "bridge.service.reporter"), path

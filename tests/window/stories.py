@@ -58,11 +58,13 @@ def browse(window: Window, path: Path, operator: str, button: str) -> Steps:
     yield 1.0
     window.bring_into_view()
     yield 0.5
+    window.shot("04-one-door")
     yield from window.click("directory", "FILE_BROWSER", "UI", columns=(0.4,))
     yield from window.key("ctrl+a")
     yield from window.type(str(path))
     yield from window.key("Return")
-    yield 0.7
+    yield 1.5
+    window.shot("04-folder")
     try:
         yield from window.find("file.execute", "FILE_BROWSER", "EXECUTE", columns=(0.9,))
     except LookupError:  # Blender 5.2 completes the path at the first Return and leaves the field at the second
@@ -537,6 +539,71 @@ def tour(window: Window, capture: str, other: str) -> Steps:
     window.shot("03-two-rigs")
 
 
+def template(window: Window, capture: str) -> Steps:
+    """By mouse: a template on a head, its distance, a landmark dragged, wrapped again, textured."""
+    session, ui = window.module("link.session"), window.module("ui.panels")
+    open_from_the_start = {"SKULLPTOR_PT_reconstruct", "SKULLPTOR_PT_template"}
+    for cls in reversed(ui.CLASSES):
+        bpy.utils.unregister_class(cls)
+    for cls in ui.CLASSES:
+        cls.bl_options = set() if cls.__name__ in open_from_the_start else {"DEFAULT_CLOSED"}
+        bpy.utils.register_class(cls)
+    yield from import_quickly(window, capture)
+    window.scene.skullptor.preset = "draft"
+    window.scene.skullptor_texture.size = "1024"
+    yield from window.open_tab()
+    yield from begin(window)
+    yield from window.wait(lambda: session.job is None, "the head", 1200, look=0.2)
+    succeed(session)
+    yield 1.5
+    window.shot("21-head")
+
+    def wrap() -> Steps:
+        yield from window.click("skullptor.wrap_template")
+        if session.job is None:
+            raise RuntimeError(session.outcome.text if session.outcome else "the button did not start a wrap")
+        yield from window.wait(lambda: session.job is None, "the template", 1200, look=0.2)
+        succeed(session)
+        yield 1.5
+
+    yield from wrap()
+    window.shot("21-wrapped")
+    made = bpy.context.view_layer.objects.active
+    if "skullptor_template" not in made or len(made.data.shape_keys.key_blocks) != 53:
+        raise AssertionError(f"{made.name} is no wrapped template with 52 shapes")
+    yield from window.click("skullptor.show_distance")
+    yield 1.0
+    window.shot("21-distance")
+    yield from window.click("skullptor.edit_landmarks")
+    yield 1.0
+    points = bpy.context.view_layer.objects.active
+    window.shot("21-landmarks")
+    with window.override():
+        bpy.ops.object.mode_set(mode="OBJECT")
+        numbers = [value.value for value in points.data.attributes["landmark"].data]
+        points.data.vertices[numbers.index(61)].select = True  # a corner of the mouth
+        bpy.ops.object.mode_set(mode="EDIT")
+    yield from window.hover(*window.screen(*by_view(window, 0.3, 0.5)))
+    for key in ("g", "z"):
+        yield from window.key(key)
+    yield from window.type("0.004")
+    yield from window.key("Return")
+    yield 0.5
+    window.shot("21-dragged")
+    yield from window.key("Tab")
+    yield from wrap()
+    window.shot("21-wrapped-again")
+    again = bpy.context.view_layer.objects.active
+    if again == made or not made.hide_get():
+        raise AssertionError("the second wrap did not take the first one's place")
+    with window.override():
+        bpy.ops.skullptor.texture_head("INVOKE_DEFAULT")
+    yield from window.wait(lambda: session.job is None, "the texture", 1200, look=0.2)
+    succeed(session)
+    yield 2.0
+    window.shot("16-textured")
+
+
 def panels(window: Window, capture: str) -> Steps:
     """Every panel of the sidebar open, at its usual width: is anything cut off?"""
     session, ui = window.module("link.session"), window.module("ui.panels")
@@ -554,7 +621,12 @@ def panels(window: Window, capture: str) -> Steps:
     succeed(session)
     with window.override():
         bpy.ops.skullptor.check_cameras(photographs=False)
-    yield 2.0
+    yield 5.0
+    window.shot("settled")
+    for _ in range(3):
+        window.module("ui.redraw").panels(bpy.context)
+        yield 1.0
+    window.shot("redrawn")
     view, _, region = window.area(region="UI")
     for number in range(1, 5):
         window.shot(f"panels-{number}")

@@ -1,0 +1,147 @@
+"""How exactly a performance is followed: bench.performance's truth against what `sequence` tracks.
+
+    python -m bench.sequence FOLDER [--template hm08]           the key frame is the truth's own mesh
+    python -m bench.sequence FOLDER --output OUT                what `python -m bridge sequence` left in OUT
+
+Errors belong to points of the skin: where the key frame's vertex lies on the true surface, there it must stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from bridge.capture.inputs import read_inputs
+from bridge.head.landmarks import Landmarker, find_faces
+from bridge.head.triangulate import triangulate
+from bridge.mesh.closest import Target
+from bridge.model import Template
+from bridge.model.load import load_template
+from bridge.model.package import LANDMARKS, need
+from bridge.sequence import caches
+from bridge.sequence.frames import open_source
+from bridge.sequence.identity import Identity, identity_of, load_identity
+from bridge.sequence.track import Tracker, placed
+from bridge.wrap.regions import find_regions
+
+CURVES = ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight", "mouthSmileLeft", "mouthSmileRight", "browInnerUp")
+
+
+def perfect(template: Template, head: np.ndarray, inputs, landmarker: Landmarker) -> Identity:
+    """The identity of a key frame whose wrap is the truth itself."""
+    pictures = [photo.pixels for photo in inputs.photos]
+    marks = triangulate(inputs.cameras, find_faces(landmarker, pictures))
+    assert marks is not None and template.landmarks is not None
+    regions = find_regions(template)
+    wrapped = {
+        "vertices": head, "faces": template.faces, "part": template.part, "shapes": template.expressions,
+        "shape_names": np.array(template.expression_names), "landmarks": marks.points, "landmarks_sigma": marks.sigma,
+        "uv": template.uv, "faces_uv": template.faces_uv,
+    }  # fmt: skip
+    marked = {name: getattr(regions, name) for name in regions.__dataclass_fields__}
+    return identity_of(wrapped, template.landmarks, marked).with_look(inputs.cameras, pictures)
+
+
+def jitter(error: np.ndarray, R: np.ndarray) -> float:
+    """Rms second difference of errors [frames, n, 3], turned back by the true rotation; in millimetres."""
+    local = np.einsum("fvi,fij->fvj", error, R)
+    second = local[2:] - 2 * local[1:-1] + local[:-2]
+    return float(np.sqrt((second**2).sum(2).mean())) if len(error) > 2 else 0.0
+
+
+def report(found: np.ndarray, truth: np.ndarray, face: np.ndarray, still: np.ndarray, true, names, weights) -> dict:
+    """found, truth: [frames, V, 3] of the same points."""
+    error = np.linalg.norm(found - truth, axis=2)
+    body = {
+        "face_mm": float(error[:, face].mean()),
+        "face_p95_mm": float(np.quantile(error[:, face], 0.95)),
+        "skull_jitter_mm": jitter((found - truth)[:, still], true["R"]),
+        "loop_mm": float(np.linalg.norm(found[-1] - found[0], axis=1)[face].mean()),
+    }
+    for name in CURVES:
+        i = names.index(name)
+        if np.std(true["expression"][:, i]) > 1e-6:
+            body[f"r_{name}"] = float(np.corrcoef(true["expression"][:, i], weights[:, i])[0, 1])
+    return {key: round(value, 4) for key, value in body.items()}
+
+
+def solved(output: Path, template: Template, true: dict[str, np.ndarray]) -> dict[str, float]:
+    """The errors of a solved sequence; the truth's points are those where the key frame's vertices lie on it."""
+    first, samples = caches.read_pc2(output / "point_cache.pc2")
+    curves = json.loads((output / "curves.json").read_text(encoding="utf-8"))
+    identity = load_identity(output / "identity.npz")
+    R, centre = Rotation.from_rotvec(curves["head"]["rotation"]).as_matrix(), identity.centre
+    shift = np.array(curves["head"]["shift"])
+    found = np.einsum("fij,fvj->fvi", R, samples - centre) + centre + shift[:, None]
+    triangles = template.triangles_of("skin")
+    hit = Target(true["vertices"][0], triangles).closest(identity.neutral)
+    truth = np.einsum("nk,fnkd->fnd", hit.weights, true["vertices"][:, triangles[hit.face]])
+    wrap = float(np.linalg.norm(identity.neutral - truth[0], axis=1)[identity.face].mean())
+    names = list(identity.shape_names)
+    weights = np.stack([curves["shapes"][name] for name in names], 1)
+    known = {**true, "expression": true["expression"][:, [template.expression_names.index(name) for name in names]]}
+    still = identity.follows & ~identity.face
+    body = report(found, truth, identity.face, still, known, names, weights)
+    if len(found[0]) == len(true["vertices"][0]):  # the same topology
+        error = np.linalg.norm(found - true["vertices"], axis=2)
+        body["vertex_to_vertex_mm"] = round(float(error[:, identity.face].mean()), 4)
+    return {"key_frame_mm": round(wrap, 4), "interpolated": len(curves["interpolated"])} | body
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--template", default="hm08")
+    parser.add_argument("--output", type=Path, default=None, help="of `python -m bridge sequence`: only measure it")
+    options = parser.parse_args()
+    template = load_template(options.template)
+    with np.load(options.folder / "truth.npz") as stored:
+        true = {name: stored[name].astype(np.float64) for name in stored.files}
+    if options.output is not None:
+        print(json.dumps(solved(options.output, template, true), indent=1))
+        return
+    source = open_source(options.folder / "rig", options.folder / "images")
+    landmarker = Landmarker(need(LANDMARKS))
+    import tempfile
+
+    found, weights, seconds = [], [], []
+    with tempfile.TemporaryDirectory() as work:
+        tracker = None
+        for f, frame in enumerate(source.frames):
+            inputs = read_inputs(source.place(frame.number, Path(work) / str(f)))
+            pictures = [photo.pixels for photo in inputs.photos]
+            if tracker is None:
+                tracker = Tracker(perfect(template, true["vertices"][0], inputs, landmarker), landmarker)
+                tracker.track(inputs.cameras, pictures)  # compiled
+            began, cpu = time.perf_counter(), time.process_time()
+            tracked = tracker.track(inputs.cameras, pictures)
+            seconds.append((time.perf_counter() - began, time.process_time() - cpu))
+            found.append(placed(tracker.identity, tracked.pose, tracked.detail))
+            weights.append(tracked.pose.expression)
+            face = tracker.identity.face
+            model = placed(tracker.identity, tracked.pose)
+            errors = [np.linalg.norm(points - true["vertices"][f], axis=1)[face] for points in (model, found[-1])]
+            print(
+                f"{f}: model {errors[0].mean():.3f} mm, all {errors[1].mean():.3f} mm (95 %: "
+                f"{np.quantile(errors[1], 0.95):.3f}), look {tracked.error:.3f}, {seconds[-1][0]:.2f} s, "
+                f"CPU {seconds[-1][1]:.2f} s",
+                flush=True,
+            )
+    assert tracker is not None
+    identity = tracker.identity
+    still = identity.follows & ~identity.face
+    names = list(identity.shape_names)
+    print(
+        json.dumps(
+            report(np.stack(found), true["vertices"], identity.face, still, true, names, np.stack(weights)), indent=1
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,326 @@
+"""One frame of a performance whose identity is known: pose and expression by landmarks and skin, then every vertex.
+
+Gauss-Newton. A vertex's photographs give a 3 x 3 system of its motion: the key frame's look minus what is seen now.
+These systems are added up for pose and expression; then each vertex solves its own, held to its neighbours' motion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import cg
+from scipy.spatial.transform import Rotation
+
+from ..capture.cameras import Camera, Similarity
+from ..errors import BridgeError, Check, unchecked
+from ..head.canonical import similarity
+from ..head.landmarks import Face, Landmarker, find_faces
+from ..head.triangulate import triangulate
+from ..model.template import edges_of
+from .identity import Identity
+from .look import Pictures, visible
+
+SAMPLES = 2000  # vertices that pose and expression are measured at
+ROUNDS = (7, 5, 4)  # Gauss-Newton steps of pose and expression, by level
+FREE_ROUNDS = 3  # of every vertex, at the finest level
+MARK_SHARE = 0.1  # landmarks err together, so that each counts for less than one
+EXPRESSION_SIGMA = 0.8  # of weights 0..1
+SKIN_SIGMA = 0.5  # of a look's value: what light and noise change
+PATCH = 0.1  # neighbouring samples err together
+WIDTH = 1.0  # of robust weights of a look's value
+LEAST_COSINE = 0.2
+CLOSED = (0.0, 0.25, 0.5, 0.75, 1.0)  # of an eye, tried at this level
+LIDS_LEVEL, UNKNOWN, ALIKE = 2, 0.5, 0.5
+STIFFNESS, HELD = 30.0, 2.0  # of a vertex against its neighbours and against the model, in edges
+MARK_VIEWS = 4  # that landmarks are looked for in
+SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Pose:
+    """A rigid motion x' = R (x - centre) + centre + t of the key frame's head, and weights of its shapes."""
+
+    R: np.ndarray  # [3, 3]
+    t: np.ndarray  # [3]
+    expression: np.ndarray  # [m] 0..1
+
+
+@dataclass(frozen=True, eq=False)
+class Tracked:
+    """One frame. vertices = pose(neutral + expression + detail)."""
+
+    pose: Pose
+    detail: np.ndarray  # [V, 3] float32, in the key frame's world
+    error: float  # mean difference of look, where it is seen
+
+
+def placed(identity: Identity, pose: Pose, detail: np.ndarray | float = 0.0) -> np.ndarray:  # [V, 3] world
+    """The whole template of a frame."""
+    centre = identity.centre
+    return (identity.posed(pose.expression) + detail - centre) @ pose.R.T + centre + pose.t
+
+
+class Tracker:
+    """Keeps what frames of one identity share."""
+
+    def __init__(self, identity: Identity, landmarker: Landmarker) -> None:
+        self.identity, self.landmarker = identity, landmarker
+        self.shapes = [i for i, name in enumerate(identity.shape_names) if not name.startswith(("eyeLook", "tongue"))]
+        self.eyes = identity.eyes()
+        self.basis = np.ascontiguousarray(identity.shapes[self.shapes].transpose(1, 2, 0), np.float64)  # [V, 3, m]
+        rng = np.random.default_rng(SEED)
+        share = np.where(identity.face, 4.0, 1.0) * identity.follows * (identity.shown > 0)
+        count = min(SAMPLES, int((share > 0).sum()))
+        self.samples = np.sort(rng.choice(len(share), count, replace=False, p=share / share.sum()))
+        edges = edges_of(identity.faces)
+        edges = edges[(identity.part[edges] == 0).all(1)]
+        ones = np.ones(len(edges))
+        n = len(identity.neutral)
+        links = sparse.coo_matrix((ones, (edges[:, 0], edges[:, 1])), (n, n))
+        links = (links + links.T).tocsr()
+        self.laplacian = (sparse.diags(np.asarray(links.sum(1)).ravel()) - links).tocsr()
+        known = np.isfinite(identity.marks).all(1)
+        on_mesh = np.einsum("nk,nkd->nd", identity.weights, identity.neutral[identity.corners])
+        self.known = np.flatnonzero(known)
+        self.bias = (identity.marks - on_mesh)[known]  # how the landmark model sees this face
+        self.at_marks = np.einsum("nk,nkdj->ndj", identity.weights[known], self.basis[identity.corners[known]])
+
+    def track(self, cameras: Sequence[Camera], pictures: Sequence[np.ndarray], check: Check = unchecked) -> Tracked:
+        """Raises BridgeError "face-none" where no two photographs show the face."""
+        marks, sigma = self._landmarks(cameras, pictures, check)
+        pose = self._by_landmarks(marks, sigma)
+        seen = Pictures(cameras, pictures, placed(self.identity, pose)[self.identity.follows])
+        facing = np.zeros((0, 0))
+        shut: list[int] = []
+        for level, rounds in enumerate(ROUNDS):
+            check()
+            if level == 1:
+                pose, shut = self._lids(seen, pose)
+            facing = visible(seen.cameras, placed(self.identity, pose), self.identity.surface)
+            for _ in range(rounds):
+                system = self._skin(seen, facing[:, self.samples], level, pose, 0.0, self.samples)
+                pose = self._step(pose, marks, sigma, system[:2], self.samples, shut)
+        check()
+        detail, error = self._free(seen, facing, pose)
+        return Tracked(pose, detail.astype(np.float32), error)
+
+    def _landmarks(
+        self, cameras: Sequence[Camera], pictures: Sequence[np.ndarray], check: Check
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Points [n, 3] of the known landmarks and their uncertainty [n]."""
+        identity = self.identity
+        forward = identity.marks[self.known].mean(0) - identity.neutral[identity.follows].mean(0)
+        towards = [float((camera.center - identity.centre) @ forward) / np.linalg.norm(camera.center - identity.centre)
+                   for camera in cameras]  # fmt: skip
+        best = [int(i) for i in np.argsort(towards)[::-1][: max(2, MARK_VIEWS)]]
+        faces: list[Face | None] = find_faces(self.landmarker, [pictures[i] for i in best], check=check)
+        found = triangulate([cameras[i] for i in best], faces)
+        if found is None:
+            raise BridgeError(
+                "face-none",
+                "No two of the photographs from the front show a face that can be recognised.",
+                "Nothing need be done: the frame is put between its neighbours. Check that no camera was covered.",
+            )
+        return found.points[self.known], found.sigma[self.known]
+
+    def _by_landmarks(self, marks: np.ndarray, sigma: np.ndarray) -> Pose:
+        """The start: rigid by landmarks that expressions move little, then pose and expression by all."""
+        identity = self.identity
+        on_mesh = identity.marks[self.known]
+        still = 1 / (identity.size + np.abs(self.at_marks).max((1, 2))) ** 2
+        found = similarity(on_mesh, marks, still)
+        assert found is not None
+        centre = identity.centre
+        R = found.rotation
+        t = (still[:, None] * (marks - (on_mesh - centre) @ R.T - centre)).sum(0) / still.sum()
+        pose = Pose(R, t, np.zeros(len(identity.shapes)))
+        for _ in range(6):
+            pose = self._step(pose, marks, sigma, None, None)
+        return pose
+
+    def _skin(
+        self, seen: Pictures, facing: np.ndarray, level: int, pose: Pose, detail: np.ndarray | float, chosen: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, float]:
+        """Systems A [n, 3, 3], b [n, 3] of the chosen vertices' motion, in world axes; and the mean difference."""
+        points = placed(self.identity, pose, detail)[chosen]
+        target = self.identity.look[level][chosen]
+        A, b = np.zeros((len(chosen), 3, 3)), np.zeros((len(chosen), 3))
+        total = weights = 0.0
+        for view in range(len(seen.cameras)):
+            use = np.flatnonzero(facing[view] > LEAST_COSINE)
+            value, slope = seen.values(view, level, points[use])
+            gap = value - target[use]
+            weight = facing[view][use] ** 2 * self.identity.shown[chosen[use]]
+            weight = weight / (1 + (gap / WIDTH) ** 2) ** 2 / SKIN_SIGMA**2
+            A[use] += weight[:, None, None] * slope[:, :, None] * slope[:, None, :]
+            b[use] += (weight * gap)[:, None] * slope
+            total, weights = total + float((weight * np.abs(gap)).sum()), weights + float(weight.sum())
+        return A, b, total / max(weights, 1e-9)
+
+    def _lids(self, seen: Pictures, pose: Pose) -> tuple[Pose, list[int]]:
+        """How far each eye is closed, by trying: a slope says nothing of an eye that is hidden now or was before.
+
+        Where no try looks like the key frame's open eye, it is shut; these shapes are told and stay as they are.
+        """
+        names = self.identity.shape_names
+        eyes = {side: at for side, at in self.eyes.items() if f"eyeBlink{side}" in names}
+        if not eyes:
+            return pose, []
+        costs: dict[str, list[float]] = {side: [] for side in eyes}
+        for closed in CLOSED:
+            tried = pose.expression.copy()
+            for side in eyes:
+                tried[names.index(f"eyeBlink{side}")] = closed
+                if (wide := f"eyeWide{side}") in names:
+                    tried[names.index(wide)] = 0
+            now = Pose(pose.R, pose.t, tried)
+            points = placed(self.identity, now)
+            facing = visible(seen.cameras, points, self.identity.surface)
+            for side, at in eyes.items():
+                costs[side].append(self._unlike(seen, points[at], facing[:, at], at))
+        expression, shut = pose.expression.copy(), []
+        for side in eyes:
+            lids = names.index(f"eyeBlink{side}")
+            if min(costs[side]) > ALIKE:
+                expression[lids] = 1.0
+                shut.append(lids)
+            else:
+                expression[lids] = CLOSED[int(np.argmin(costs[side]))]
+            if shut and (wide := f"eyeWide{side}") in names:
+                expression[names.index(wide)] = 0.0
+        return Pose(pose.R, pose.t, expression), shut
+
+    def _unlike(self, seen: Pictures, points: np.ndarray, facing: np.ndarray, at: np.ndarray) -> float:
+        """Mean of 1 - correlation of look over the views; skin that the key frame does not show counts as UNKNOWN."""
+        total = weights = 0.0
+        known = self.identity.shown[at]
+        for view in range(len(seen.cameras)):
+            use = np.flatnonzero(facing[view] > LEAST_COSINE)
+            if len(use):
+                now = seen.values(view, LIDS_LEVEL, points[use])[0]
+                weight = facing[view][use].astype(np.float64)
+                sure = weight * known[use]
+                unlike = 1 - correlation(now, self.identity.look[LIDS_LEVEL][at[use]], sure)
+                total += float(sure.sum()) * unlike + float((weight - sure).sum()) * UNKNOWN
+                weights += float(weight.sum())
+        return total / max(weights, 1e-9)
+
+    def _step(
+        self,
+        pose: Pose,
+        marks: np.ndarray,
+        sigma: np.ndarray,
+        skin: tuple[np.ndarray, np.ndarray] | None,
+        chosen: np.ndarray | None,
+        held: Sequence[int] = (),
+    ) -> Pose:
+        """One Gauss-Newton step of pose and expression. held: shapes whose weight stays."""
+        identity, centre = self.identity, self.identity.centre
+        m = len(self.shapes)
+        shape = identity.posed(pose.expression)
+        local = np.einsum("nk,nkd->nd", identity.weights[self.known], shape[identity.corners[self.known]]) + self.bias
+        now = (local - centre) @ pose.R.T + centre + pose.t
+        error = now - marks
+        size = np.linalg.norm(error, axis=1)
+        pull = (
+            MARK_SHARE / (sigma**2 + (0.5 * identity.size) ** 2) / (1 + (size / (3 * np.median(size) + 1e-9)) ** 2) ** 2
+        )
+        J = np.concatenate([_rigid(now - centre - pose.t), np.einsum("de,nej->ndj", pose.R, self.at_marks)], 2)
+        A = np.einsum("n,nda,ndb->ab", pull, J, J, optimize=True)
+        b = np.einsum("n,nda,nd->a", pull, J, error)
+        if skin is not None:
+            assert chosen is not None
+            # in the head's own axes, where the shapes' part of J never changes
+            J = np.concatenate([_rigid(shape[chosen] - centre), self.basis[chosen]], 2).astype(np.float32)
+            local_A = np.einsum("ba,nbc,cd->nad", pose.R, skin[0], pose.R, optimize=True).astype(np.float32)
+            AJ = np.empty_like(J)
+            for d in range(3):  # three by hand: a product of thousands of small matrices is slow
+                AJ[:, d] = sum(local_A[:, d, e, None] * J[:, e] for e in range(3))
+            flat = J.reshape(-1, 6 + m)
+            local = (flat.T @ AJ.reshape(-1, 6 + m)).astype(np.float64)
+            turn = np.eye(6 + m)
+            turn[:3, :3] = turn[3:6, 3:6] = pose.R
+            A += PATCH * turn @ local @ turn.T
+            b += PATCH * turn @ (flat.T @ (skin[1] @ pose.R).astype(np.float32).ravel())
+        weights = pose.expression[self.shapes]
+        A[6:, 6:] += np.eye(m) / EXPRESSION_SIGMA**2
+        b[6:] += weights / EXPRESSION_SIGMA**2
+        step = bounded(A, b, weights, np.isin(self.shapes, held))
+        R = Rotation.from_rotvec(step[:3]).as_matrix()
+        expression = pose.expression.copy()
+        expression[self.shapes] = np.clip(weights + step[6:], 0, 1)
+        return Pose(R @ pose.R, pose.t + step[3:6], expression)
+
+    def _free(self, seen: Pictures, facing: np.ndarray, pose: Pose) -> tuple[np.ndarray, float]:
+        """Every vertex's motion beside the model's [V, 3], smooth, in the key frame's world; the difference left."""
+        identity = self.identity
+        n = len(identity.neutral)
+        chosen = np.flatnonzero(identity.follows)
+        detail, error = np.zeros((n, 3)), 0.0
+        edge = identity.size
+        smooth = sparse.kron(STIFFNESS / edge**2 * self.laplacian, sparse.eye(3), "csr")
+        rows = np.repeat(3 * np.arange(n)[:, None] + np.arange(3), 3, axis=1).reshape(n, 3, 3)
+        columns = np.swapaxes(rows, 1, 2)
+        for level in (*[len(ROUNDS) - 2] * (FREE_ROUNDS - 2), *[len(ROUNDS) - 1] * 2):
+            A, b, error = self._skin(seen, facing[:, chosen], level, pose, detail, chosen)
+            A = np.einsum("ba,nbc,cd->nad", pose.R, A, pose.R, optimize=True)  # back to the key frame's axes
+            b = b @ pose.R
+            blocks = np.zeros((n, 3, 3))
+            blocks[chosen] = A
+            blocks += HELD / edge**2 * np.eye(3)
+            right = HELD / edge**2 * detail
+            right[chosen] += b
+            matrix = sparse.csr_matrix((blocks.ravel(), (rows.ravel(), columns.ravel())), (3 * n, 3 * n)) + smooth
+            right += (smooth @ detail.ravel()).reshape(n, 3)
+            scale = sparse.diags(1 / matrix.diagonal())
+            step, _ = cg(matrix, -right.ravel(), rtol=1e-3, maxiter=60, M=scale)
+            step = step.reshape(n, 3)
+            length = np.linalg.norm(step, axis=1, keepdims=True)
+            detail += step * np.minimum(1, edge / np.maximum(length, 1e-12))
+        return detail, error
+
+
+def correlation(a: np.ndarray, b: np.ndarray, weights: np.ndarray) -> float:
+    """Of two lists of values, weighted; 0 where one of them is flat."""
+    total = max(float(weights.sum()), 1e-9)
+    a, b = a - (weights * a).sum() / total, b - (weights * b).sum() / total
+    size = np.sqrt((weights * a * a).sum() * (weights * b * b).sum())
+    return float((weights * a * b).sum() / size) if size > 1e-9 else 0.0
+
+
+def bounded(A: np.ndarray, b: np.ndarray, weights: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """The step of a Gauss-Newton system whose last unknowns are weights [m] within 0..1; those held [m] stay."""
+    fixed = np.concatenate([np.zeros(6, bool), held])
+    step = np.zeros(len(b))
+    for _ in range(6):
+        free = np.flatnonzero(~fixed)
+        step[free] = np.linalg.solve(
+            A[np.ix_(free, free)] + 1e-9 * np.trace(A) / len(A) * np.eye(len(free)),
+            -b[free] - A[np.ix_(free, np.flatnonzero(fixed))] @ step[fixed],
+        )
+        there = weights + step[6:]
+        out = np.flatnonzero(((there < -1e-6) | (there > 1 + 1e-6)) & ~fixed[6:])
+        if not len(out):
+            break
+        fixed[6 + out] = True
+        step[6 + out] = np.clip(there[out], 0, 1) - weights[out]
+    return step
+
+
+def _rigid(points: np.ndarray) -> np.ndarray:  # [n, 3] -> [n, 3, 6]
+    """Of turned points with respect to a turn about the centre and a shift."""
+    J = np.zeros((len(points), 3, 6))
+    x, y, z = points.T
+    J[:, 0, 1], J[:, 0, 2] = z, -y
+    J[:, 1, 0], J[:, 1, 2] = -z, x
+    J[:, 2, 0], J[:, 2, 1] = y, -x
+    J[:, :, 3:] = np.eye(3)
+    return J
+
+
+def as_similarity(identity: Identity, pose: Pose) -> Similarity:
+    """The head's motion from the key frame as a map of the world."""
+    return Similarity(1.0, pose.R, identity.centre + pose.t - pose.R @ identity.centre)
