@@ -15,7 +15,7 @@ import argparse
 import json
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -27,6 +27,7 @@ from bridge.capture.images import read_photo
 from bridge.head.canonical import similarity
 from bridge.head.landmarks import Landmarker
 from bridge.job.conditions import for_mesh
+from bridge.job.photo import make_capture
 from bridge.job.record import Stage
 from bridge.job.runner import JobRunner
 from bridge.job.stages import CARVE, LAY, STAGES
@@ -36,6 +37,7 @@ from bridge.model import head_model
 from bridge.model.package import LANDMARKS, need
 from bridge.prior.prior import MOST_VIEWS, Prior
 from bridge.raster import make_rasteriser
+from bridge.refine.adjust import perturbed
 from bridge.report.results import read_ply
 from bridge.service.protocol import Error, JobSettings, Run
 from bridge.service.wire import Control
@@ -54,7 +56,7 @@ CHOSEN = {
 }
 SIDES = {"1 from 45 degrees": ("cam03",), "1 from the side": ("cam07",)}
 SAMPLES = 60_000
-FACE_MM = 95.0
+FACE_MM, RADIUS_MM = 95.0, 150.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +169,18 @@ class Errors:
     head_there: float
 
 
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A head to measure."""
+
+    name: str
+    path: Path
+    capture: captures.Capture
+    truth: Truth
+    front: Camera
+    marks: np.ndarray  # [468, 2] landmarks of the front view
+
+
 def marks_on(camera: Camera, pixels: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [n, 3]
     """Where rays through pixels meet a surface first; NaN where they miss it."""
     render = make_rasteriser("cpu", [camera]).render(vertices, np.ascontiguousarray(faces, np.int32))
@@ -178,10 +192,10 @@ def marks_on(camera: Camera, pixels: np.ndarray, vertices: np.ndarray, faces: np
     return points
 
 
-def aligned(truth: Truth, front: Camera, face: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> Similarity:
-    """The similarity result -> truth by the landmarks [468, 2] of the front view."""
-    theirs = marks_on(front, face, truth.vertices, truth.faces)
-    ours = marks_on(front, face, vertices, faces)
+def aligned(case: Case, vertices: np.ndarray, faces: np.ndarray, made: Camera | None = None) -> Similarity:
+    """The similarity result -> truth by the landmarks of the front view."""
+    theirs = marks_on(case.front, case.marks, case.truth.vertices, case.truth.faces)
+    ours = marks_on(made or case.front, case.marks, vertices, faces)
     known = np.isfinite(theirs).all(1) & np.isfinite(ours).all(1)
     a, b = ours[known], theirs[known]
     weights = np.ones(len(a))
@@ -195,10 +209,12 @@ def aligned(truth: Truth, front: Camera, face: np.ndarray, vertices: np.ndarray,
     return Similarity(found.scale, found.rotation, found.offset)
 
 
-def errors(truth: Truth, front: Camera, face: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> Errors:
-    """How far the truth is from a result, aligned and not."""
+def errors(case: Case, vertices: np.ndarray, faces: np.ndarray, made: Camera | None = None) -> Errors:
+    """How far the truth is from a result, aligned and not. made: the front view's camera in the result's world, where
+    that is another one."""
+    truth = case.truth
     faces = np.ascontiguousarray(faces, np.int32)
-    moved = aligned(truth, front, face, vertices, faces).points(vertices)
+    moved = aligned(case, vertices, faces, made).points(vertices)
     values = []
     for shape in (moved, vertices):
         for points in (truth.face, truth.head):
@@ -206,23 +222,40 @@ def errors(truth: Truth, front: Camera, face: np.ndarray, vertices: np.ndarray, 
     return Errors(*values)
 
 
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A head to measure."""
+@dataclass(frozen=True)
+class Try:
+    """What is asked of a head."""
 
-    name: str
-    path: Path
-    capture: captures.Capture
-    truth: Truth
-    front: Camera
-    marks: np.ndarray  # [468, 2] landmarks of the front view
+    views: tuple[str, ...]  # none: all
+    preset: str = "draft"
+    plain: bool = False  # without the model, as heads were made until now
+    noise: float = 0.0  # of the cameras, in radians and in radii of the head
+    made: bool = False  # cameras are made of the photographs, as Photo to Head does
+
+    def name(self, case: Case) -> str:
+        """Of its files."""
+        words = [case.name, str(len(self.views) or "all"), self.views[0] if self.views else FRONT, self.preset]
+        words += ["plain"] * self.plain + [f"noise{self.noise:g}"] * (self.noise > 0) + ["made"] * self.made
+        return "-".join(words)
 
 
-def subset(case: Case, views: tuple[str, ...]) -> Path:
-    """The capture file of some views (none: all) in the case's folder."""
+def subset(case: Case, asked: Try) -> Path:
+    """The capture file of some views in the case's folder, or that of the cameras made for them."""
     body = json.loads((case.path / "capture.json").read_text(encoding="utf-8"))
-    chosen = [view for view in body["views"] if not views or view["name"] in views]
-    place = case.path / f"capture-{len(chosen)}-{chosen[0]['name']}.json"
+    chosen = [view for view in body["views"] if not asked.views or view["name"] in asked.views]
+    if asked.made:
+        folder = case.path / asked.name(case)
+        make_capture([case.path / view["image"] for view in chosen], folder)
+        return folder / "capture.json"
+    rng = np.random.default_rng(1)
+    for view in chosen:
+        if asked.noise:
+            camera = Camera("", np.array(view["K"]), np.array(view["R"]), np.array(view["t"]), 1, 1)
+            radius = RADIUS_MM / case.truth.unit_mm
+            turn, shift = asked.noise * rng.normal(size=3), asked.noise * radius * rng.normal(size=3)
+            moved = perturbed(camera, turn, shift)
+            view |= {"R": moved.R.tolist(), "t": moved.t.tolist()}
+    place = case.path / f"capture-{asked.name(case)}.json"
     place.write_text(json.dumps(body | {"views": chosen}), encoding="utf-8")
     return place
 
@@ -250,34 +283,32 @@ def cases(data: Path, work: Path, names: list[str]) -> list[Case]:
 HEADS = ("valid_wf2", "marble_bust", *HELD_OUT)
 
 
-def measured(case: Case, views: tuple[str, ...], work: Path, preset: str, before: bool) -> dict:
-    """One head from some views: errors of the mean head, of the model's fit and of the carved head, and CPU seconds.
-
-    before: without the model, as heads were made until now.
-    """
-    path = subset(case, views)
-    place = work / "results" / f"{case.name}-{path.stem}-{preset}{'-before' if before else ''}.json"
+def measured(case: Case, asked: Try, work: Path) -> dict:
+    """One head: errors of the mean head, of the model's fit and of the carved head, and CPU seconds."""
+    place, output = (work / kind / asked.name(case) for kind in ("results", "runs"))
+    place = place.with_name(f"{place.name}.json")
     if place.is_file():
         return json.loads(place.read_text(encoding="utf-8"))
+    path = subset(case, asked)
     known: list[Prior | None] = []
     watch = Stage("Keeping what is known", 0.0, for_mesh, lambda job, tools: known.append(job.prior))
-    stages = [stage for stage in STAGES if not (before and stage is LAY)]
+    stages = [stage for stage in STAGES if not (asked.plain and stage is LAY)]
     stages.insert(stages.index(CARVE), watch)
-    output = work / "runs" / place.stem
-    run = Run("few", str(path), str(output), JobSettings(preset=preset))
+    run = Run("few", str(path), str(output), JobSettings(preset=asked.preset))
     said: list = []
     began = time.process_time()
     JobRunner(stages=stages).run(run, said.append, Control())
     row: dict = {"seconds": time.process_time() - began}
     if failed := [message for message in said if isinstance(message, Error)]:
-        raise SystemExit(f"{case.name}, {len(views)} views: {failed[0].sentence}")
+        return {"failed": failed[0].sentence} | row
+    made = captures.load(path).views[0].camera if asked.made else None
     vertices, faces = read_ply(output / "head.ply")
-    row["head"] = asdict(errors(case.truth, case.front, case.marks, vertices, faces))
+    row["head"] = asdict(errors(case, vertices, faces, made))
     if known and known[0] is not None:
         fitted, template = known[0].fitted, head_model.load().template
         triangles = template.triangles_of("skin", "eye_left", "eye_right")
         for name, shape in (("mean", template.vertices), ("fit", fitted.vertices)):
-            row[name] = asdict(errors(case.truth, case.front, case.marks, fitted.pose.points(shape), triangles))
+            row[name] = asdict(errors(case, fitted.pose.points(shape), triangles, made))
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(json.dumps(row), encoding="utf-8")
     return row
@@ -326,28 +357,33 @@ def main() -> int:
     parser.add_argument("--views", nargs="+", type=int, default=[1, 2, 3, 6, 10], choices=sorted(CHOSEN))
     parser.add_argument("--preset", default="draft")
     parser.add_argument("--sides", action="store_true", help="also one view from 45 degrees and one from the side")
+    parser.add_argument("--noise", type=float, default=0.0, help="also three views with cameras so many radians off")
+    parser.add_argument("--made", action="store_true", help="also one and two views whose cameras are made of them")
     parser.add_argument("--before", action="store_true", help="also three views and more without the model")
     parser.add_argument("--sheet", type=Path, help="a picture of every head's results beside the truth")
     options = parser.parse_args()
     print("| head | views | mean head | model's fit | without the model | carved | CPU s |\n" + "|---" * 7 + "|")
     shown = []
     for case in cases(options.data, options.work, options.heads):
-        chosen = {str(count): CHOSEN[count] for count in options.views}
-        chosen |= SIDES if options.sides else {}
+        asked = {str(count): Try(CHOSEN[count], options.preset) for count in options.views}
+        asked |= {name: Try(views, options.preset) for name, views in SIDES.items() if options.sides}
+        if options.noise:
+            asked[f"3, cameras {options.noise:g} off"] = Try(CHOSEN[3], options.preset, noise=options.noise)
+        if options.made:
+            asked |= {f"{n}, cameras made": Try(CHOSEN[n], options.preset, made=True) for n in (1, 2)}
         heads = []
-        for name, views in chosen.items():
-            row = measured(case, views, options.work, options.preset, False)
-            plain = options.before and name.isdigit() and 3 <= int(name) <= MOST_VIEWS
-            before = measured(case, views, options.work, options.preset, True) if plain else {}
+        for name, one in asked.items():
+            row = measured(case, one, options.work)
+            plain = options.before and 3 <= len(one.views) <= MOST_VIEWS
+            before = measured(case, replace(one, plain=True), options.work) if plain else {}
             cells = [cell(row, "mean"), cell(row, "fit"), cell(before, "head"), cell(row, "head")]
             print(f"| {case.name} | {name} | " + " | ".join(cells) + f" | {row['seconds']:.0f} |", flush=True)
-            folder = options.work / "runs" / f"{case.name}-{subset(case, views).stem}-{options.preset}"
             if options.sheet and name.isdigit():
-                heads.append(read_ply(folder / "head.ply"))
-        heads = [(aligned(case.truth, case.front, case.marks, *head).points(head[0]), head[1]) for head in heads]
+                heads.append(read_ply(options.work / "runs" / one.name(case) / "head.ply"))
+        heads = [(aligned(case, *head).points(head[0]), head[1]) for head in heads]
         heads.append((case.truth.vertices, case.truth.faces))
         unit = case.truth.unit_mm
-        shown.append((f"{case.name}: {', '.join(chosen)} views, the truth", [(v * unit, f) for v, f in heads]))
+        shown.append((f"{case.name}: {', '.join(asked)} views, the truth", [(v * unit, f) for v, f in heads]))
     if options.sheet:
         cv2.imwrite(str(options.sheet), sheet(shown), [cv2.IMWRITE_JPEG_QUALITY, 88])
     return 0

@@ -53,6 +53,12 @@ class Case:
         given = sparse.given(self.capture, self.source, self.masks)
         return self.points().held.at if given is None else given
 
+    def held_for(self, made: Made) -> np.ndarray:  # [N, 3]
+        """The same for a mesh: where its run corrected the cameras, points are triangulated from those."""
+        if made.refined is None:
+            return self.held()
+        return sparse.find(record.load(made.refined), made.path.parent / "points", self.masks).held.at
+
     def points(self) -> sparse.Sparse:
         """Sparse points of the capture; half of those that may measure are held out of everything."""
         return sparse.find(self.capture, self.folder / "points", self.masks)
@@ -65,6 +71,7 @@ class Made:
     who: str
     path: Path
     spent: Spent
+    refined: Path | None = None  # capture with the cameras that the run corrected, if it did
 
     def mesh(self) -> tuple[np.ndarray, np.ndarray]:
         return read_ply(self.path)
@@ -98,10 +105,11 @@ def ours(case: Case, preset: str) -> Made:
         spend([executable, "-m", "bridge", "warm"], folder / "warm.txt")  # compiling is no part of the run
         spend(
             [executable, "-m", "bridge", "reconstruct", case.file, "-o", mesh, "--preset", preset, "--no-cache",
-             "--report", folder / "report.json"],
+             "--report", folder / "report.json", "--refined", folder / "refined"],
             folder / "log.txt",
         ).save(cost)  # fmt: skip
-    return Made(f"ours, {preset}", mesh, Spent.load(cost))
+    refined = folder / "refined"
+    return Made(f"ours, {preset}", mesh, Spent.load(cost), refined if refined.exists() else None)
 
 
 def theirs(case: Case, programs: Path) -> list[Made]:
@@ -124,13 +132,12 @@ def table(paths: Sequence[Path], presets: Sequence[str], programs: Path | None, 
     print(HEAD)
     for path in paths:
         case = Case.of(path, work)
-        held = case.held()
         made = [ours(case, preset) for preset in presets]
         if programs is not None:
             made += theirs(case, programs)
         diagonal = float(np.linalg.norm(np.ptp(made[0].mesh()[0], axis=0)))
         for one in made:
-            print(row(case, one, held, diagonal), flush=True)
+            print(row(case, one, case.held_for(one), diagonal), flush=True)
 
 
 def row(case: Case, made: Made, held: np.ndarray, diagonal: float) -> str:

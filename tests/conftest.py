@@ -10,6 +10,9 @@ from pathlib import Path
 
 # before the first `import bpy`: the user's real preferences and extensions stay out
 os.environ["BLENDER_USER_RESOURCES"] = tempfile.mkdtemp(prefix="skullptor_blender_user_")
+# before the first `import numba`, which some tests do to see whether it is there: TBB, its own choice, waits for its
+# threads at the end of the process, for ever on a busy machine
+os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
 
 import pytest
 

@@ -63,6 +63,11 @@ class Inputs:
 
     def place(self, cameras: Sequence[Camera]) -> None:
         """Give every view the pose of its camera, before there are maps."""
+        self.pose(cameras)
+        self.maps = []
+
+    def pose(self, cameras: Sequence[Camera]) -> None:
+        """Give every view the pose of its camera; its map, a fraction of a pixel beside it, stays as it is."""
         self.photos = [
             replace(photo, camera=replace(photo.camera, R=camera.R, t=camera.t))
             for photo, camera in zip(self.photos, cameras, strict=True)
@@ -72,7 +77,6 @@ class Inputs:
             for view, camera in zip(self.capture.views, cameras, strict=True)
         ]
         self.capture = replace(self.capture, views=tuple(views))
-        self.maps = []
 
 
 def read_inputs(path: Path, step: Callable[[int, int], None] = lambda done, total: None) -> Inputs:

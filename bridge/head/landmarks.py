@@ -55,14 +55,14 @@ class Landmarker:
             raise BridgeError(
                 "landmarks-missing",
                 "The package ai-edge-litert is not installed, so no landmarks can be found.",
-                "Install it (pip install '.[template]'), or run Set Up again.",
+                "Install it (pip install '.[template]'), or in Blender Get Template Data.",
             )
         for name in (DETECTOR, MESH):
             if not (folder / name).is_file():
                 raise BridgeError(
                     "landmarks-missing",
                     f"The landmark model {Path(name).name} is not on this machine.",
-                    "Run `python -m bridge weights landmarks`, or in Blender Set Up.",
+                    "Run `python -m bridge weights landmarks`, or in Blender Get Template Data.",
                 )
         self._detector, self._mesh = _Net(folder / DETECTOR), _Net(folder / MESH)
 

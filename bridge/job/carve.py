@@ -19,8 +19,8 @@ def carve(job: Job, tools: Tools) -> None:
     report = tools.report
     job.targets = make_targets(job.inputs.maps)
     job.frame = start_sphere(job.targets) if job.prior is None else job.prior.frame
-    virtual = [] if job.prior is None else job.prior.targets
-    solver = Solver([*job.targets, *virtual], job.solve, job.frame, report.check)
+    evidence = job.targets if job.prior is None else job.prior.evidence(job.targets)
+    solver = Solver(evidence, job.solve, job.frame, report.check)
     for progress in solver:
         job.steps = progress.done
         report.step(progress.done, progress.total, progress.work)

@@ -14,6 +14,7 @@ from ..files import atomic, claim_file, claim_folder
 from ..service import protocol
 from ..service.terminal import Terminal, clear_errors, stoppable
 from .run_folder import RunFolder
+from .some_views import some_views
 
 
 def job_settings(options: argparse.Namespace) -> protocol.JobSettings:
@@ -63,6 +64,9 @@ def reconstruct(argv: list[str]) -> int:
     parser.add_argument("--min-edge-mm", type=float, help="shortest edge to aim for, in millimetres")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
+        "--views", metavar="LIST", help="only these views: the first so many (1), or names with commas (front,left)"
+    )
+    parser.add_argument(
         "--match",
         action=argparse.BooleanOptionalAction,
         default=defaults.match,
@@ -100,6 +104,8 @@ def reconstruct(argv: list[str]) -> int:
         made = folder.path
         cache = Cache(made / "cache") if options.no_cache else Cache()
         capture = placed(options.capture, made / "capture")
+        if options.views:
+            capture = some_views(capture, options.views, made / "views")
         with Terminal() as terminal, stoppable() as control:
             JobRunner(cache).run(protocol.Run("cli", str(capture), str(made), settings), terminal.show, control)
         if terminal.result is None or not terminal.ok:

@@ -11,4 +11,5 @@ def color(job: Job, tools: Tools) -> None:
     photos = [photo.pixels for photo in job.inputs.photos]
     masks = [target.mask for target in job.targets]
     check = tools.report.check
-    job.color = vertex_colors.blend(job.mesh, photos, job.inputs.cameras, masks, job.frame, check=check)
+    across = None if job.prior is None else job.prior.fitted.pose.rotation[:, 0]
+    job.color = vertex_colors.blend(job.mesh, photos, job.inputs.cameras, masks, job.frame, across=across, check=check)

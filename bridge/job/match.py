@@ -16,8 +16,8 @@ def match(job: Job, tools: Tools) -> None:
         return
     matched = match_photographs(
         job.mesh,
-        [photo.pixels for photo in job.inputs.photos],
-        job.inputs.cameras,
+        [job.inputs.photos[i].pixels for i in job.sharp],
+        [job.inputs.cameras[i] for i in job.sharp],
         job.frame,
         check=report.check,
         step=lambda done, total: report.step(done, total + 1),

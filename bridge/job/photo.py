@@ -28,8 +28,9 @@ from ..prior.start import stand
 from ..service.terminal import clear_errors
 from .prior import large_enough, no_face, single
 
-# Without EXIF: of the longer side, between a telephone's and a portrait lens; a factor of 1.4 either way is usual
-FOCAL, FOCAL_SIGMA = 1.2, 0.35
+# Without EXIF: of the longer side, between a telephone's (0.75) and a portrait lens (2.4) or a crop; where people stand
+# (prior/fit.py) says the rest
+FOCAL, FOCAL_SIGMA = 1.2, 0.45
 EXIF_SIGMA = 0.03  # zooms and crops are rounded
 # from the model's frame (mm, +Y up, +Z out of the face) to Blender's (metres, +Z up, the face towards -Y)
 TO_WORLD = Similarity(0.001, np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]), np.zeros(3))

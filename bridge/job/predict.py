@@ -13,6 +13,7 @@ from ..service.protocol import Status
 from .cache import key_of, parts_of
 from .record import Cached, Job, Tools
 
+VERSION = "mattes 2"  # part of the cache's key: other mattes are cut from the same predictions
 _FIELDS = ("normals", "matte", "confidence", "canonical")
 
 
@@ -43,7 +44,7 @@ def _key(job: Job, tools: Tools) -> str:
     if job.settings.device == "auto":
         tools.report.send(Status(job.run.id, f"Normals are predicted on: {predictor.provider}."))
     views = [part for view in job.inputs.capture.views for part in parts_of(view)]
-    return key_of([predictor.name, str(job.map_size), *views, *(camera.K for camera in job.inputs.cameras)])
+    return key_of([VERSION, predictor.name, str(job.map_size), *views, *(camera.K for camera in job.inputs.cameras)])
 
 
 def _pack(job: Job) -> dict[str, np.ndarray]:

@@ -39,6 +39,7 @@ def check(job: Job, tools: Tools) -> None:
     )
     told = inspection.findings
     job.findings = [found for found in told if found.severity != INFO and found.code not in TOLD_LATER]
+    job.checked = job.findings
     job.loose = (inspection.epipolar_error or 0.0) > LOOSE
 
 
@@ -55,6 +56,7 @@ def _pack(job: Job) -> dict[str, np.ndarray]:
 def _unpack(job: Job, arrays: dict[str, np.ndarray]) -> None:
     stored = json.loads(arrays["findings"].tobytes())
     job.findings = [Finding(**body | {"views": tuple(body["views"])}) for body in stored]
+    job.checked = job.findings
     job.loose = bool(arrays["loose"])
     if job.loose and refining(job.settings) and job.refined is None:  # the next stage judges once more
         job.postponed, job.findings = job.findings, []

@@ -34,6 +34,7 @@ class Job:
     inputs: Inputs = field(init=False)  # capture, photographs, masks; then the maps of every view
     solve: SolveSettings = field(init=False)
     loose: bool = False  # whether the check found that all cameras may be a little off
+    checked: list[Finding] = field(default_factory=list)  # what it found last, for the stages that follow
     postponed: list[Finding] = field(default_factory=list)  # what it found besides, until they are refined
     refined: Refined | None = None
     prior: Prior | None = None  # of one to five photographs: the model's head
@@ -58,6 +59,13 @@ class Job:
     @property
     def output(self) -> Path:
         return Path(self.run.output)
+
+    @property
+    def sharp(self) -> list[int]:
+        """The views whose photographs show detail: all but those that the check calls blurred, if two are left."""
+        blurred = {name for found in self.checked if found.code == "photo-blurred" for name in found.views}
+        views = [i for i, view in enumerate(self.inputs.capture.views) if view.name not in blurred]
+        return views if len(views) >= 2 else list(range(len(self.inputs.capture.views)))
 
 
 @dataclass(frozen=True)

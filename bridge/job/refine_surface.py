@@ -12,7 +12,9 @@ from ..capture.images import read_photo
 from ..capture.inputs import MOST_PIXELS
 from ..check.findings import WARNING, Finding, names
 from ..errors import BridgeError
-from ..photometric import Detail, Photographs, Watch, refine_surface
+from ..photometric import Detail, Photographs, Refined, Watch, refine_surface
+from ..refine import write_capture
+from ..service.protocol import Status
 from ..solve import SolveSettings
 from ..solve.settings import Preset
 from .record import Job, Tools
@@ -34,18 +36,32 @@ def refine(job: Job, tools: Tools) -> None:
         Watch(report.check, report.step, report.control.finish.is_set),
     )
     job.mesh, job.expected_error = refined.mesh, refined.expected_error
+    if refined.moved_px:
+        _pose(job, tools, refined)
     if refined.outvoted:
-        views = tuple(job.targets[i].camera.name for i in refined.outvoted)
+        views = tuple(job.targets[job.sharp[i]].camera.name for i in refined.outvoted)
         sentence = f"{names(views)} shows something else than its neighbours: it was left out of the surface's detail."
         job.findings.append(Finding("photo-disagrees", WARNING, views, sentence, "Look at it, or leave it out."))
 
 
+def _pose(job: Job, tools: Tools, refined: Refined) -> None:
+    """Everything after sees the cameras where the surface's detail wants them; they are kept beside the result."""
+    cameras = job.inputs.cameras
+    for i, camera in zip(job.sharp, refined.cameras, strict=True):
+        cameras[i] = camera
+    job.inputs.pose(cameras)
+    write_capture(job.inputs.capture, job.output / "refined")
+    sentence = f"The surface's detail moved the cameras by {refined.moved_px:.1f} pixels on average."
+    tools.report.send(Status(tools.report.id, sentence))
+
+
 def photographs(job: Job) -> Photographs:
-    """What the run keeps of its photographs, and the way back to their files, in the poses that the run found."""
-    inputs = job.inputs
+    """What the run keeps of its sharp photographs, and the way back to their files, in the poses that the run found."""
+    views = [job.inputs.capture.views[i] for i in job.sharp]
+    photos = [job.inputs.photos[i] for i in job.sharp]
 
     def read(i: int) -> tuple[np.ndarray, Camera]:
-        view, kept = inputs.capture.views[i], inputs.photos[i]
+        view, kept = views[i], photos[i]
         try:
             photo = read_photo(view, MOST_PIXELS)
         except BridgeError:  # the file went away since it was read first
@@ -53,9 +69,9 @@ def photographs(job: Job) -> Photographs:
         return photo.pixels, replace(photo.camera, R=kept.camera.R, t=kept.camera.t)
 
     return Photographs(
-        [photo.pixels for photo in inputs.photos],
-        [target.mask for target in job.targets],
-        inputs.cameras,
+        [photo.pixels for photo in photos],
+        [job.targets[i].mask for i in job.sharp],
+        [photo.camera for photo in photos],
         read,
-        [view.camera.width / photo.camera.width for view, photo in zip(inputs.capture.views, inputs.photos)],
+        [view.camera.width / photo.camera.width for view, photo in zip(views, photos, strict=True)],
     )

@@ -48,6 +48,7 @@ LEAVE_OUT = Stage("Looking for the head", 0.01, carving_predicted, leave_out.lea
 DRAW = Stage("Drawing", 0.04, for_maps, draw_normals.draw)
 CHECK = Stage("Checking the cameras", 0.03, for_mesh, preflight.check, preflight.CACHED, forgiven=CHECK_FAILURES)
 REFINE = Stage("Refining the cameras", 0.04, refining, refine_cameras.refine_cameras)
+LEAVE_OUT_FAULTY = Stage("Leaving out what is wrong", 0.001, for_mesh, leave_out.leave_out_faulty)
 LAY = Stage("Laying a head on the photographs", 0.03, for_mesh, prior.lay_head)
 CARVE = Stage("Carving the head", 0.25, for_mesh, carve.carve)
 MATCH = Stage("Matching the photographs", 0.12, matching, match.match, extra=True)
@@ -67,6 +68,7 @@ STAGES = (
     DRAW,
     CHECK,
     REFINE,
+    LEAVE_OUT_FAULTY,
     LAY,
     CARVE,
     MATCH,

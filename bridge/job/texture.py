@@ -39,6 +39,8 @@ def texture(job: Job, tools: Tools) -> None:
         for view, photo in zip(job.inputs.capture.views, job.inputs.photos)
     ]
     target = Target.before("head", bare, job.inputs.cameras)
+    if job.prior is not None:  # few cameras: the head itself knows where its mirror side is
+        target = replace(target, up=job.prior.fitted.pose.rotation[:, 1], front=job.prior.fitted.pose.rotation[:, 2])
     settings, share = TextureSettings(size=job.settings.texture), _percents(report)
     make(target, views, masks, settings, job.output / FOLDER, share=share, check=report.check)
 

@@ -78,7 +78,7 @@ def wrap_to(folder: Path, template_name: str, head: Head, known: Landmarks | Non
         )
     report.step(2, STEPS)
     count, color = seen_by(head)
-    confidence = np.clip(count / VIEWS, 0, 1)
+    confidence = sure(count, len(head.cameras))
     bare = looks_like_skin(head.vertices, color, count > 0, landmarks.points[landmarks.known])
     scan = Scan(head.vertices, head.faces, confidence, landmarks.points, landmarks.sigma, bare)
     report.step(3, STEPS)
@@ -88,6 +88,11 @@ def wrap_to(folder: Path, template_name: str, head: Head, known: Landmarks | Non
     body = write(folder, wrapped, scan, landmarks, head.unit_mm)
     report.step(STEPS, STEPS)
     return body
+
+
+def sure(count: np.ndarray, views: int) -> np.ndarray:  # [V] -> [V] 0..1
+    """How much what so many of all views see pulls: two are enough, one where there is one only."""
+    return np.clip(count / min(VIEWS, views), 0, 1)
 
 
 def with_landmarks(template: Template, name: str, check: Check = unchecked) -> Template:
@@ -109,13 +114,18 @@ def find_landmarks(head: Head, check: Check = unchecked) -> Landmarks | None:
 
 
 def read_picked(path: Path) -> Landmarks:
-    """A JSON file {"landmarks": {"1": [x, y, z], ...}}: numbers of the face mesh, points in the capture's world."""
+    """A JSON file {"landmarks": {"1": [x, y, z], ...}}: numbers of the face mesh, points in the capture's world.
+
+    "sigma": {"1": 0.2, ...} beside it tells how far those may be off that no hand has set; the others are exact.
+    """
     points, sigma = np.zeros((COUNT, 3)), np.full(COUNT, np.inf)
     try:
-        for number, point in json.loads(path.read_text(encoding="utf-8"))["landmarks"].items():
+        body = json.loads(path.read_text(encoding="utf-8"))
+        spread = body.get("sigma", {})
+        for number, point in body["landmarks"].items():
             points[int(number)] = point
-            sigma[int(number)] = 0.0
-    except (OSError, ValueError, KeyError, IndexError, AttributeError) as error:
+            sigma[int(number)] = float(spread.get(number, 0.0))
+    except (OSError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise BridgeError(
             "landmarks-file",
             f"The landmarks '{path.name}' cannot be read: {error}.",

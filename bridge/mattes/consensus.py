@@ -39,23 +39,26 @@ class Expected:
     outvoted: bool  # the view's own matte contradicts that, and was not counted
 
 
-def expected_from_others(cameras: Sequence[Camera], mattes: Sequence[np.ndarray]) -> list[Expected] | None:
+def expected_from_others(
+    cameras: Sequence[Camera], mattes: Sequence[np.ndarray], silent: Sequence[np.ndarray] | None = None
+) -> list[Expected] | None:
     """For mattes [h, w] 0..1 of any size of the cameras' fields of view; None where the views are too few or too
-    much at odds to agree on a solid."""
+    much at odds to agree on a solid. silent: [h, w] bool of each, where its matte has no vote (none: it always has)."""
     if len(cameras) < LEAST_VIEWS:
         return None
     heads = [matte > 0.5 for matte in mattes]
+    silent = [np.zeros_like(head) for head in heads] if silent is None else silent
     cameras = [camera.resize(*head.shape[::-1]) for camera, head in zip(cameras, heads, strict=True)]
     grid = _Grid.around(cameras, heads)
     if grid is None:
         return None
-    votes = np.stack([grid.votes(camera, head) for camera, head in zip(cameras, heads)])
+    votes = np.stack([grid.votes(*view) for view in zip(cameras, heads, silent)])
     needed = max(LEAST_VIEWS, int(np.ceil(LEAST_SHARE * len(cameras))))
     outvoted = {i for i, head in enumerate(heads) if not head.any()}
     while len(voters := [i for i in range(len(cameras)) if i not in outvoted]) >= needed:
         expected = _leave_one_out(grid, cameras, votes, voters)
         # a matte that lacks something carves it from all others' solid: the worst goes first, then they are asked again
-        lacking = {i: _share(expected[i][1], ~heads[i]) for i in voters}
+        lacking = {i: _share(expected[i][1], ~heads[i] & ~silent[i]) for i in voters}
         worst = max(voters, key=lacking.__getitem__)
         if lacking[worst] <= LACKING:
             break
@@ -86,13 +89,14 @@ class _Grid:
         cube = np.stack(np.meshgrid(side, side, side, indexing="ij"), -1).reshape(-1, 3)
         return cls(frame.center + REACH * frame.radius * cube, 2 * REACH * frame.radius / GRID)
 
-    def votes(self, camera: Camera, head: np.ndarray) -> np.ndarray:  # [GRID**3] int8
-        """1: the picture shows head there, -1: background, 0: it does not show the place."""
+    def votes(self, camera: Camera, head: np.ndarray, silent: np.ndarray) -> np.ndarray:  # [GRID**3] int8
+        """1: the picture shows head there, -1: background, 0: it does not show the place or its matte is silent."""
         pixels, depth = camera.project(self.points)
         column, row = np.floor(np.nan_to_num(pixels.T, posinf=-1, neginf=-1)).astype(np.int64)
         within = (depth > 0) & (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height)
-        hit = head[np.where(within, row, 0), np.where(within, column, 0)]
-        return np.where(within, np.where(hit, 1, -1), 0).astype(np.int8)
+        row, column = np.where(within, row, 0), np.where(within, column, 0)
+        asked = within & ~silent[row, column]
+        return np.where(asked, np.where(head[row, column], 1, -1), 0).astype(np.int8)
 
     def seen(self, camera: Camera, solid: np.ndarray) -> np.ndarray:  # [h, w] bool
         """The picture of voxels [GRID**3] bool."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..files import cache_folder
 
+BRIDGE = Path(__file__).resolve().parent.parent
 PACKAGES = ("mesh", "raster", "solve", "photometric", "training")  # the packages with compiled kernels
 
 
@@ -26,7 +27,7 @@ def prepare() -> None:
 
 
 def compiled() -> bool:
-    """Have this version's kernels been compiled on this machine?"""
+    """Have the kernels of this copy of the bridge been compiled on this machine?"""
     return _mark().is_file()
 
 
@@ -37,14 +38,16 @@ def mark_compiled() -> None:
 
 
 def _mark() -> Path:
-    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"compiled-{_version()}"
+    """Of the place too: numba keeps its kernels by it, so that the same version in another Blender compiles anew."""
+    place = hashlib.sha256(str(BRIDGE).encode()).hexdigest()[:16]
+    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"compiled-{_version()}-{place}"
 
 
 def _version() -> str:
     """Of the sources that hold kernels."""
     digest = hashlib.sha256()
     for package in PACKAGES:
-        for path in sorted((Path(__file__).parent.parent / package).glob("*.py")):
+        for path in sorted((BRIDGE / package).glob("*.py")):
             digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

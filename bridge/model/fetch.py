@@ -8,7 +8,10 @@ from pathlib import Path
 
 from ..errors import BridgeError
 from ..normals import fetch
-from .package import WHEELS, bring, find
+from ..service.terminal import clear_errors
+from .package import WHEELS, bring, bring_all, find
+
+EVERYTHING = "template"  # all that Wrap Template needs
 
 
 def main(argv: list[str]) -> int:
@@ -18,6 +21,8 @@ def main(argv: list[str]) -> int:
         for name, wheel in WHEELS.items():
             print(f"{name}: {'here' if find(wheel) is not None else 'not fetched'} ({wheel.requirement})")
         return code
+    if argv[0] == EVERYTHING:
+        return _everything(argv[1:])
     if argv[0] not in WHEELS:
         return fetch.main(argv)
     parser = argparse.ArgumentParser(prog="bridge weights", description=main.__doc__)
@@ -41,3 +46,14 @@ def main(argv: list[str]) -> int:
         print(f"error: {error.sentence} {error.cure}", file=sys.stderr)
         return 1
     return 0
+
+
+def _everything(argv: list[str]) -> int:
+    """All that templates need and this machine lacks: landmark models, MakeHuman's mesh, and what runs the models."""
+    parser = argparse.ArgumentParser(prog=f"bridge weights {EVERYTHING}", description=_everything.__doc__)
+    parser.add_argument("--from", dest="source", type=Path, help="a folder of wheels, where there is no network")
+    options = parser.parse_args(argv)
+    with clear_errors() as failed:
+        bring_all(lambda share, text: print(f"{share:3d}%  {text}", flush=True), options.source)
+        print("100%  Templates can be wrapped", flush=True)
+    return failed.code

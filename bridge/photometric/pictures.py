@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -40,7 +40,8 @@ class Photographs:
     def photo(self, i: int, scale: float) -> tuple[np.ndarray, Camera]:
         """The pixels of a view and their camera, enough of them for `scale` times the kept width."""
         if self.read is not None and scale > SHARPER:
-            return self.read(i)
+            pixels, camera = self.read(i)
+            return pixels, replace(camera, R=self.cameras[i].R, t=self.cameras[i].t)
         return self.pixels[i], self.cameras[i]
 
 

@@ -9,10 +9,11 @@ Faugeras and Keriven 1998; Vu, Labatut, Pons and Keriven 2012; with Gauss-Newton
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..capture.cameras import Camera
 from ..capture.framing import HeadFrame
 from ..errors import Check, unchecked
 from ..mesh import Mesh, Surface
@@ -21,6 +22,7 @@ from .accuracy import expected_error
 from .density import remeshed
 from .evidence import Evidence, collect
 from .pictures import Photographs, Pictures, pixels_across
+from .poses import corrections, moved, pixels_moved, placed
 from .step import Bending, solve
 
 
@@ -58,6 +60,8 @@ class Refined:
     expected_error: np.ndarray  # [V] float32 world units: half of such vertices lie nearer to the true surface
     mean_ncc: np.ndarray  # [views] mean correlation with the partners at the last resolution, NaN where unknown
     outvoted: tuple[int, ...]  # views that were left out because they show something else
+    cameras: list[Camera]  # in the poses that the photographs asked for, or as they were given
+    moved_px: float  # how far these moved the head in the photographs that were kept, on average; 0: not at all
 
 
 def levels_for(pixels_across: float, finest: int, vertices: int) -> list[Level]:
@@ -90,6 +94,7 @@ def refine_surface(
     """Move a closed mesh that is right to a pixel or two to where the photographs agree, with new connectivity."""
     across = [pixels_across(frame.normalise(c)) * photographs.growth(i) for i, c in enumerate(photographs.cameras)]
     levels = levels_for(float(np.median(across)), detail.finest, detail.vertices)
+    given = photographs.cameras
     total, done = sum(level.steps for level in levels), 0
     points, faces = frame.local(mesh.vertices), mesh.faces
     trust = np.ones(len(across))
@@ -98,7 +103,13 @@ def refine_surface(
         pictures = Pictures.of(photographs, frame, level.across, points)
         if evidence is not None:
             points, faces = remeshed(points, faces, evidence.information > 0, level.vertices, watch.check)
-        for _ in range(level.steps):
+        for number in range(level.steps):
+            if number == level.steps // 2:
+                twists = corrections(points, faces, pictures, trust, watch.check)
+                if twists is not None:
+                    pictures = placed(pictures, twists)
+                    cameras = [moved(*each, frame.radius) for each in zip(photographs.cameras, twists, strict=True)]
+                    photographs = replace(photographs, cameras=cameras)
             evidence = collect(points, faces, pictures, trust, watch.check)
             trust = np.where(_outvoted(evidence.mean_ncc), 0.0, trust)
             watch.check()
@@ -120,6 +131,8 @@ def refine_surface(
         expected_error(surface, evidence.information, bending.areas) * np.float32(frame.radius),
         evidence.mean_ncc,
         tuple(int(i) for i in np.flatnonzero(trust == 0)),
+        list(photographs.cameras),
+        pixels_moved(given, photographs.cameras, frame),
     )
 
 

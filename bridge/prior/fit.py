@@ -26,6 +26,7 @@ OPENING = ("jawOpen", "mouthClose", "mouthFunnel", "mouthLowerDown", "mouthUpper
 CLOSED = 0.04  # between the inner lips' landmarks, of the face's height
 LIPS, HEIGHT = (13, 14), (10, 152)
 MOST = 3.5  # standard deviations of a coefficient
+DISTANCE_MM, DISTANCE_SIGMA = 900.0, 0.5  # of a free camera from the head: between an arm's length and a small studio
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,10 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Free:
-    """What is to be found of cameras: their poses, and focal lengths to this standard deviation of their logarithm."""
+    """What is to be found of cameras: their poses, and focal lengths to this standard deviation of their logarithm.
+
+    A face alone hardly tells a near wide lens from a far long one, so people's habits do: where they stand.
+    """
 
     focal_sigma: tuple[float, ...]  # by view
 
@@ -76,7 +80,7 @@ def fit(
     bodies, size = (len(views), 7) if free else (1, 7)
     first = bodies * size
     theta = np.zeros(k + h + m)
-    local = [_inverse(pose).camera(view.camera) for view in views]
+    local = [inverse(pose).camera(view.camera) for view in views]
     log_focal = np.zeros(len(views))
     assert template.landmarks is not None
     for round_, width in enumerate(WIDTHS_MM):
@@ -98,6 +102,10 @@ def fit(
             for i, sigma in enumerate(free.focal_sigma):
                 A[i * size + 6, i * size + 6] += sigma**-2.0
                 b[i * size + 6] += log_focal[i] / sigma**2
+                away = float((local[i].R @ shape.mean(0) + local[i].t)[2])
+                at, by_shift = slice(i * size + 3, i * size + 6), local[i].R[2] / away
+                A[at, at] += np.outer(by_shift, by_shift) / DISTANCE_SIGMA**2
+                b[at] += by_shift * np.log(away / DISTANCE_MM) / DISTANCE_SIGMA**2
         elif unit_mm is not None:
             A[6, 6] += SIZE_SIGMA**-2.0
             b[6] += np.log(pose.scale * unit_mm) / SIZE_SIGMA**2
@@ -114,10 +122,10 @@ def fit(
             for i in range(len(views)):
                 part = change[i * size : (i + 1) * size]
                 log_focal[i] += part[6]
-                local[i] = _zoomed(_inverse(_turn(part, False)).camera(local[i]), np.exp(part[6]))
+                local[i] = _zoomed(inverse(_turn(part, False)).camera(local[i]), np.exp(part[6]))
         else:
             pose = pose.after(_turn(change[:7], True))
-            local = [_inverse(pose).camera(view.camera) for view in views]
+            local = [inverse(pose).camera(view.camera) for view in views]
         step(round_ + 1, len(WIDTHS_MM))
     shape = base + basis @ theta
     covariance = np.linalg.inv(A)[first:, first:]
@@ -171,7 +179,8 @@ def _turn(step: np.ndarray, sized: bool) -> Similarity:
     return Similarity(float(np.exp(step[6])) if sized else 1.0, rotation, step[3:6].copy())
 
 
-def _inverse(pose: Similarity) -> Similarity:
+def inverse(pose: Similarity) -> Similarity:
+    """The way back."""
     rotation = pose.rotation.T
     return Similarity(1 / pose.scale, rotation, -rotation @ pose.offset / pose.scale)
 

@@ -14,10 +14,11 @@ from ..head.landmarks import Face
 from ..head.triangulate import Landmarks
 from ..model import head_model
 from ..solve import Target
+from .covered import covered_shares
 from .evidence import View
 from .fit import Fitted, fit
 from .start import start
-from .virtual import seen_share, virtual_targets
+from .virtual import seen_shares, virtual_targets, without_shoulders
 
 MOST_VIEWS = 5  # from six on photographs speak for themselves
 MARGIN = 1.15  # of the sphere around the fitted head: hair and shoulders are beyond it
@@ -39,6 +40,12 @@ class Prior:
     targets: list[Target]
     frame: HeadFrame
     landmarks: Landmarks
+    covered: list[float]  # 0..1 of every view's face: what does not face as a face does
+
+    def evidence(self, targets: Sequence[Target]) -> list[Target]:
+        """All that the head is carved from: the photographs down to the neck, and the model's views."""
+        model = head_model.load()
+        return [*(without_shoulders(target, self.fitted, model) for target in targets), *self.targets]
 
     @property
     def unseen(self) -> tuple[float, tuple[str, ...]]:
@@ -75,8 +82,8 @@ def know(
     if pose is None:
         return None
     fitted = fit(model, views, pose, unit_mm, check=check, step=step)
-    share = seen_share(fitted, model, [view.matte for view in views])
-    targets = virtual_targets(fitted, model, share)
+    shares = seen_shares(fitted, model, [view.matte for view in views])
+    targets = virtual_targets(fitted, model, shares)
     world = fitted.pose.points(fitted.vertices)
     marks = model.template.landmarks
     assert marks is not None  # our model has them
@@ -84,7 +91,8 @@ def know(
         marks.points(world), fitted.pose.scale * marks.points(fitted.sigma[:, None])[:, 0],
         tuple(view.camera.name for view in views if view.face is not None), fitted.landmark_px,
     )  # fmt: skip
-    return Prior(fitted, share, targets, sphere(world[~model.template.regions["neck"]], fitted), landmarks)
+    start_from = sphere(world[~model.template.regions["neck"]], fitted)
+    return Prior(fitted, shares.max(0), targets, start_from, landmarks, covered_shares(fitted, model, views))
 
 
 def sphere(points: np.ndarray, fitted: Fitted) -> HeadFrame:

@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from ..capture.cameras import Camera
+from ..head.landmarks import CHIN
 from ..mesh.normals import vertex_normals
 from ..model.head_model import HeadModel
 from ..raster import make_rasteriser
 from ..solve import Target
-from .fit import Fitted
+from .fit import Fitted, inverse
 
 VIEWS, SIZE, FOCAL = 10, 192, 2.6
 RADIUS_MM = 170.0  # of what the pictures show
+AWAY_MM = FOCAL * 2 * RADIUS_MM * 0.95
+PIXEL_MM = AWAY_MM / (FOCAL * SIZE)  # at the head's middle
 LOWEST = -0.75  # sine of the elevation of the lowest picture
 SEEN_FROM = 0.25  # cosine to a camera from which on it begins to see a surface ...
 SEEN_TO = 0.6  # ... and sees it fully
 NECK_FADE_MM = 25.0  # over which the model's end stops to count
-# How much the model counts where photographs see the surface, beside 1 where none does: its normals, its outline
+CHIN_FROM_MM, CHIN_TO_MM = -2.0, 14.0  # below the chin, over which photographs fall silent
+LEVEL = 0.5  # cosine of a camera's elevation: steeper ones are taken as they are
+# What a photograph that fully sees a surface leaves of the model's weight there: of its normals, of its outline. Every
+# further one takes its share of the rest, so that three from the front have the face for themselves
 SEEN_NORMALS, SEEN_OUTLINE = 0.1, 0.3
+# So far outside the model nothing of the head is expected, whoever sees what is there: a chest whose depth no
+# photograph tells would grow through the chin
+EMPTY_FROM_MM, EMPTY_TO_MM = 5.0, 14.0
 
 
-def seen_share(fitted: Fitted, model: HeadModel, masks: Sequence[np.ndarray]) -> np.ndarray:  # [V] 0..1
-    """How well the photographs see each vertex of the fitted head. masks: of the fitted cameras' pixels."""
+def seen_shares(fitted: Fitted, model: HeadModel, masks: Sequence[np.ndarray]) -> np.ndarray:  # [N, V] 0..1
+    """How well each photograph sees each vertex of the fitted head. masks: of the fitted cameras' pixels."""
     vertices = fitted.pose.points(fitted.vertices)
     triangles = model.template.triangles_of("skin", "eye_left", "eye_right")
     normals = vertex_normals(vertices, triangles).astype(np.float64)
     center, radius = vertices.mean(0), float(np.linalg.norm(np.ptp(vertices, axis=0)) / 2)
-    share = np.zeros(len(vertices))
-    small = []
+    shares, small = [], []
     for camera in fitted.cameras:
         scale = 384 / max(camera.width, camera.height)
         small.append(camera.resize(round(camera.width * scale), round(camera.height * scale)))
@@ -46,21 +55,22 @@ def seen_share(fitted: Fitted, model: HeadModel, masks: Sequence[np.ndarray]) ->
         near = (there > 0) & (z - there < 0.03 * radius)
         matte = cv2.resize(np.asarray(mask, np.float32), (camera.width, camera.height), interpolation=cv2.INTER_AREA)
         inside = matte[y, x] > 0.5
-        share = np.maximum(share, near * inside * np.clip((cosine - SEEN_FROM) / (SEEN_TO - SEEN_FROM), 0, 1))
-    return share
+        shares.append(near * inside * np.clip((cosine - SEEN_FROM) / (SEEN_TO - SEEN_FROM), 0, 1))
+    return np.stack(shares)
 
 
-def virtual_targets(fitted: Fitted, model: HeadModel, share: np.ndarray) -> list[Target]:
-    """The fitted head from all around, in the world."""
+def virtual_targets(fitted: Fitted, model: HeadModel, shares: np.ndarray) -> list[Target]:
+    """The fitted head from all around, in the world. shares: [N, V] how well each photograph sees it."""
     template, pose = model.template, fitted.pose
     triangles = template.triangles_of("skin", "eye_left", "eye_right")
     shape = fitted.vertices
     cameras = ring()
     low = shape[template.regions["neck"], 1].min()
     kept = np.clip((shape[:, 1] - low) / NECK_FADE_MM, 0, 1)
-    normal = kept * (1 - (1 - SEEN_NORMALS) * share)
-    outline = kept * (1 - (1 - SEEN_OUTLINE) * share)
-    render = make_rasteriser("cpu", cameras).render(shape, triangles, np.stack([normal, outline], 1))
+    shares = shares * _head(shape[:, 1], fitted, model)
+    normal = kept * np.prod(1 - (1 - SEEN_NORMALS) * shares, 0)
+    outline = kept * np.prod(1 - (1 - SEEN_OUTLINE) * shares, 0)
+    render = make_rasteriser("cpu", cameras).render(shape, triangles, np.stack([normal, outline, kept], 1))
     targets = []
     for camera, ids, normals, weights in zip(
         cameras, render.triangle, render.normals, render.attributes or [], strict=True
@@ -68,15 +78,42 @@ def virtual_targets(fitted: Fitted, model: HeadModel, share: np.ndarray) -> list
         mask = (ids >= 0).astype(np.float32)
         world = pose.camera(camera)
         turned = (normals @ pose.rotation.T.astype(np.float32)) * mask[..., None]
-        around = spread(weights[..., 1], ids >= 0)
+        around, empty = (spread(weights[..., i], ids >= 0) for i in (1, 2))
+        outside = cv2.distanceTransform((ids < 0).astype(np.uint8), cv2.DIST_L2, 5) * PIXEL_MM
+        far = np.clip((outside - EMPTY_FROM_MM) / (EMPTY_TO_MM - EMPTY_FROM_MM), 0, 1)
+        around = around + far * (empty - around)
         targets.append(Target(world, turned, mask, weights[..., 0] * mask, around, finest=SIZE))
     return targets
+
+
+def _head(height: np.ndarray, fitted: Fitted, model: HeadModel) -> np.ndarray:  # [...] mm -> [...] 0..1
+    """1 at the chin and above, 0 from a little below it."""
+    assert model.template.landmarks is not None  # our model has them
+    chin = model.template.landmarks.points(fitted.vertices)[CHIN, 1]
+    return np.clip((height - chin + CHIN_TO_MM) / (CHIN_TO_MM - CHIN_FROM_MM), 0, 1)
+
+
+def without_shoulders(target: Target, fitted: Fitted, model: HeadModel) -> Target:
+    """A photograph that says nothing below the chin: the neck is the model's. Of a chest that few views see nobody
+    knows the depth; it would hang from the chin."""
+    camera = inverse(fitted.pose).camera(target.camera)
+    level = camera.forward * [1, 0, 1]
+    if np.linalg.norm(level) < LEVEL:
+        return target
+    y, x = np.mgrid[0 : camera.height, 0 : camera.width] + 0.5
+    rays = camera.rays(np.stack([x.ravel(), y.ravel()], 1))
+    # where they cross the upright plane through the neck that faces the camera
+    neck = fitted.vertices[model.template.regions["neck"]].mean(0)
+    far = ((neck - camera.center) @ level) / np.maximum(rays @ level, 1e-6)
+    height = (camera.center[1] + far * rays[:, 1]).reshape(target.mask.shape)
+    counts = _head(height, fitted, model).astype(np.float32)
+    weight = counts if target.weight is None else target.weight * counts
+    return replace(target, weight=weight, mask_weight=counts)
 
 
 def ring() -> list[Camera]:
     """Cameras all around the model's head but not from below, in its frame."""
     cameras = []
-    away = FOCAL * 2 * RADIUS_MM * 0.95
     for i in range(VIEWS):
         y = 1 - (1 - LOWEST) * (i + 0.5) / VIEWS
         angle = i * np.pi * (3 - 5**0.5)
@@ -86,7 +123,7 @@ def ring() -> list[Camera]:
         x /= np.linalg.norm(x)
         R = np.stack([x, np.cross(-out, x), -out])
         K = np.array([[FOCAL * SIZE, 0, SIZE / 2], [0, FOCAL * SIZE, SIZE / 2], [0, 0, 1.0]])
-        cameras.append(Camera(f"model {i + 1}", K, R, -R @ (away * out), SIZE, SIZE))
+        cameras.append(Camera(f"model {i + 1}", K, R, -R @ (AWAY_MM * out), SIZE, SIZE))
     return cameras
 
 

@@ -24,6 +24,9 @@ TOO_LITTLE = (
 )
 GAIN = 0.67  # errors must fall below this share of what they were, or nothing is changed
 SMALL, SMALL_MISFIT = 1e-3, 3e-4  # head radii: features and outlines that fit so well need no better cameras
+# Head radii: outlines that are still so far from one solid once the cameras fit are wrong themselves (a predicted mask
+# that lacks a helmet), and features decide alone. Good masks reach 0.002, predicted ones of a head 0.005.
+WRONG_MISFIT = 0.015
 FARTHEST = 5.0  # degrees, or percent of the distance: no small error
 
 
@@ -105,6 +108,8 @@ def refine(
     while len(used) >= LEAST_VIEWS:
         rig = _Rig.of([given[i] for i in used], tracks.of_views(used), [silhouettes[i] for i in used], sphere, check)
         found = rig.adjusted()
+        if rig.tracks.count and rig.outlines.misfit(found.cameras) > WRONG_MISFIT:
+            found = rig.adjusted(by_outlines=False)
         loose = [i for i, value in zip(used, found.loose, strict=True) if value > LOOSEST]
         if not loose:
             break
@@ -148,10 +153,11 @@ class _Rig:
     def finest(self) -> float:
         return FINEST * self.head_pixels
 
-    def adjusted(self) -> Adjusted:
+    def adjusted(self, by_outlines: bool = True) -> Adjusted:
         free = [True] * len(self.given)
+        evidence = self.outlines if by_outlines else None
         return bundle_adjust(
-            self.given, self.tracks, self.prior, free, finest=self.finest, evidence=self.outlines, check=self.check
+            self.given, self.tracks, self.prior, free, finest=self.finest, evidence=evidence, check=self.check
         )
 
     def as_given(self) -> Adjusted:

@@ -7,9 +7,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from .shares import neighbour_mean
-from .vertex_colors import spread
 
 SMOOTHING = 80  # rounds over what was spread, so that no rays show
+FILL_ROUNDS = 200  # rings that colours are spread over
 PAIR_DISTANCE = 0.05  # of the head's radius between a place and its mirror image's nearest vertex
 MOST_GAP = 0.2  # of the sRGB range that the mirror side's tone is moved by
 PAIR_NORMAL = 0.6  # least cosine between their normals
@@ -37,6 +37,29 @@ def fill_vertices(
         colors = np.where(taken[:, None], np.clip(twin + np.clip(gap, -MOST_GAP, MOST_GAP), 0, 1), colors)
         known = known | taken
     return _spread_smooth(colors, known, faces, smooth)
+
+
+def spread(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [V, k]
+    """Spread the known colours over the unknown vertices, ring by ring; what no ring reaches takes the mean."""
+    if known.all() or not known.any():
+        return colours
+    colours, known = colours.copy(), known.copy()
+    start = np.concatenate([faces[:, 0], faces[:, 1], faces[:, 2]])
+    end = np.concatenate([faces[:, 1], faces[:, 2], faces[:, 0]])
+    count = len(known)
+    for _ in range(FILL_ROUNDS):
+        rim = known[start] & ~known[end]
+        if not rim.any():
+            break
+        a, b = start[rim], end[rim]
+        votes = np.bincount(b, minlength=count)
+        reached = votes > 0
+        for channel in range(3):
+            sums = np.bincount(b, colours[a, channel], count)
+            colours[reached, channel] = sums[reached] / votes[reached]
+        known |= reached
+    colours[~known] = colours[known].mean(0)
+    return colours
 
 
 def _spread_smooth(values, known, faces, smooth):

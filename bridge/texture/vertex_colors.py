@@ -14,13 +14,13 @@ from ..errors import Check, unchecked
 from ..mesh import Mesh
 from ..mesh.normals import vertex_normals
 from ..raster import make_rasteriser
+from .fill import fill_vertices, mirror_images, spread
 
 SIZE = 1024  # longer side of a photograph as it is sampled: finer than the vertices of any preset
 SHARPNESS = 6.0  # power of the facing cosine: high enough that one or two views decide, low enough to hide seams
 RIM_PIXELS = 4  # near a silhouette a pixel mixes head and background, so it does not count
 DEPTH_TOLERANCE = 0.012  # of the head's radius: how far behind the rendered surface a vertex still counts as seen
 DEPTH_JUMP = 0.06  # of the head's radius between neighbouring pixels: a rim inside the head, such as chin before neck
-FILL_ROUNDS = 200
 
 
 def blend(
@@ -30,11 +30,14 @@ def blend(
     masks: Sequence[np.ndarray],
     frame: HeadFrame,
     *,
+    across: np.ndarray | None = None,
     check: Check = unchecked,
 ) -> np.ndarray:  # [V, 3] uint8 sRGB
     """Colours of the vertices, blended by visibility and facing angle; unseen ones take their neighbours'.
 
     photos: [H, W, 3] float32 sRGB 0..1 of each camera; masks: [h, w] float32 of the same field of view, any size.
+    across [3]: from one ear to the other, of a head that so few photographs show that unseen places take the colours of
+    their mirror images.
     """
     vertices = (mesh.vertices - frame.center) / frame.radius
     normals = vertex_normals(vertices, mesh.faces)
@@ -60,7 +63,12 @@ def blend(
     known = weight_sum > 1e-4
     colours = np.zeros((len(vertices), 3), np.float32)
     colours[known] = total[known] / weight_sum[known, None]
-    return np.rint(np.clip(spread(colours, known, mesh.faces), 0, 1) * 255).astype(np.uint8)
+    if across is None or known.all():
+        colours = spread(colours, known, mesh.faces)
+    else:
+        mirror = mirror_images(vertices, normals, across, 1.0)
+        colours = fill_vertices(colours, known, mesh.faces, mirror)
+    return np.rint(np.clip(colours, 0, 1) * 255).astype(np.uint8)
 
 
 def _shrink(camera: Camera) -> Camera:
@@ -76,26 +84,3 @@ def _inner(mask: np.ndarray, depth: np.ndarray) -> np.ndarray:  # [h, w] float32
     # a frame of head pixels: where the photograph's border cuts the head there is no background to fear
     distance = cv2.distanceTransform(cv2.copyMakeBorder(solid, 1, 1, 1, 1, cv2.BORDER_REPLICATE), cv2.DIST_L2, 3)
     return np.clip(distance[1:-1, 1:-1] / RIM_PIXELS - 0.25, 0, 1).astype(np.float32)
-
-
-def spread(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [V, k]
-    """Spread the known colours over the unknown vertices, ring by ring; what no ring reaches takes the mean."""
-    if known.all() or not known.any():
-        return colours
-    colours, known = colours.copy(), known.copy()
-    start = np.concatenate([faces[:, 0], faces[:, 1], faces[:, 2]])
-    end = np.concatenate([faces[:, 1], faces[:, 2], faces[:, 0]])
-    count = len(known)
-    for _ in range(FILL_ROUNDS):
-        rim = known[start] & ~known[end]
-        if not rim.any():
-            break
-        a, b = start[rim], end[rim]
-        votes = np.bincount(b, minlength=count)
-        reached = votes > 0
-        for channel in range(3):
-            sums = np.bincount(b, colours[a, channel], count)
-            colours[reached, channel] = sums[reached] / votes[reached]
-        known |= reached
-    colours[~known] = colours[known].mean(0)
-    return colours

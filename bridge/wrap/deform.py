@@ -44,6 +44,7 @@ ROUNDS = (
     Round(4.0, 0.3, 2.0),
     Round(2.7, 0.2, 1.5),
     Round(2.0, 0.1, 1.5),
+    Round(1.4, 0.05, 1.2),
 )
 SKULL_BEND, NECK_BEND = 14.0, 5.0  # mm: a skull under hair, a neck under clothes are smooth, whatever lies on them
 WALL_MM, WALL = 8.0, 2.0  # unseen skin so near seen skin moves with it: nostrils, lids and lips keep their thickness

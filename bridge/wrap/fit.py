@@ -24,8 +24,10 @@ SAMPLES = 3000  # template vertices that look for the scan
 WIDTHS_MM = (12.0, 10.0, 8.0, 6.5, 5.0, 4.0, 3.0, 2.5, 2.0, 2.0, 1.5, 1.5, 1.5, 1.5)  # of robust weights, by round
 HELD = 20.0  # how much more coefficients are held in the first round; once where the widths are a quarter
 BACK_SAMPLES = 3000  # scan points that look for the template
-SURFACE_SIGMA = 1.0  # mm: what a model of that many coefficients leaves, and its correlation between samples
+# mm: what a model of that many coefficients leaves, and its correlation between samples; half of it folds lids
+SURFACE_SIGMA = 2.0
 LANDMARK_SHARE = 0.1  # landmarks err together, so that each counts for less than one
+PICKED_SHARE = 100.0  # one that a hand has set is there for a reason
 EXPRESSION_SIGMA = 0.12  # most heads are captured at rest: identity explains before expression does
 CLOSED_MM = 4.0  # between the landmarks of the inner lips of a closed mouth
 OPENING = ("jawOpen", "mouthClose", "mouthFunnel", "mouthLowerDown", "mouthUpperUp", "mouthShrugUpper")
@@ -103,7 +105,8 @@ def fit(
     assert marks is not None  # pose_of says so
     known = np.flatnonzero(np.isfinite(local.sigma))
     at_marks = np.einsum("nk,jnkd->ndj", marks.weights[known], basis[:, marks.corners[known]])
-    mark_weight = LANDMARK_SHARE / (marks.spread[known] ** 2 + local.sigma[known] ** 2 + 1)
+    share = np.where(local.sigma[known] > 0, LANDMARK_SHARE, PICKED_SHARE)
+    mark_weight = share / (marks.spread[known] ** 2 + local.sigma[known] ** 2 + 1)
     prior = np.concatenate([np.ones(k), np.full(m, EXPRESSION_SIGMA**-2.0)])
     theta = np.zeros(k + m)
     turn = Similarity(1.0, np.eye(3), np.zeros(3))  # on top of pose

@@ -62,8 +62,8 @@ def measure(
     flipped = int(((normals * before).sum(1) < FLIPPED)[seen].sum())
     crossing = int(intersecting_faces(vertices, triangles)[seen].sum())
     ratio = stretch_ratio(template.vertices, vertices, triangles)[seen]
-    if not len(judged):
-        judged = np.array([np.nan])
+    if not len(judged):  # nothing of the face is sure
+        judged = distance[regions.face & regions.skin]
     return Quality(
         distance,
         float(np.median(judged)),

@@ -57,7 +57,10 @@ def parser(program: str = "batch.py") -> argparse.ArgumentParser:
     sources.add_argument("--import", dest="source", metavar="FILE", help="a capture, or another program's cameras")
     sources.add_argument("--format", metavar="NAME", help="which program wrote it (default: told by the file)")
     sources.add_argument("--images", metavar="DIR", help="the photographs of the imported cameras")
-    sources.add_argument("--photos", metavar="DIR", help="a folder of photographs whose cameras are to be found out")
+    sources.add_argument(
+        "--photos", metavar="DIR", help="a folder of photographs whose cameras are to be found out, or one photograph"
+    )
+    sources.add_argument("--views", metavar="LIST", help="only these cameras: the first so many, or names with commas")
     sources.add_argument("--capture-folder", metavar="DIR", help="where the imported photographs are kept")
     sources.add_argument("--front", metavar="NAME", help="the photograph that shows the face from the front")
     sources.add_argument("--keep-world", action="store_true", help="do not turn imported cameras upright")

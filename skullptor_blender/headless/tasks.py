@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
 
 from ..link import session
+from ..scene import rigs
 from .files import check_target, copy, save, write_files, write_maps, write_text
 from .options import KEYWORDS, check_usage, frames_of, from_the_shell, numbered
 from .trouble import Trouble
@@ -43,12 +46,13 @@ def execute(options: argparse.Namespace) -> None:
         if options.frame is not None:
             scene.frame_set(options.frame)
         view_layer.update()
-        if options.task == "cameras":
-            said, trouble = "the cameras are made", ""
-        elif frames:
-            said, trouble = every_frame(options, scene, frames, digits)
-        else:
-            head, said, trouble = one(options, None, digits)
+        with only(options.views, scene, view_layer):
+            if options.task == "cameras":
+                said, trouble = "the cameras are made", ""
+            elif frames:
+                said, trouble = every_frame(options, scene, frames, digits)
+            else:
+                head, said, trouble = one(options, None, digits)
     if options.output and (frames or not trouble or head is not None):
         save(options.output)
     if said:
@@ -71,12 +75,38 @@ def call(operator, **keywords):
     return session.outcome
 
 
+@contextlib.contextmanager
+def only(views: str | None, scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> Iterator[None]:
+    """The other cameras are left out meanwhile. views: the first so many, or names. Raises Trouble."""
+    cameras = {ob.name: ob for ob in rigs.cameras(rigs.active(scene), view_layer)}
+    used = {name: ob.data.skullptor.use for name, ob in cameras.items()}
+    wanted = list(cameras)
+    if views and views.isdecimal() and views not in cameras:
+        wanted = [name for name in cameras if used[name]][: int(views)]
+    elif views:
+        wanted = [name.strip() for name in views.split(",")]
+    for name in wanted:
+        if name not in cameras:
+            raise Trouble(f"There is no camera '{name}'; the rig has {', '.join(cameras) or 'none'}.")
+    if views:
+        for name, ob in cameras.items():
+            ob.data.skullptor.use = name in wanted
+    try:
+        yield
+    finally:
+        for name, ob in cameras.items():
+            if ob.data.skullptor.use != used[name]:
+                ob.data.skullptor.use = used[name]
+
+
 def make_cameras(options: argparse.Namespace) -> None:
     keywords = {"turn_upright": not options.keep_world}
     for name in ("capture_folder", "bridge_python", "front"):
         if getattr(options, name):
             keywords[name] = str(getattr(options, name))
-    if options.photos:
+    if options.photos and Path(options.photos).is_file():
+        outcome = call(bpy.ops.skullptor.photo_to_head, filepath=options.photos, reconstruct=False, **keywords)
+    elif options.photos:
         outcome = call(bpy.ops.skullptor.photos_to_cameras, directory=options.photos, **keywords)
     else:
         for name in ("format", "images"):

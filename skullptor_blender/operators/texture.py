@@ -13,10 +13,16 @@ from ..link.worker import WorkerError
 from ..scene import capture as scene_capture
 from ..scene import materials
 from ..scene import result as scene_result
-from ..ui import preferences
+from ..scene import template as scene_template
+from ..ui import heat_map, preferences, view
 from . import head_job
 from .bridge_operator import BridgeOperator
 
+DETAILS = (
+    ("none", "Colours Only", "No detail maps"),
+    ("shape", "Normal, Displacement", "What the head has and the template's quads do not, as normals and heights"),
+    ("all", "And Occlusion, Curvature", "Occlusion and curvature as well: images of the material, not connected"),
+)
 SIZES = tuple((str(size), f"{size // 1024}k", f"{size} x {size} texels") for size in (1024, 2048, 4096, 8192))
 
 
@@ -51,6 +57,9 @@ class TextureSettings(bpy.types.PropertyGroup):
             default=True,
         ),
         "delight": BoolProperty(name="Remove Light", description="Take the light out of the colours"),
+        "details": EnumProperty(
+            name="Details", items=DETAILS, default="shape", description="Maps of the dense head on a wrapped template"
+        ),
         "packed": BoolProperty(
             name="Pack Images", description="Keep the maps inside the .blend file, not beside it", default=True
         ),
@@ -58,7 +67,7 @@ class TextureSettings(bpy.types.PropertyGroup):
 
 
 class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
-    """Bake the cameras' photographs onto the head: its own UVs if it has some, else new ones"""
+    """Bake the cameras' photographs onto the head or its wrapped template: its own UVs if it has some, else new ones"""
 
     bl_idname = "skullptor.texture_head"
     bl_label = "Texture Head"
@@ -76,7 +85,7 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if scene_result.chosen(context) is None:
+        if target(context) is None:
             cls.poll_message_set("Select a head made by Reconstruct Head")
             return False
         return super().poll(context)
@@ -84,7 +93,7 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
     def start(self, context: bpy.types.Context) -> BridgeCommand:
         settings = context.scene.skullptor
         chosen = context.scene.skullptor_texture
-        ob = scene_result.chosen(context)
+        ob = target(context)
         if ob.mode != "OBJECT":
             cure = f"Leave its {ob.mode.replace('_', ' ').title()} mode."
             raise WorkerError("mode", f"'{ob.name}' is being edited.", cure)
@@ -92,12 +101,18 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
         if found.errors:
             first = found.errors[0]
             raise WorkerError(first.code, first.sentence, first.cure)
+        names = [view.camera for view in found.usable]
+        left_out = [name for name in names if not context.view_layer.objects[name].data.skullptor.texture]
+        if len(left_out) == len(names):
+            raise WorkerError("no-images", "No photograph may give colours.", "Tick some of them in the panel Texture.")
         interpreter = preferences.interpreter(context, self.bridge_python)
         self.head, self.shape = ob.name, materials.shape_of(ob.data)
         self.folder = run_files.new_run(preferences.cache_folder(context))
         draft = scene_capture.draft(found.usable, context.scene, settings.normals_axes, settings.normals_max)
         capture, self.maps = self.folder / "capture", self.folder / "texture"
-        geometry = materials.geometry_of(ob)
+        head = dense_head(context, ob) if chosen.details != "none" else None
+        dense = None if head is None else scene_result.arrays_of(head)
+        geometry = materials.geometry_of(ob, skin_only=scene_template.KEY in ob)
         mesh = self.folder / ("head.obj" if "uv" in geometry else "head.ply")
 
         def prepare() -> None:
@@ -106,11 +121,16 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
                 mesh_file.write_obj(mesh, *(geometry[key] for key in ("vertices", "corners", "totals", "uv")))
             else:
                 mesh_file.write_ply(mesh, geometry["vertices"], geometry["triangles"])
+            if dense is not None:
+                mesh_file.write_ply(self.folder / "dense.ply", dense["vertices"], dense["faces"])
 
         arguments = ["texture", str(mesh), "--capture", str(capture), "-o", str(self.maps), "--size", chosen.size]
         arguments += ["--frontal", f"{chosen.frontal:.3f}", "--silhouette", f"{chosen.silhouette:.3f}"]
         flags = {"--back-faces": chosen.back_faces, "--no-equalise": not chosen.equalise, "--no-fill": not chosen.fill}
         arguments += [flag for flag, on in (flags | {"--delight": chosen.delight}).items() if on]
+        arguments += ["--detail-from", str(self.folder / "dense.ply")] if dense is not None else []
+        arguments += ["--extras"] if dense is not None and chosen.details == "all" else []
+        arguments += ["--without", *left_out] if left_out else []
         log = preferences.cache_folder(context) / "texture.log"
         return BridgeCommand(
             self.bl_label, interpreter, preferences.ROOT, arguments, log, stage="Texturing", prepare=prepare
@@ -123,15 +143,30 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
         if materials.shape_of(ob.data) != self.shape:
             sentence = f"'{ob.name}' was edited while it was textured: {materials.difference(ob.data, self.shape)}."
             raise WorkerError("texture", sentence, "Texture it again.")
+        heat_map.show(ob.data, heat_map.PHOTOGRAPHS)
         try:
             materials.dress(context.scene, ob, self.maps, context.scene.skullptor_texture.packed)
         except materials.NoTexture as error:
             raise WorkerError("texture", str(error), "Texture it again.") from None
+        view.show_colors(context, "TEXTURE")
         return session.Outcome(True, f"'{ob.name}' wears its photographs", object_name=ob.name)
 
     def clean_up(self) -> None:
         if self.folder is not None:
             run_files.drop(self.folder)
+
+
+def target(context: bpy.types.Context) -> bpy.types.Object | None:
+    """What is textured: the wrapped template that is active, else the chosen head."""
+    return scene_template.wrapped(context) or scene_result.chosen(context)
+
+
+def dense_head(context: bpy.types.Context, ob: bpy.types.Object) -> bpy.types.Object | None:
+    """The head that a wrapped template takes details from."""
+    if scene_template.KEY not in ob:
+        return None
+    head = context.view_layer.objects.get(str(ob.get(scene_template.OF)))
+    return head if scene_result.is_result(head) else None
 
 
 CLASSES = (TextureSettings, SKULLPTOR_OT_texture_head)

@@ -7,28 +7,50 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import EnumProperty, PointerProperty, StringProperty
 from mathutils import Matrix
 
 from ..link import run_files, session
 from ..link.command import BridgeCommand
 from ..link.worker import WorkerError
-from ..scene import placing, rigs
+from ..scene import landmarks, placing, rigs
 from ..scene import result as scene_result
 from ..scene import template as scene_template
-from ..ui import preferences
+from ..ui import heat_map, preferences, view
 from .bridge_operator import BridgeOperator
 
-OWN = "own"
+GET, MISSING = "Get Template Data", "template-missing"  # the button's words are in the engine's cures
 TEMPLATES = (
     ("hm08", "MakeHuman Head", "4,368 vertices of skin, all quads, CC0; with eyes, teeth, tongue and lashes"),
     ("hm08-body", "MakeHuman Body", "The whole person, whose head is fitted: rigs and clothes of MPFB go on"),
     ("ict", "ICT-FaceKit", "14,062 vertices of skin; the model's file must be on this machine"),
-    (OWN, "File", "A template of your own: OBJ with quads, PLY or GLB"),
+    (scene_template.OWN, "File", "A template of your own: OBJ with quads, PLY or GLB"),
 )
 
 
-class SKULLPTOR_OT_wrap_template(BridgeOperator, bpy.types.Operator):
+class WrapSettings(bpy.types.PropertyGroup):
+    """What the artist chose for templates; kept with the scene."""
+
+    __annotations__ = {
+        "template": EnumProperty(name="Template", items=TEMPLATES, default="hm08"),
+        "file": StringProperty(
+            name="File", description="A template of your own: OBJ with quads, PLY or GLB", subtype="FILE_PATH"
+        ),
+    }
+
+
+class _OnHead:
+    """For a head, or for a template that was wrapped onto one."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if scene_template.head_of(context) is None:
+            cls.poll_message_set("Select a head made by Reconstruct Head")
+            return False
+        return True
+
+
+class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
     """Lay a template with clean topology on the head: quads, UVs, eyes, teeth and 52 blend shapes"""
 
     bl_idname = "skullptor.wrap_template"
@@ -36,8 +58,10 @@ class SKULLPTOR_OT_wrap_template(BridgeOperator, bpy.types.Operator):
     bl_options = {"UNDO"}
 
     __annotations__ = {
-        "template": EnumProperty(name="Template", items=TEMPLATES, default="hm08"),
-        "file": StringProperty(name="File", description="The template of your own", subtype="FILE_PATH"),
+        "template": EnumProperty(name="Template", items=TEMPLATES, default="hm08", options={"SKIP_SAVE"}),
+        "file": StringProperty(
+            name="File", description="The template of your own", subtype="FILE_PATH", options={"SKIP_SAVE"}
+        ),
         "bridge_python": StringProperty(
             name="Engine's Python",
             description="The engine's Python, when it is not the one of the preferences",
@@ -48,20 +72,11 @@ class SKULLPTOR_OT_wrap_template(BridgeOperator, bpy.types.Operator):
     done_text = "Template wrapped: {}"
     folder: Path | None = None
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if not super().poll(context):
-            return False
-        if scene_result.chosen(context) is None:
-            cls.poll_message_set("Select a head made by Reconstruct Head")
-            return False
-        return True
-
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return self.run_modal(context)
 
     def start(self, context: bpy.types.Context) -> BridgeCommand:
-        head = scene_result.chosen(context)
+        head = scene_template.head_of(context)
         self.head_name = head.name
         capture = Path(str(scene_result.stored(head, "skullptor_run").get("capture") or ""))
         if not (capture / "capture.json").is_file():
@@ -72,7 +87,7 @@ class SKULLPTOR_OT_wrap_template(BridgeOperator, bpy.types.Operator):
             )
         refined = scene_result.refined_captures(head)
         capture = refined[1] if refined else capture
-        wanted = bpy.path.abspath(self.file) if self.template == OWN else self.template
+        wanted = bpy.path.abspath(self.file) if self.template == scene_template.OWN else self.template
         interpreter = preferences.interpreter(context, self.bridge_python)
         root = preferences.cache_folder(context)
         self.folder = run_files.new_run(root)
@@ -81,6 +96,16 @@ class SKULLPTOR_OT_wrap_template(BridgeOperator, bpy.types.Operator):
         vertices = transformed(vertices, self.moved.inverted())  # the capture is of the run's world
         ply, self.output = self.folder / "head.ply", self.folder / "output"
         arguments = ["wrap", str(ply), "--capture", str(capture), "--template", wanted, "-o", str(self.output)]
+        body, picked = "", self.folder / "landmarks.json"
+        if (points := landmarks.of_head(context.view_layer, head)) is not None:
+            body = json.dumps(landmarks.read(points, self.moved.inverted()).as_json())
+            arguments += ["--landmarks", str(picked)]
+
+        def prepare() -> None:
+            scene_template.write_ply(ply, vertices, triangles)
+            if body:
+                picked.write_text(body, encoding="utf-8")
+
         return BridgeCommand(
             self.bl_label,
             interpreter,
@@ -88,7 +113,7 @@ class SKULLPTOR_OT_wrap_template(BridgeOperator, bpy.types.Operator):
             arguments,
             root / "wrap.log",
             stage="Reading photos",
-            prepare=lambda: scene_template.write_ply(ply, vertices, triangles),
+            prepare=prepare,
         )
 
     def complete(self, context: bpy.types.Context) -> session.Outcome:
@@ -102,7 +127,8 @@ class SKULLPTOR_OT_wrap_template(BridgeOperator, bpy.types.Operator):
             raise WorkerError("no-head", f"'{self.head_name}' is no longer in the scene.", "Select a head, wrap again.")
         properties = {
             scene_template.KEY: str(report["template"]),
-            "skullptor_of": head.name,
+            scene_template.OF: head.name,
+            scene_template.ASKED: json.dumps({"template": self.template, "file": self.file}),
             "skullptor_report": str(self.output / "report.json"),
         }
         if rigs.KEY in head:
@@ -110,8 +136,23 @@ class SKULLPTOR_OT_wrap_template(BridgeOperator, bpy.types.Operator):
         arrays["shapes"] = transformed(arrays["vertices"] + arrays["shapes"], self.moved)
         arrays["vertices"] = transformed(arrays["vertices"], self.moved)
         arrays["shapes"] = arrays["shapes"] - arrays["vertices"]
+        factor = self.moved.median_scale
+        arrays["distance"] = arrays["distance"] * factor
+        for earlier in scene_template.of_head(context.view_layer, head):
+            earlier.hide_set(True)
         made = scene_template.create(head, arrays, f"{head.name} {report['template']}", properties)
+        made.data[heat_map.MILLIMETRE] = float(report["scale"]) * factor  # a template is measured in millimetres
+        known = np.flatnonzero(np.isfinite(arrays["landmarks_sigma"]))
+        made[scene_template.LANDMARKS] = json.dumps(
+            landmarks.Landmarks(
+                known,
+                transformed(arrays["landmarks"][known], self.moved).round(6),
+                (arrays["landmarks_sigma"][known] * factor).round(7),
+            ).as_json()
+        )
         head.hide_set(True)
+        if (points := landmarks.of_head(context.view_layer, head)) is not None:
+            points.hide_set(True)
         for other in context.selected_objects:
             other.select_set(False)
         made.select_set(True)
@@ -121,9 +162,114 @@ class SKULLPTOR_OT_wrap_template(BridgeOperator, bpy.types.Operator):
         report_path, picture = str(self.output / "report.json"), str(self.output / "report.png")
         return session.Outcome(ok=True, text=text, report=report_path, picture=picture, object_name=made.name)
 
+    def fail(self, error: WorkerError) -> None:
+        if GET in str(error):
+            error.code = MISSING
+        super().fail(error)
+
     def clean_up(self) -> None:
         if self.folder is not None:
             run_files.drop(self.folder)
+
+
+class SKULLPTOR_OT_get_template_data(BridgeOperator, bpy.types.Operator):
+    """Download what Wrap Template needs: MakeHuman's mesh, MediaPipe's landmark models, and what runs them"""
+
+    bl_idname = "skullptor.get_template_data"
+    bl_label = GET
+    __annotations__ = {
+        "directory": StringProperty(
+            description="A folder of wheels, where there is no network", subtype="DIR_PATH", options={"SKIP_SAVE"}
+        ),
+    }
+
+    def start(self, context: bpy.types.Context) -> BridgeCommand:
+        if not self.directory and not bpy.app.online_access:
+            raise WorkerError(
+                "offline", "Blender may not use the network.", "Switch on System > Network > Allow Online Access."
+            )
+        log = preferences.cache_folder(context) / "wrap.log"
+        arguments = ["weights", "template"]
+        arguments += ["--from", bpy.path.abspath(self.directory)] if self.directory else []
+        return BridgeCommand(
+            self.bl_label, preferences.interpreter(context), preferences.ROOT, arguments, log, stage="Fetching"
+        )
+
+    def complete(self, context: bpy.types.Context) -> session.Outcome:
+        return session.Outcome(ok=True, text="Templates can be wrapped")
+
+
+class SKULLPTOR_OT_edit_landmarks(_OnHead, bpy.types.Operator):
+    """Show the landmarks of the face as points on the head, to be dragged in any view; Wrap Template then uses them"""
+
+    bl_idname = "skullptor.edit_landmarks"
+    bl_label = "Edit Landmarks"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        head = scene_template.head_of(context)
+        if landmarks.of_head(context.view_layer, head) is None and not wrapped_with_landmarks(context, head):
+            cls.poll_message_set("Wrap a template first: that finds them")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        head = scene_template.head_of(context)
+        points = landmarks.of_head(context.view_layer, head)
+        if points is None:
+            body = scene_result.stored(wrapped_with_landmarks(context, head)[0], scene_template.LANDMARKS)
+            points = landmarks.create(head, landmarks.from_json(body))
+        for wrapped in scene_template.of_head(context.view_layer, head):
+            wrapped.hide_set(True)
+        if context.object is not None and context.object.mode != "OBJECT":
+            bpy.ops.object.mode_set(mode="OBJECT")
+        for other in context.selected_objects:
+            other.select_set(False)
+        head.hide_set(False)
+        points.hide_set(False)
+        points.select_set(True)
+        context.view_layer.objects.active = points
+        bpy.ops.object.mode_set(mode="EDIT")
+        bpy.ops.mesh.select_all(action="DESELECT")
+        tool = context.scene.tool_settings
+        tool.use_snap, tool.snap_elements_base = True, {"FACE"}  # a dragged point stays on the head
+        return {"FINISHED"}
+
+
+class SKULLPTOR_OT_show_distance(bpy.types.Operator):
+    """Colour the wrapped template by how far it lies from the head it was wrapped onto, or give its materials back"""
+
+    bl_idname = "skullptor.show_distance"
+    bl_label = "Distance"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if scene_template.wrapped(context) is None:
+            cls.poll_message_set("Select a wrapped template")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        ob = scene_template.wrapped(context)
+        if ob.mode != "OBJECT":
+            self.report({"ERROR"}, f"'{ob.name}' is being edited. Leave its {ob.mode.replace('_', ' ').title()} mode.")
+            return {"CANCELLED"}
+        shown = heat_map.shown(ob.data) == heat_map.DISTANCE
+        if not shown and not heat_map.can_show(ob.data, heat_map.DISTANCE):
+            self.report({"ERROR"}, f"'{ob.name}' has no attribute '{heat_map.DISTANCE}' any more. Wrap it again.")
+            return {"CANCELLED"}
+        heat_map.show(ob.data, heat_map.PHOTOGRAPHS if shown else heat_map.DISTANCE)
+        view.show_colors(context, "MATERIAL" if shown else "VERTEX")
+        return {"FINISHED"}
+
+
+def wrapped_with_landmarks(context: bpy.types.Context, head: bpy.types.Object) -> list[bpy.types.Object]:
+    """The templates on a head that tell the landmarks they were laid by, the newest first."""
+    return [ob for ob in scene_template.of_head(context.view_layer, head) if scene_template.LANDMARKS in ob]
 
 
 def transformed(points: np.ndarray, matrix: Matrix) -> np.ndarray:  # [..., 3]
@@ -131,6 +277,21 @@ def transformed(points: np.ndarray, matrix: Matrix) -> np.ndarray:  # [..., 3]
     return points @ numbers[:3, :3].T + numbers[:3, 3]
 
 
-CLASSES = (SKULLPTOR_OT_wrap_template,)
+CLASSES = (
+    WrapSettings,
+    SKULLPTOR_OT_wrap_template,
+    SKULLPTOR_OT_get_template_data,
+    SKULLPTOR_OT_edit_landmarks,
+    SKULLPTOR_OT_show_distance,
+)
+_register, _unregister = bpy.utils.register_classes_factory(CLASSES)
 
-register, unregister = bpy.utils.register_classes_factory(CLASSES)
+
+def register() -> None:
+    _register()
+    bpy.types.Scene.skullptor_wrap = PointerProperty(type=WrapSettings)
+
+
+def unregister() -> None:
+    del bpy.types.Scene.skullptor_wrap
+    _unregister()

@@ -144,6 +144,8 @@ def world_offset(views: list[dict]) -> np.ndarray | None:
     centers = np.stack([view.center for view in records])
     middle = centers.mean(0)
     spread = max(float(np.median(np.linalg.norm(centers - middle, axis=1))), 1e-12)
+    if len(records) == 1:  # nobody knows how far it stands from the head
+        spread = 1.0
     blur = np.abs(centers).max() * FLOAT32 / spread * max(view.K[0, 0] for view in records)  # pixels
     return middle if blur > MOST_BLUR else None
 

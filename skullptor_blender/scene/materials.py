@@ -9,7 +9,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from . import result
+from . import result, template
 
 MARK = "skullptor_texture"  # custom property of material and images: the folder they came from
 UV_LAYER = "UVMap"
@@ -22,8 +22,11 @@ class NoTexture(Exception):
     """The folder holds no texture; the sentence says what is missing."""
 
 
-def geometry_of(ob: bpy.types.Object) -> dict[str, np.ndarray]:
-    """A mesh in the world as arrays: vertices, and with UVs corners, totals and uv (write_obj), else triangles."""
+def geometry_of(ob: bpy.types.Object, skin_only: bool = False) -> dict[str, np.ndarray]:
+    """A mesh in the world as arrays: vertices, and with UVs corners, totals and uv (write_obj), else triangles.
+
+    skin_only: without the faces of other materials than the first, such as eyes and teeth.
+    """
     mesh = ob.data
     matrix = np.array(ob.matrix_world)
     co = np.empty(3 * len(mesh.vertices), np.float32)
@@ -36,7 +39,13 @@ def geometry_of(ob: bpy.types.Object) -> dict[str, np.ndarray]:
         mesh.polygons.foreach_get("loop_total", totals)
         uv = np.empty(2 * len(mesh.loops), np.float32)
         mesh.uv_layers.active.uv.foreach_get("vector", uv)
-        return found | {"corners": corners, "totals": totals, "uv": uv.reshape(-1, 2)}
+        uv = uv.reshape(-1, 2)
+        if skin_only:
+            slots = np.empty(len(mesh.polygons), np.int32)
+            mesh.polygons.foreach_get("material_index", slots)
+            skin = np.repeat(slots == 0, totals)
+            corners, totals, uv = corners[skin], totals[slots == 0], uv[skin]
+        return found | {"corners": corners, "totals": totals, "uv": uv}
     mesh.calc_loop_triangles()
     triangles = np.empty(3 * len(mesh.loop_triangles), np.int32)
     mesh.loop_triangles.foreach_get("vertices", triangles)
@@ -73,8 +82,12 @@ def dress(scene: bpy.types.Scene, ob: bpy.types.Object, folder: Path, packed: bo
         if not np.array_equal(corners, faces.ravel()):
             raise NoTexture(f"The texture in '{folder}' was made for another mesh than '{ob.name}'.")
         add_uvs(ob.data, uv, faces_uv)
-    ob.data.materials.clear()
-    ob.data.materials.append(make(f"{ob.name} Skin", maps, packed, scene.unit_settings.scale_length or 1.0))
+    skin = make(f"{ob.name} Skin", maps, packed, scene.unit_settings.scale_length or 1.0)
+    if template.KEY in ob and len(ob.data.materials):  # eyes and teeth keep theirs
+        ob.data.materials[0] = skin
+    else:
+        ob.data.materials.clear()
+        ob.data.materials.append(skin)
     ob[MARK] = str(folder)
 
 
@@ -115,7 +128,9 @@ def add_uvs(mesh: bpy.types.Mesh, uv: np.ndarray, faces_uv: np.ndarray) -> None:
 def make(name: str, maps: Mapping[str, list[Path]], packed: bool, metres: float) -> bpy.types.Material:
     """Skin: a Principled BSDF with the albedo, the normal map, and light that travels below the surface.
 
-    metres: of a Blender unit. Displacement stays an image of the material, not connected: it wants subdivision.
+    metres: of a Blender unit.
+
+    Displacement is not connected, since it wants subdivision; nor are occlusion and curvature.
     """
     material = bpy.data.materials.new(name)
     material[MARK] = True
@@ -148,6 +163,9 @@ def make(name: str, maps: Mapping[str, list[Path]], packed: bool, metres: float)
         lift.inputs["Scale"].default_value = 1.0
         lift.location = (x - 260, y - 640)
         links.new(image.outputs["Color"], lift.inputs["Height"])
+    for row, kind in enumerate(("occlusion", "curvature")):  # for whoever mixes masks of them
+        if kind in maps:
+            _image_node(nodes, maps[kind], "Non-Color", packed).location = (x - 900, y - 320 * row)
     return material
 
 

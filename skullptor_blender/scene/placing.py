@@ -103,6 +103,7 @@ class Shape:
     """What a head's surface tells of its size and place; None where it does not."""
 
     height: float | None  # chin to crown
+    chin: np.ndarray | None  # [3]
     plane: tuple[np.ndarray, float] | None  # of its mirror: normal [3], distance
 
 
@@ -114,7 +115,7 @@ def study(vertices: np.ndarray, up: np.ndarray, front: np.ndarray, mirror: bool 
     if mirror and len(vertices):
         height, cut = vertices @ up, neck.level(vertices, up)
         plane = symmetry.plane(vertices[height > cut + JAW * (height.max() - cut)], up)  # a neck is round
-    return Shape(profile.head_height(vertices, up, front), plane)
+    return Shape(profile.head_height(vertices, up, front), profile.chin(vertices, up, front), plane)
 
 
 def arrive(
@@ -127,7 +128,10 @@ def arrive(
     scene = view_layer.id_data
     rig = rigs.of_head(scene, head)
     kept, plane = holder(scene, rig), shape.plane
-    found = {HEIGHT: shape.height or 0.0, EYES: 0.0 if eyes is None else float(np.linalg.norm(eyes[0] - eyes[1]))}
+    up, height = np.array(rigs.up(rig, view_layer)), shape.height
+    if eyes is not None and (shape.chin is None or not profile.below(shape.chin, up, eyes)):
+        height = profile.head_height(vertices_of(head.data), up, front_of(rig, view_layer, up), eyes)
+    found = {HEIGHT: height or 0.0, EYES: 0.0 if eyes is None else float(np.linalg.norm(eyes[0] - eyes[1]))}
     wished = str(kept.get(WISHED, ""))
     value = float(kept.get(wished, 0.0)) if wished else 0.0
     for key, now in found.items():

@@ -9,10 +9,14 @@ from ..scene import result as scene_result
 
 ATTRIBUTE = "heat_map"
 PHOTOGRAPHS, CONFIDENCE, NORMAL_ERROR, CLAY = "photographs", "confidence", "normal_error", "clay"
+DISTANCE = "distance"  # of a wrapped template from its head
+MILLIMETRE = "skullptor_mm"  # custom property of its mesh: so many units of the scene
 ERROR_DEGREES = 30.0  # and more: fully red
+DISTANCE_MM = 1.0
 LEGENDS = {
     CONFIDENCE: "Blue: sure, red: unsure, grey: unseen",
     NORMAL_ERROR: f"Blue: 0°, red: {ERROR_DEGREES:.0f}° or more, grey: unseen",
+    DISTANCE: f"Blue: on the head, red: {DISTANCE_MM:g} mm off or more, grey: unseen",
 }
 _SHOWN = "skullptor_shown"  # custom property of the mesh: what its heat map shows
 _BEFORE = "skullptor_material"  # custom property of the mesh: the material under the heat map
@@ -27,7 +31,8 @@ def colors(values: np.ndarray, what: str) -> np.ndarray:
     if what == CONFIDENCE:
         heat, unseen = 1 - values, ~(values > 0)
     else:
-        heat, unseen = values / ERROR_DEGREES, ~(values >= 0)
+        most = DISTANCE_MM if what == DISTANCE else ERROR_DEGREES
+        heat, unseen = values / most, ~(values >= 0)
     heat = np.clip(np.where(unseen, 0, heat), 0, 1)
     place = np.linspace(0, 1, len(_STOPS))
     found = np.stack([np.interp(heat, place, _STOPS[:, channel]) for channel in range(3)], -1)
@@ -61,6 +66,8 @@ def show(mesh: bpy.types.Mesh, what: str) -> None:
         return None
     values = np.empty(len(mesh.vertices), np.float32)
     mesh.attributes[what].data.foreach_get("value", values)
+    if what == DISTANCE:
+        values /= float(mesh.get(MILLIMETRE, 1.0)) or 1.0
     rgba = np.ones((len(values), 4), np.float32)
     rgba[:, :3] = colors(values, what)
     attribute = mesh.color_attributes.get(ATTRIBUTE) or mesh.color_attributes.new(ATTRIBUTE, "BYTE_COLOR", "POINT")

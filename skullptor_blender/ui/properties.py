@@ -257,6 +257,11 @@ class SKULLPTOR_PG_view(bpy.types.PropertyGroup):
             description="Make heads with this camera's photograph. Off: the camera is left out, and stays",
             default=True,
         ),
+        "texture": BoolProperty(
+            name="Colours",
+            description="Take colours of textures from this camera's photograph. Off: the others give them",
+            default=True,
+        ),
         "mask": PointerProperty(
             name="Custom Mask",
             type=bpy.types.Image,

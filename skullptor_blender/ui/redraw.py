@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bpy
 
+LATER = (0.2, 0.6, 1.5)  # seconds between the drawings after a change of height
+
 
 def _regions(context: bpy.types.Context, kind: str) -> list[bpy.types.Region]:
     manager = context.window_manager
@@ -18,13 +20,16 @@ def panels(context: bpy.types.Context) -> None:
 
 
 def panels_again() -> None:
-    """Once more in a moment: a panel that has changed its height pushes those below it only in its next drawing."""
+    """Some times more in the next seconds: a panel that has changed its height pushes those below it only in its next
+    drawing, and on a busy machine the first of them may still be that of the change."""
+    pauses = iter(LATER)
 
-    def again() -> None:
+    def again() -> float | None:
         panels(bpy.context)
+        return next(pauses, None)
 
     if not bpy.app.background:
-        bpy.app.timers.register(again, first_interval=0.2)
+        bpy.app.timers.register(again, first_interval=next(pauses))
 
 
 def views(context: bpy.types.Context) -> None:

@@ -24,6 +24,8 @@ def remedy(code: str, cameras: Sequence[str] = ()) -> Remedy | None:
         return Remedy("Refine Cameras", "skullptor.refine_cameras")
     if code in _PHOTOGRAPHS:
         return Remedy("Choose Photographs", "skullptor.add_photographs")
+    if code == "template-missing":
+        return Remedy("Get Template Data, 85 MB", "skullptor.get_template_data")
     if cameras:
         what = cameras[0] if len(cameras) == 1 else f"{len(cameras)} Cameras"
         return Remedy(f"Leave Out {what}", "skullptor.leave_out", {"cameras": "\n".join(cameras)})

@@ -62,6 +62,16 @@ def unchanged():
         assert [o.name for o in bpy.context.selected_objects] == selected
 
 
+class _Properties:
+    """Of an operator's button: what is set on it is logged as well."""
+
+    def __init__(self, log):
+        self.__dict__["log"] = log
+
+    def __setattr__(self, name, value):
+        self.log.append(("property", (name, value), {}))
+
+
 class FakeLayout:
     """Records what a draw() asks for; sub-layouts share one log."""
 
@@ -76,7 +86,7 @@ class FakeLayout:
 
         def call(*a, **k):
             self.log.append((name, a, k))
-            return type("Properties", (), {})()
+            return _Properties(self.log)
 
         return call
 
@@ -87,7 +97,14 @@ class FakeLayout:
 @pytest.fixture
 def draw():
     """draw(panel class) -> [(call, args, kwargs), ...], checked against the real layout's functions."""
-    known = set(bpy.types.UILayout.bl_rna.functions.keys()) | {"set", "label", "operator", "prop", "progress"}
+    known = set(bpy.types.UILayout.bl_rna.functions.keys()) | {
+        "set",
+        "property",
+        "label",
+        "operator",
+        "prop",
+        "progress",
+    }
 
     def run(panel):
         fake = type("Fake", (), {"layout": FakeLayout()})()

@@ -319,3 +319,21 @@ def test_import_and_reconstruct_in_one_go(tmp_path, capture):
     code, _, complaint = run(tmp_path / "empty.blend", "--import", capture, "--format", "tea", "--task", "cameras")
     assert code == 1
     assert "colmap" in complaint and "Traceback" not in complaint
+
+
+@pytest.mark.parametrize(("views", "names"), [("1", ["cam00"]), ("cam03, cam01", ["cam01", "cam03"])])
+def test_some_of_the_cameras(scene_file, tmp_path, views, names):
+    """The others are left out for the run alone: the saved scene has them as before."""
+    out = tmp_path / "out.blend"
+    code, _, complaint = run(scene_file, "--views", views, "--report", tmp_path / "r.json", "--output", out)
+    assert (code, complaint) == (0, "")
+    assert [view["name"] for view in json.loads((tmp_path / "r.json").read_text())["views"]] == names
+    bpy.ops.wm.open_mainfile(filepath=str(out))
+    assert all(camera.skullptor.use for camera in bpy.data.cameras)
+
+
+def test_cameras_that_are_not_there(scene_file, tmp_path):
+    code, _, complaint = run(scene_file, "--views", "left", "--ply", tmp_path / "head.ply")
+    assert code == 1
+    assert complaint.startswith("Error: There is no camera 'left'; the rig has cam00, cam01")
+    assert not (tmp_path / "head.ply").exists()

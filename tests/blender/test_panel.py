@@ -31,9 +31,9 @@ def test_an_empty_scene_says_what_is_needed(draw):
     log = draw(panels.SKULLPTOR_PT_reconstruct)
     said = " ".join(texts(log))
     assert "0 cameras ready" in said
-    assert "needs a camera with a photograph" in said
+    assert "One photograph of a face is enough" in said
     assert ("set", ("enabled", False), {}) in log
-    assert operators(log)[:2] == ["skullptor.add_photographs", "skullptor.import_demo"]
+    assert operators(log)[:2] == ["skullptor.photo_to_head", "skullptor.add_photographs"]
 
 
 def test_a_rig_is_ready(draw, rig):

@@ -92,6 +92,24 @@ def test_the_first_head_of_an_upright_rig_is_centred(imported, monkeypatch):
     assert empty.matrix_world == before
 
 
+def test_a_collar_is_no_chin_where_the_eyes_are_known(imported):
+    """It stands under the chin, a little behind it, and falls back more below than the chin does above it."""
+    vertices, faces = portrait()
+    front = (np.abs(vertices[:, 0]) < 0.08) & (vertices[:, 1] < 0)
+    foremost = vertices[front & (np.abs(vertices[:, 2] + 0.075) < 0.005), 1].min()
+    collar = front & (vertices[:, 2] > -0.107) & (vertices[:, 2] < -0.081)
+    vertices[collar, 1] = np.minimum(vertices[collar, 1], foremost + 0.014)
+    eyes = np.array([[0.031, -0.07, 0.035], [-0.031, -0.07, 0.035]])
+    fooled = profile.head_height(vertices, UP, FRONT)
+    assert fooled is None or fooled > 0.215
+    assert profile.head_height(vertices, UP, FRONT, eyes) == pytest.approx(0.2, abs=0.01)
+    head = head_of(vertices, faces)
+    head[rigs.KEY] = rigs.active(bpy.context.scene).id
+    bpy.context.view_layer.update()
+    placing.arrive(bpy.context.view_layer, head, placing.study(vertices, UP, FRONT), eyes, False)
+    assert imported.head_height == pytest.approx(0.2, abs=0.01)
+
+
 @pytest.mark.parametrize("tilt", [0.0, 0.15])
 def test_chin_to_crown_with_and_without_shoulders(tilt):
     vertices, _ = portrait()

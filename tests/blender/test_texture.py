@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
+from skullptor_extension.skullptor_blender.link import job
+from skullptor_extension.skullptor_blender.operators import texture
 from skullptor_extension.skullptor_blender.scene import materials
+from skullptor_extension.skullptor_blender.scene import result as scene_result
+from skullptor_extension.skullptor_blender.scene import template as scene_template
 from skullptor_extension.skullptor_blender.ui import panels
+
+from .test_result import ARRAYS
+from .test_template import WRAPPED
 
 
 def write_image(path: Path, color) -> None:
@@ -86,6 +94,58 @@ def test_a_folder_without_its_maps_says_which(folder, tmp_path):
         load(folder)
     with pytest.raises(materials.NoTexture, match="no texture.json"):
         materials.read_maps(tmp_path / "nothing")
+
+
+@pytest.fixture()
+def wrapped():
+    """A template of a square of skin and an eye, on a head."""
+    head = scene_result.create(bpy.context.scene, bpy.context.view_layer, ARRAYS, "Head", {scene_result.MARK: "1"})
+    made = scene_template.create(head, WRAPPED, "Head hm08", {scene_template.KEY: "hm08", scene_template.OF: head.name})
+    head.hide_set(True)
+    bpy.context.view_layer.objects.active = made
+    return made
+
+
+@pytest.mark.parametrize("details", ["none", "shape", "all"])
+def test_a_wrapped_template_takes_colours_and_details_of_its_head(
+    wrapped, rig, folder, tmp_path, monkeypatch, draw, details
+):
+    """Its skin alone; one photograph is not asked; eyes keep their material."""
+    settings = bpy.context.scene.skullptor_texture
+    settings.details = details
+    eye = wrapped.data.materials[1]
+    assert "details" in [args[1] for call, args, _ in draw(panels.SKULLPTOR_PT_texture) if call == "prop"]
+    cameras = [ob for ob in bpy.data.objects if ob.type == "CAMERA"]
+    cameras[1].data.skullptor.texture = False
+    ticks = [args for call, args, _ in draw(panels.SKULLPTOR_PT_texture_photographs) if call == "prop"]
+    assert len(ticks) == len(cameras)
+    asked = {}
+
+    class Caught:
+        state, running, cancelled_at, error, title = job.FINISHED, False, None, None, "Texture Head"
+
+        def __init__(self, title, interpreter, root, arguments, log, prepare, **keywords):
+            prepare()
+            asked["arguments"] = arguments
+            asked["faces"] = [line for line in Path(arguments[1]).read_text().splitlines() if line.startswith("f ")]
+            shutil.copytree(folder, arguments[arguments.index("-o") + 1])
+
+    monkeypatch.setattr(texture, "BridgeCommand", Caught)
+    monkeypatch.setattr(texture.preferences, "interpreter", lambda *_: tmp_path)
+    bpy.ops.skullptor.texture_head()
+    given = asked["arguments"]
+    assert len(asked["faces"]) == 1  # the eye's triangle stays at home
+    assert given[given.index("--without") + 1 :] == [cameras[1].name]
+    assert ("--detail-from" in given, "--extras" in given) == (details != "none", details == "all")
+    assert wrapped.data.materials[1] == eye and wrapped.data.materials[0].name == "Head hm08 Skin"
+
+
+def test_without_any_photograph_the_cure_is_told(wrapped, rig, unchanged):
+    for ob in bpy.data.objects:
+        if ob.type == "CAMERA":
+            ob.data.skullptor.texture = False
+    with pytest.raises(RuntimeError, match=r"No photograph may give colours.*Tick some"):
+        bpy.ops.skullptor.texture_head()
 
 
 def test_the_panel_shows_the_controls(folder, draw):

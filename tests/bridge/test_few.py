@@ -6,22 +6,34 @@ so that no package is needed. A mirrored face, a factor of ten and a flipped nor
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bridge.capture.cameras import Camera, Similarity
+from bridge.capture.framing import HeadFrame
 from bridge.capture.normal_map import NormalMap
 from bridge.head.landmarks import COUNT, Face
-from bridge.job import photo, prior
+from bridge.job import photo, prior, wrap
+from bridge.job.runner import JobRunner
+from bridge.job.stages import LAY, STAGES
+from bridge.mesh import Mesh
 from bridge.mesh.distance import distances
 from bridge.model import head_model
+from bridge.prior.covered import covered_shares
 from bridge.prior.evidence import SIZE, View
 from bridge.prior.fit import fit
-from bridge.prior.prior import know
+from bridge.prior.prior import MOST_VIEWS, know
 from bridge.prior.start import start
+from bridge.prior.virtual import seen_shares, virtual_targets, without_shoulders
 from bridge.raster import make_rasteriser
+from bridge.service.protocol import Error, JobSettings, Run
+from bridge.service.wire import Control
 from bridge.solve import Solver, SolveSettings
 from bridge.solve.targets import make_targets
+from bridge.texture import vertex_colors
+from tests.support import synthetic
 
 WIDTH, HEIGHT = 320, 400
 UNIT_MM = 10.0  # the world is in centimetres, turned and far from its origin
@@ -152,6 +164,31 @@ def test_a_small_photograph_is_refused_with_its_size():
     prior.large_enough("fine.jpg", 200, 300)
 
 
+def test_a_hand_before_the_face_is_said(model, person):
+    """A patch of a tenth of the face that looks aside; a bare face with noisy normals says nothing."""
+    fitted, ((shot, face),) = laid(model, person, (0.0,))
+    view = View.of(shot, face, WIDTH)
+    hidden = view.normals.copy()
+    low, high = np.floor([face.points[:, :2].min(0), face.points[:, :2].max(0)]).astype(int) * SIZE // HEIGHT
+    middle = (low + high) // 2
+    patch = np.s_[middle[1] : high[1] - 8, low[0] + 8 : middle[0]]  # the lower left quarter of the face's box
+    hidden[patch] = np.array([0.8, 0.0, 0.6]) * np.sign(hidden[middle[1], middle[0], 2])
+    bare, behind = covered_shares(fitted, model, [view]) + covered_shares(
+        fitted, model, [View(view.camera, face, view.matte, hidden, view.confidence)]
+    )
+    assert bare < 0.5 * prior.COVERED and behind > 2 * prior.COVERED
+    (finding,) = prior.covering(["anna", "left"], [behind, bare])
+    assert finding.code == "face-covered" and finding.views == ("anna",) and "'anna'" in finding.sentence
+    assert prior.covering(["anna"], [bare]) == []
+
+
+def test_one_photograph_pulls_a_template_as_much_as_two():
+    """What the only photograph sees is sure; of several two must agree."""
+    count = np.array([0, 1, 2, 3])
+    np.testing.assert_allclose(wrap.sure(count, 1), [0, 1, 1, 1])
+    np.testing.assert_allclose(wrap.sure(count, 10), [0, 0.5, 1, 1])
+
+
 def test_two_faces_ask_whose_head_is_wanted():
     class Two:
         def count(self, pixels):
@@ -160,6 +197,81 @@ def test_two_faces_ask_whose_head_is_wanted():
     with pytest.raises(Exception, match="2 faces") as raised:
         prior.single(Two(), "couple.jpg", None)
     assert raised.value.code == "faces-several" and "Crop" in raised.value.cure
+
+
+def test_the_models_say_falls_with_the_photographs_that_see_a_place(model, person):
+    """Whole where none looks; on the nose every photograph leaves a tenth of it."""
+    fitted, shots = laid(model, person, (0.0, 0.4, -0.4))
+    shares = seen_shares(fitted, model, [shot.matte for shot, _ in shots])
+    nose = fitted.pose.points(fitted.vertices[None, fitted.vertices[:, 2].argmax()])
+    front = WORLD.rotation @ [0, 0, 1.0]
+    on_nose, behind = [], []
+    for count in (1, 2, 3):
+        targets = virtual_targets(fitted, model, shares[:count])
+        targets.sort(key=lambda target: float(target.camera.forward @ front))
+        ((x, y),) = np.floor(targets[0].camera.project(nose)[0]).astype(int)
+        on_nose.append(float(targets[0].weight[y, x]))
+        behind.append(float(np.median(targets[-1].weight[targets[-1].mask > 0])))
+    np.testing.assert_allclose(on_nose, [0.1, 0.01, 0.001], rtol=0.5)
+    assert min(behind) > 0.99
+
+
+def test_photographs_fall_silent_below_the_chin(model, person):
+    """Whatever they show there: the neck is the model's, shoulders are left out, the face is all theirs."""
+    fitted, ((shot, _),) = laid(model, person, (0.4,))
+    (target,) = make_targets([shot])
+    found = without_shoulders(target, fitted, model)
+    chin = model.template.landmarks.points(fitted.vertices)[152]
+    for down, counts in ((-20.0, 1.0), (60.0, 0.0)):
+        ((x, y),) = np.floor(target.camera.project(fitted.pose.points(chin[None] - [0, down, 0]))[0]).astype(int)
+        assert found.weight[y, x] == pytest.approx(counts * target.weight[y, x])
+        assert found.mask_weight[y, x] == pytest.approx(counts)
+    np.testing.assert_array_equal(found.mask, target.mask)
+    above = Camera("top", target.camera.K, np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]) @ WORLD.rotation.T,
+                   np.array([0, 0, 90.0]), WIDTH, HEIGHT)  # fmt: skip
+    assert without_shoulders(replace(target, camera=above), fitted, model).mask_weight is None
+
+
+def test_from_six_photographs_on_nothing_is_laid(tmp_path, monkeypatch):
+    """The same head to the bit as without the stage, and no landmarks are asked for."""
+    synthetic.write(tmp_path, views=MOST_VIEWS + 1, size=64)
+
+    def never(job, tools):
+        raise AssertionError("faces were looked for")
+
+    monkeypatch.setattr(prior, "faces_of", never)
+    heads = []
+    for stages in (STAGES, [stage for stage in STAGES if stage is not LAY]):
+        said: list = []
+        output = tmp_path / f"out{len(heads)}"
+        settings = JobSettings(preset="draft", normals="measured", steps=20, max_vertices=600, match=False)
+        JobRunner(stages=stages).run(Run("six", str(tmp_path), str(output), settings), said.append, Control())
+        assert not [message for message in said if isinstance(message, Error)]
+        heads.append((output / "head.ply").read_bytes())
+    assert heads[0] == heads[1]
+
+
+def test_the_unseen_cheek_takes_the_colour_of_the_other(model):
+    """From one side only: a red cheek is mirrored, and without the plane it is not."""
+    template = model.template
+    shape = template.vertices + model.hull
+    triangles = np.ascontiguousarray(template.triangles_of("skin", "eye_left", "eye_right"), np.int32)
+    cheek = np.exp(-(((np.abs(shape) - [50, 55, 75]) / 18) ** 2).sum(1))
+    color = np.stack([0.4 + 0.6 * cheek, 0.4 - 0.4 * cheek, 0.4 - 0.4 * cheek], 1)
+    turned = WORLD.points(shape)
+    taker = camera(1.2)
+    render = make_rasteriser("cpu", [taker]).render(shape, triangles, color)
+    inside = render.triangle[0] >= 0
+    photograph, mask = render.attributes[0].astype(np.float32), inside.astype(np.float32)
+    frame = HeadFrame(turned.mean(0), 0.1 * 180, WORLD.rotation[:, 1])
+    reds = []
+    for across in (WORLD.rotation[:, 0], None):
+        found = vertex_colors.blend(
+            Mesh(turned, triangles), [photograph], [WORLD.camera(taker)], [mask], frame, across=across
+        )  # fmt: skip
+        far = (cheek > 0.7) & (shape[:, 0] < 0)  # the subject's right, which that camera does not see
+        reds.append(float((found[far, 0].astype(float) - found[far, 1]).mean()))
+    assert reds[0] > 100 and reds[1] < 0.6 * reds[0]
 
 
 @pytest.mark.slow
@@ -203,3 +315,15 @@ def test_cameras_of_photographs_are_found(model, person):
     assert fitted.landmark_px < 0.02 * SIZE
     free, _ = photo.place(start_, faces, [None, None])
     assert all(0.4 < made.K[0, 0] / 700 < 2.5 for made in free)
+
+
+@pytest.mark.parametrize(("focal", "away"), [(0.9, 500.0), (1.4, 800.0), (2.2, 1000.0)])
+def test_a_lens_nobody_knows(model, person, focal, away):
+    """An arm's length, a telephone's portrait, a photographer's: a face hardly tells them apart, habits bound them."""
+    lens, usual = focal * HEIGHT, photo.FOCAL * HEIGHT
+    face = seen(model, person, camera(0.1, away, lens), WORLD)[1]
+    K = np.array([[usual, 0, WIDTH / 2], [0, usual, HEIGHT / 2], [0, 0, 1.0]])
+    (found,), _ = photo.place([Camera("a", K, np.eye(3), np.zeros(3), WIDTH, HEIGHT)], [face], [None])
+    assert 1 / 1.6 < found.K[0, 0] / lens < 1.6
+    assert 1 / 1.6 < np.linalg.norm(found.center) * 1000 / away < 1.6
+    assert np.linalg.norm(found.center) * 1000 / away == pytest.approx(found.K[0, 0] / lens, rel=0.15)  # same picture

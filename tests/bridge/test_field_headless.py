@@ -12,10 +12,12 @@ from bridge.capture import images  # noqa: E402
 from bridge.capture import record as captures  # noqa: E402
 from bridge.capture.inputs import Inputs, read_inputs  # noqa: E402
 from bridge.capture.normal_map import NormalMap  # noqa: E402
-from bridge.job.leave_out import headless  # noqa: E402
+from bridge.check.findings import ERROR, WARNING, Finding  # noqa: E402
+from bridge.job.leave_out import headless, leave_out_faulty  # noqa: E402
 from bridge.job.record import Job, Tools  # noqa: E402
 from bridge.job.stages import PREDICT  # noqa: E402
 from bridge.mattes.headless import without_head  # noqa: E402
+from bridge.service.protocol import JobSettings, Run  # noqa: E402
 from tests.support import shared  # noqa: E402
 
 SIDE = 256
@@ -108,6 +110,41 @@ def test_two_others_are_enough():
     assert [view.name for view in inputs.capture.views] == ["cam00", "cam02"]
 
 
+def checked(count, *found: Finding) -> Job:
+    """A job of so many views after a check that found this."""
+    job = Job(Run("t", "", "", JobSettings()))
+    job.inputs = inputs_of(*map(list, zip(*(head(i) for i in range(count)))))
+    job.checked = list(found)
+    return job
+
+
+def test_a_view_that_cannot_be_right_takes_no_part_and_is_named():
+    wrong = Finding("camera-disagrees", ERROR, ("cam02",), "It does not fit.", "Solve it again.")
+    doubted = Finding("photo-exposure", WARNING, ("cam01",), "It is dark.", "Light it.")
+    job = checked(6, wrong, doubted)
+    leave_out_faulty(job, None)
+    assert [view.name for view in job.inputs.capture.views] == ["cam00", "cam01", "cam03", "cam04", "cam05"]
+    (said,) = job.findings
+    assert said.views == ("cam02",) and said.sentence == "'cam02' took no part in this head."
+
+
+def test_where_more_than_a_quarter_is_accused_nobody_is_left_out():
+    """Then it may be the accusers who are wrong, and a head of what remains is no better."""
+    wrong = [Finding("camera-disagrees", ERROR, (f"cam0{i}",), "It does not fit.", "Solve it.") for i in (0, 2)]
+    job = checked(6, *wrong)
+    leave_out_faulty(job, None)
+    assert len(job.inputs.photos) == 6 and not job.findings
+    job = checked(3, wrong[0])
+    leave_out_faulty(job, None)
+    assert len(job.inputs.photos) == 3
+
+
+def test_a_blurred_photograph_gives_no_detail_unless_nearly_all_are():
+    blurred = [Finding("photo-blurred", WARNING, (f"cam0{i}",), "It is blurred.", "Focus.") for i in range(4)]
+    assert checked(4, blurred[1]).sharp == [0, 2, 3]
+    assert checked(4, *blurred[:3]).sharp == [0, 1, 2, 3]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["grey", "black", "wall", "noise", "chart"])
 @pytest.mark.parametrize("capture", ["valid_wf2", "marble_bust", "nefertiti"])
@@ -115,7 +152,6 @@ def test_with_the_real_network(tmp_path, capture, kind):
     from bridge.job.cache import Cache
     from bridge.job.predictors import Predictors
     from bridge.job.preview import Previews
-    from bridge.service.protocol import JobSettings, Run
     from bridge.service.reporter import Reporter
     from bridge.service.wire import Control
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 
 import numpy as np
@@ -14,6 +15,7 @@ from bridge.job import prepare, stages  # noqa: E402
 from bridge.job.cache import Cache  # noqa: E402
 from bridge.job.record import Cached, Stage  # noqa: E402
 from bridge.job.runner import JobRunner  # noqa: E402
+from bridge.mesh import environment  # noqa: E402
 from bridge.service import protocol as p  # noqa: E402
 from bridge.service.wire import Control  # noqa: E402
 from tests.support import synthetic  # noqa: E402
@@ -149,6 +151,19 @@ def test_a_first_run_compiles_under_a_name_of_its_own_and_later_ones_do_not(capt
     assert len({m.fraction for m in told}) > 5  # the bar moves while nothing says how far it is
     assert not [m for m in of(p.Progress, second) if m.stage == stages.PREPARE.name]
     assert of(p.Result, first) and of(p.Result, second)
+
+
+def test_the_same_version_in_another_place_compiles_anew_and_says_so(tmp_path, monkeypatch):
+    """Two Blenders have a copy of the add-on each; numba keeps what it compiled by the place of the sources."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kernels"))
+    (tmp_path / "kernels").mkdir()
+    environment.mark_compiled()
+    assert environment.compiled()
+    other = tmp_path / "other" / "bridge"
+    for package in environment.PACKAGES:
+        shutil.copytree(environment.BRIDGE / package, other / package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(environment, "BRIDGE", other)
+    assert not environment.compiled()
 
 
 def test_the_bar_of_a_compiler_always_moves_and_never_ends_by_itself():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -184,3 +187,22 @@ def test_a_glb_is_read_as_trimesh_writes_it(tmp_path):
     (tmp_path / "no.glb").write_bytes(b"glTF")
     with pytest.raises(BridgeError, match="binary glTF"):
         read_glb(tmp_path / "no.glb")
+
+
+def test_all_that_templates_need_comes_from_a_folder_and_a_missing_wheel_is_named(tmp_path, monkeypatch, capsys):
+    from bridge.model import fetch, package
+
+    monkeypatch.setenv("SKULLPTOR_MODELS", str(tmp_path / "models"))
+    body = b"a model"
+    wheel = package.Wheel("tiny", "tiny==1.0", "a test", "CC0", {"tiny/x.bin": hashlib.sha256(body).hexdigest()})
+    monkeypatch.setattr(package, "WHEELS", {"tiny": wheel})
+    monkeypatch.setattr(package, "RUNTIME_MODULE", "json")  # is here
+    assert fetch.main(["template", "--from", str(tmp_path)]) == 1
+    assert "has no wheel of tiny==1.0. Add it" in capsys.readouterr().err
+    with zipfile.ZipFile(tmp_path / "tiny-1.0-py3-none-any.whl", "w") as archive:
+        archive.writestr("tiny/x.bin", body)
+    assert fetch.main(["template", "--from", str(tmp_path)]) == 0
+    assert "100%  Templates can be wrapped" in capsys.readouterr().out
+    assert (tmp_path / "models" / "tiny" / "tiny" / "x.bin").read_bytes() == body
+    (tmp_path / "tiny-1.0-py3-none-any.whl").unlink()
+    assert fetch.main(["template", "--from", str(tmp_path)]) == 0  # nothing is fetched twice

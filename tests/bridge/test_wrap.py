@@ -172,6 +172,8 @@ def test_picked_landmarks_are_read_and_a_bad_file_is_named(tmp_path):
     path.write_text(json.dumps({"landmarks": {"1": [1, 2, 3], "152": [0, 0, 1]}}))
     found = job.read_picked(path)
     assert found.known.sum() == 2 and (found.points[1] == [1, 2, 3]).all()
+    path.write_text(json.dumps({"landmarks": {"1": [1, 2, 3], "152": [0, 0, 1]}, "sigma": {"152": 0.5}}))
+    assert list(job.read_picked(path).sigma[[1, 152]]) == [0.0, 0.5]  # a hand's, and one that was only found
     path.write_text('{"landmarks": {"999": [1, 2, 3]}}')
     with pytest.raises(BridgeError, match="picked.json"):
         job.read_picked(path)

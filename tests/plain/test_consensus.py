@@ -126,6 +126,22 @@ def test_a_matte_that_lacks_the_head_is_found_by_the_others():
     assert iou(found[2], truths[2]) > 0.9
 
 
+def test_what_rises_above_all_crops_of_the_network_is_found_by_its_colour():
+    """A helmet: every matte ends at one height, and says so there; taken for a vote the matte cuts the head off."""
+    cameras, truths = views(7, 200)
+    rng = np.random.default_rng(0)
+    photos = [np.where(truth[..., None] > 0.5, [0.7, 0.6, 0.5], [0.2, 0.25, 0.3]) for truth in truths]
+    photos = [(photo + rng.normal(0, 0.03, photo.shape)).astype(np.float32) for photo in photos]
+    mattes = [cv2.GaussianBlur(truth, (0, 0), 2).astype(np.float32) for truth in truths]
+    for value, least in ((masks.UNSEEN, 0.95), (0.3, 0.0)):
+        for matte, truth in zip(mattes, truths, strict=True):
+            rows = np.flatnonzero((truth > 0.5).any(1))
+            matte[: rows[0] + len(rows) // 4] = value
+        found = masks.cut_out(photos, mattes, cameras, [False] * len(photos))
+        worst = min(iou(cut, truth) for cut, truth in zip(found, truths, strict=True))
+        assert worst > least and (value == masks.UNSEEN or worst < 0.9)
+
+
 def test_what_colours_took_away_comes_back_only_where_the_other_outlines_ask_for_it():
     cameras, mattes = views(8)
     truths = [matte > 0.5 for matte in mattes]
@@ -152,7 +168,7 @@ def test_a_head_that_fills_its_picture_leaves_no_background_to_bring_it_back_fro
     possible, deep = np.ones((100, 100), bool), np.zeros((100, 100), bool)
     possible[25:65, 25:65], deep[75:, 10:80] = False, True
     said = iter([None, [Expected(possible, deep, False)]])
-    monkeypatch.setattr(masks, "expected_from_others", lambda cameras, mattes: next(said))
+    monkeypatch.setattr(masks, "expected_from_others", lambda *views: next(said))
     monkeypatch.setattr(masks, "_fitting", lambda cameras, cuts, fuller: cuts)
     (found,) = masks.cut_out([photo.astype(np.float32)], [matte], [None], [False])
     assert not found[30:60, 30:60].any() and found[80:, 20:70].all()

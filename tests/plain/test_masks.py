@@ -66,6 +66,17 @@ def test_given_masks_are_returned_untouched_and_sizes_may_differ():
     assert cut_out([photo_a], [mine], [True])[0] is mine
 
 
+def test_the_work_is_told_piece_by_piece():
+    """A bar that goes by it neither stands still for a view nor ends early."""
+    views, calls = [scene(i, shift=(3 * i, 0)) for i in range(3)], []
+    given = [False, True, False]
+    K = np.array([[500.0, 0, 100], [0, 500, 100], [0, 0, 1]])
+    cameras = [Camera(str(i), K, np.eye(3), np.zeros(3), 200, 200) for i in range(3)]
+    masks.cut_out(*zip(*[view[1:] for view in views]), cameras, given, lambda: calls.append(0))
+    assert len(calls) >= masks.pieces_of(given) > 2 * len(views)
+    assert masks.pieces_of([True, True]) == 0
+
+
 def test_hopeless_mattes_stay_as_they_are():
     _, photo, rough = scene(3)
     for matte in (np.zeros_like(rough), np.full_like(rough, 0.5), np.ones_like(rough)):

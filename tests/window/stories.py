@@ -11,6 +11,7 @@ from pathlib import Path
 
 import bpy
 from driver import Steps, Watch, Window, log, save
+from mathutils import Quaternion
 
 BUTTON = "skullptor.reconstruct_head"
 MOST_CLICKS = 6
@@ -45,24 +46,32 @@ def middle(window: Window):
 def import_by_hand(window: Window, capture: Path) -> Steps:
     """Clicks 1 to 4: tab, Import Capture, path, Import."""
     yield from window.open_tab()
-    yield from window.click("skullptor.add_photographs")
+    yield from browse(window, capture, "skullptor.add_photographs", "Photographs or Cameras")
+    yield from window.wait(lambda: len(cameras()) > 2, "the cameras", 30)
+    yield 0.7
+
+
+def browse(window: Window, path: Path, operator: str, button: str) -> Steps:
+    """A button that opens the file browser, a path typed there, and the browser's own button."""
+    yield from window.click(operator)
     yield from window.wait(lambda: len(bpy.context.window_manager.windows) > 1 or has_browser(), "the file browser", 20)
     yield 1.0
     window.bring_into_view()
     yield 0.5
+    window.shot("04-one-door")
     yield from window.click("directory", "FILE_BROWSER", "UI", columns=(0.4,))
     yield from window.key("ctrl+a")
-    yield from window.type(str(capture))
+    yield from window.type(str(path))
     yield from window.key("Return")
-    yield 0.7
+    yield 1.5
+    window.shot("04-folder")
     try:
         yield from window.find("file.execute", "FILE_BROWSER", "EXECUTE", columns=(0.9,))
     except LookupError:  # Blender 5.2 completes the path at the first Return and leaves the field at the second
         yield from window.key("Return")
         yield from window.find("file.execute", "FILE_BROWSER", "EXECUTE", columns=(0.9,))
-    yield from window.press(*window.found, "Photographs or Cameras")
-    yield from window.wait(lambda: len(cameras()) > 2, "the cameras", 30)
-    yield 0.7
+    window.shot("browser")
+    yield from window.press(*window.found, button)
 
 
 def has_browser() -> bool:
@@ -217,6 +226,48 @@ def head(window: Window, capture: str, preset: str = "draft") -> Steps:
             if len(ob.data.attributes[name].data) != len(ob.data.vertices):
                 raise AssertionError(f"{name} was not saved")
         json.loads(ob["skullptor_settings"])
+
+
+def photo_to_head(window: Window, photograph: str, preset: str = "draft") -> Steps:
+    """A new user with a single photograph in the factory scene: four clicks to a whole head, and what it says then."""
+    session = window.module("link.session")
+    window.scene.skullptor.preset = preset
+    yield 0.5
+    yield from window.open_tab()
+    window.shot("1-factory")
+    began = time.monotonic()
+    yield from browse(window, Path(photograph), "skullptor.photo_to_head", "Photo to Head")
+    yield from window.wait(lambda: session.job is not None or session.outcome is not None, "a start", 30)
+    yield from window.wait(
+        lambda: session.outcome is not None and not session.outcome.ok or session.job and session.job.fraction > 0.6,
+        "a growing head",
+        600,
+    )
+    window.shot("2-growing")
+    yield from window.wait(lambda: session.job is None and bool(heads()), "the head", 900, look=0.2)
+    succeed(session)
+    window.numbers["seconds from the button to the head"] = round(time.monotonic() - began, 1)
+    yield 1.5
+    window.shot("3-done")
+    if len(window.clicks) > 4:
+        raise AssertionError(f"{len(window.clicks)} clicks: {window.clicks}")
+    said = [remark.code for remark in session.outcome.remarks]
+    if "few-photographs" not in said:
+        raise AssertionError(f"nothing said of what more photographs would show: {said}")
+    bpy.context.window_manager.skullptor_details = True
+    window.module("ui.redraw").panels(bpy.context)
+    yield 1.0
+    window.shot("4-details")
+    (made,) = heads()
+    if made.data.validate():
+        raise AssertionError("the head's mesh was not valid")
+    height = max(v.co.z for v in made.data.vertices) - min(v.co.z for v in made.data.vertices)
+    window.numbers["height of the head, m"] = round(height * made.matrix_world.to_scale().z, 3)
+    region_3d = window.area()[1].spaces.active.region_3d
+    for name, turn in (("side", 1.4), ("behind", 2.9)):
+        region_3d.view_rotation = Quaternion((0, 0, 1), turn) @ Quaternion((1, 0, 0), 1.5)
+        yield 1.0
+        window.shot(f"5-{name}")
 
 
 def by_view(window: Window, x: float, y: float):
@@ -488,6 +539,71 @@ def tour(window: Window, capture: str, other: str) -> Steps:
     window.shot("03-two-rigs")
 
 
+def template(window: Window, capture: str) -> Steps:
+    """By mouse: a template on a head, its distance, a landmark dragged, wrapped again, textured."""
+    session, ui = window.module("link.session"), window.module("ui.panels")
+    open_from_the_start = {"SKULLPTOR_PT_reconstruct", "SKULLPTOR_PT_template"}
+    for cls in reversed(ui.CLASSES):
+        bpy.utils.unregister_class(cls)
+    for cls in ui.CLASSES:
+        cls.bl_options = set() if cls.__name__ in open_from_the_start else {"DEFAULT_CLOSED"}
+        bpy.utils.register_class(cls)
+    yield from import_quickly(window, capture)
+    window.scene.skullptor.preset = "draft"
+    window.scene.skullptor_texture.size = "1024"
+    yield from window.open_tab()
+    yield from begin(window)
+    yield from window.wait(lambda: session.job is None, "the head", 1200, look=0.2)
+    succeed(session)
+    yield 1.5
+    window.shot("21-head")
+
+    def wrap() -> Steps:
+        yield from window.click("skullptor.wrap_template")
+        if session.job is None:
+            raise RuntimeError(session.outcome.text if session.outcome else "the button did not start a wrap")
+        yield from window.wait(lambda: session.job is None, "the template", 1200, look=0.2)
+        succeed(session)
+        yield 1.5
+
+    yield from wrap()
+    window.shot("21-wrapped")
+    made = bpy.context.view_layer.objects.active
+    if "skullptor_template" not in made or len(made.data.shape_keys.key_blocks) != 53:
+        raise AssertionError(f"{made.name} is no wrapped template with 52 shapes")
+    yield from window.click("skullptor.show_distance")
+    yield 1.0
+    window.shot("21-distance")
+    yield from window.click("skullptor.edit_landmarks")
+    yield 1.0
+    points = bpy.context.view_layer.objects.active
+    window.shot("21-landmarks")
+    with window.override():
+        bpy.ops.object.mode_set(mode="OBJECT")
+        numbers = [value.value for value in points.data.attributes["landmark"].data]
+        points.data.vertices[numbers.index(61)].select = True  # a corner of the mouth
+        bpy.ops.object.mode_set(mode="EDIT")
+    yield from window.hover(*window.screen(*by_view(window, 0.3, 0.5)))
+    for key in ("g", "z"):
+        yield from window.key(key)
+    yield from window.type("0.004")
+    yield from window.key("Return")
+    yield 0.5
+    window.shot("21-dragged")
+    yield from window.key("Tab")
+    yield from wrap()
+    window.shot("21-wrapped-again")
+    again = bpy.context.view_layer.objects.active
+    if again == made or not made.hide_get():
+        raise AssertionError("the second wrap did not take the first one's place")
+    with window.override():
+        bpy.ops.skullptor.texture_head("INVOKE_DEFAULT")
+    yield from window.wait(lambda: session.job is None, "the texture", 1200, look=0.2)
+    succeed(session)
+    yield 2.0
+    window.shot("16-textured")
+
+
 def panels(window: Window, capture: str) -> Steps:
     """Every panel of the sidebar open, at its usual width: is anything cut off?"""
     session, ui = window.module("link.session"), window.module("ui.panels")
@@ -505,7 +621,12 @@ def panels(window: Window, capture: str) -> Steps:
     succeed(session)
     with window.override():
         bpy.ops.skullptor.check_cameras(photographs=False)
-    yield 2.0
+    yield 5.0
+    window.shot("settled")
+    for _ in range(3):
+        window.module("ui.redraw").panels(bpy.context)
+        yield 1.0
+    window.shot("redrawn")
     view, _, region = window.area(region="UI")
     for number in range(1, 5):
         window.shot(f"panels-{number}")

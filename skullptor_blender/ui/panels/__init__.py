@@ -11,13 +11,16 @@ from .quality import SKULLPTOR_PT_quality
 from .reconstruct import SKULLPTOR_PT_reconstruct
 from .result import SKULLPTOR_PT_result, SKULLPTOR_PT_views
 from .size import SKULLPTOR_PT_size
-from .texture import SKULLPTOR_PT_texture
+from .texture import SKULLPTOR_PT_texture, SKULLPTOR_PT_texture_photographs
+from .wrap import SKULLPTOR_PT_template
 
 CLASSES = (
     SKULLPTOR_PT_reconstruct,
     SKULLPTOR_PT_result,
     SKULLPTOR_PT_views,
+    SKULLPTOR_PT_template,
     SKULLPTOR_PT_texture,
+    SKULLPTOR_PT_texture_photographs,
     SKULLPTOR_PT_size,
     SKULLPTOR_PT_cameras,
     SKULLPTOR_PT_look,

@@ -31,6 +31,7 @@ class SKULLPTOR_PT_cameras(Sidebar, bpy.types.Panel):
         column = layout.column(align=True)
         column.operator("skullptor.check_cameras", icon="VIEWZOOM")
         column.operator("skullptor.add_photographs", text="Photographs or Cameras...", icon="FILE_IMAGE")
+        column.operator("skullptor.photo_to_head", text="Photo to Head...", icon="USER")
         self.draw_findings(layout, context)
 
     def draw_listing(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

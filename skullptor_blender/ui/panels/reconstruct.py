@@ -60,8 +60,9 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
         if problems:
             self.draw_problems(column, problems, ready, letters(context))
         if ready < MINIMUM_VIEWS:
-            wrapped(column, "A head needs a camera with a photograph, and is better with six around it", "INFO")
+            wrapped(column, "One photograph of a face is enough, six all around are better", "INFO")
             column.separator()
+            column.operator("skullptor.photo_to_head", text="Photo to Head...", icon="USER")
             column.operator("skullptor.add_photographs", text="Photographs or Cameras...", icon="FILE_IMAGE")
             if not any(row.image for row in found):  # a new scene has a camera of its own
                 column.operator("skullptor.import_demo", icon="MONKEY")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import bpy
 
 from ...scene import result as scene_result
-from .sidebar import Sidebar
+from ...scene import rigs
+from ...scene import template as scene_template
+from .sidebar import Sidebar, select_button
 
 
 class SKULLPTOR_PT_texture(Sidebar, bpy.types.Panel):
@@ -15,7 +17,7 @@ class SKULLPTOR_PT_texture(Sidebar, bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return scene_result.chosen(context) is not None
+        return scene_template.wrapped(context) is not None or scene_result.chosen(context) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         settings = context.scene.skullptor_texture
@@ -29,5 +31,24 @@ class SKULLPTOR_PT_texture(Sidebar, bpy.types.Panel):
         column = layout.column(heading="Photographs")
         for name in ("equalise", "fill", "back_faces", "delight"):
             column.prop(settings, name)
-        layout.column(heading="Maps").prop(settings, "packed")
+        column = layout.column()
+        if scene_template.wrapped(context) is not None:
+            column.prop(settings, "details")
+        column = layout.column(heading="Maps")
+        column.prop(settings, "packed")
         layout.operator("skullptor.texture_head", icon="TEXTURE")
+
+
+class SKULLPTOR_PT_texture_photographs(Sidebar, bpy.types.Panel):
+    bl_label = "Photographs"
+    bl_parent_id = "SKULLPTOR_PT_texture"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        """A tick a photograph: may it give colours?"""
+        column = self.layout.column(align=True)
+        for ob in rigs.cameras(rigs.active(context.scene), context.view_layer):
+            if ob.data.skullptor.use:
+                line = column.row(align=True)
+                line.prop(ob.data.skullptor, "texture", text="")
+                select_button(line, ob.name)

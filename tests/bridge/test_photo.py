@@ -1,0 +1,80 @@
+"""python -m bridge photo on pictures as people give them: whose head, and is there one?"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from bridge.capture import record as captures
+from bridge.errors import BridgeError
+from bridge.job import photo
+from bridge.model.package import LANDMARKS, find
+from tests.support import ROOT
+
+IMAGES = ROOT / "demo" / "capture" / "images"
+pytestmark = pytest.mark.skipif(
+    find_spec("ai_edge_litert") is None or find(LANDMARKS) is None,
+    reason="the landmark models are not here: python -m bridge weights landmarks",
+)
+
+
+def demo(number: int) -> np.ndarray:
+    return cv2.imread(str(IMAGES / f"cam{number:02d}.jpg"))
+
+
+def drawing() -> np.ndarray:
+    """A stick figure. (A drawing with eyes and a mouth passes for a face: then a head is made of it.)"""
+    page = np.full((600, 500, 3), 255, np.uint8)
+    cv2.circle(page, (250, 150), 90, (0, 0, 0), 4)
+    for a, b in (((250, 240), (250, 430)), ((250, 290), (150, 380)), ((250, 290), (350, 380))):
+        cv2.line(page, a, b, (0, 0, 0), 4)
+    return page
+
+
+def two() -> np.ndarray:
+    return np.hstack([demo(1), demo(1)[:, ::-1]])
+
+
+def small() -> np.ndarray:
+    return cv2.resize(demo(1), (150, 190), interpolation=cv2.INTER_AREA)
+
+
+PICTURES = {
+    "back": (lambda: demo(10), "face-none", "'back.*' shows no face"),
+    "drawing": (drawing, "face-none", "'drawing.*' shows no face"),
+    "couple": (two, "faces-several", "'couple.*' shows 2 faces"),
+    "thumb": (small, "photo-small", "'thumb.png' has only 150 x 190 pixels"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_what_no_head_can_be_made_of_is_one_sentence(tmp_path, name):
+    make, code, says = PICTURES[name]
+    picture = tmp_path / f"{name}.png"
+    cv2.imwrite(str(picture), make())
+    with pytest.raises(BridgeError, match=says) as caught:
+        photo.make_capture([picture], tmp_path / "capture")
+    assert caught.value.code == code and caught.value.cure
+    assert not (tmp_path / "capture" / "capture.json").exists()
+
+
+def test_one_photograph_and_one_from_the_side(tmp_path):
+    """Cameras upright in metres around one head; the second turned by what the demo's own cameras say."""
+    true = {view.name: view.camera for view in captures.load(ROOT / "demo" / "capture").views}
+    photo.make_capture([IMAGES / "cam01.jpg", IMAGES / "cam02.jpg"], tmp_path / "capture")
+    front, side = (view.camera for view in captures.load(tmp_path / "capture").views)
+    for camera in (front, side):
+        assert camera.up[2] > 0.9
+        assert 0.3 < np.linalg.norm(camera.center) < 3
+        assert Path(tmp_path / "capture" / "images" / f"{camera.name}.jpg").is_file()
+    expected = turn(true["cam01"].R @ true["cam02"].R.T)
+    assert turn(front.R @ side.R.T) == pytest.approx(expected, abs=12)
+
+
+def turn(R: np.ndarray) -> float:
+    """Degrees of a rotation."""
+    return float(np.degrees(np.arccos(np.clip((np.trace(R) - 1) / 2, -1, 1))))
