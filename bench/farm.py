@@ -2,8 +2,8 @@
 
     python -m bench.farm OUT [--workers 4 16 64] [--frames 1000] [--seconds 1.0]
 
-Efficiency: frames times seconds over workers times the time from the first finished frame to the last. Overhead: what
-a worker waits between two of its frames. The store's writing is part of both. Tests use these workers too.
+Efficiency: frames times seconds over workers times the time, from when the last of the processes is at work. Overhead:
+what a worker waits between two of its frames. The store's writing is part of both. Tests use these workers too.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Sleeper:
         with store.work(number, "key") as folder:
             (folder / "result.txt").write_text(f"frame {number}")
         with (Path(self.output) / "log.txt").open("a") as file:  # one short line: whole or not at all
-            file.write(f"{number} {os.getpid()}\n")
+            file.write(f"{number} {os.getpid()} {time.time():.4f}\n")
         return Outcome(number, time.monotonic() - began)
 
 
@@ -61,11 +61,14 @@ def main() -> None:
         folder = options.output / str(workers)
         Store(folder).claim()
         make = functools.partial(Sleeper, str(folder.resolve()), options.seconds)
-        began = time.monotonic()
-        # every worker has had a frame by then: starting processes is told apart
-        times = [time.monotonic() for _ in Farm(workers).run(make, range(options.frames + workers), Control())]
-        first, rest = times[workers - 1], times[workers:]
-        spent = rest[-1] - first
+        began = time.time()
+        for _ in Farm(workers).run(make, range(options.frames), Control()):
+            pass
+        log = [line.split() for line in (folder / "log.txt").read_text().splitlines()]
+        # from when the last process has been started and has finished its first frame
+        start = max(next(i for i, line in enumerate(log) if line[1] == name) for name in {line[1] for line in log})
+        first, rest = float(log[start][2]), log[start + 1 :]
+        spent = float(rest[-1][2]) - first
         efficiency = len(rest) * options.seconds / (workers * spent)
         overhead = 1000 * (workers * spent / len(rest) - options.seconds)
         print(

@@ -21,7 +21,7 @@ ADD_ON = (
 )
 BRIDGE = (
     (("__main__", "the table of commands"),),
-    (("job", "the stages of a run, one file each"), ("training", "the network")),
+    (("job", "the stages of a run, one file each"), ("sequence", "many frames"), ("training", "the network")),
     (
         ("texture", "colours"),
         ("model", "head templates"),

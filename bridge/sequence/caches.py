@@ -72,15 +72,23 @@ class Motion:
     unit_mm: float | None  # millimetres of the world's unit
 
 
-def write_curves(
-    path: Path, first: int, names: Sequence[str], weights: np.ndarray, motion: Motion, missing: Sequence[int]
-) -> None:
-    """Weights [frames, m] of the shapes and the head's motion as JSON; which frames lie between their neighbours."""
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Weights of the shapes, one row a frame. missing: frames that lie between their neighbours."""
+
+    first: int
+    names: Sequence[str]
+    weights: np.ndarray  # [frames, m]
+    missing: Sequence[int]
+
+
+def write_curves(path: Path, curves: Curves, motion: Motion) -> None:
+    """Both as JSON. Raises BridgeError "output"."""
     body = {
-        "first": first,
-        "frames": len(weights),
-        "interpolated": list(missing),
-        "shapes": {name: np.round(weights[:, i], 5).tolist() for i, name in enumerate(names)},
+        "first": curves.first,
+        "frames": len(curves.weights),
+        "interpolated": list(curves.missing),
+        "shapes": {name: np.round(curves.weights[:, i], 5).tolist() for i, name in enumerate(curves.names)},
         "unit_mm": motion.unit_mm,
         "head": {
             "centre": motion.centre.tolist(),

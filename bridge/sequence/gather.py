@@ -62,7 +62,8 @@ def gather(store: Store, unit_mm: float | None = None, smooth: bool = True) -> G
     turns = caches.interpolated(numbers, Rotation.from_matrix([pose.R for pose in poses]).as_rotvec())
     shifts = caches.interpolated(numbers, np.stack([pose.t for pose in poses]))
     motion = caches.Motion(identity.centre, turns, shifts, unit_mm)
-    caches.write_curves(store.folder / CURVES, first, identity.shape_names, weights, motion, missing)
+    curves = caches.Curves(first, identity.shape_names, weights, missing)
+    caches.write_curves(store.folder / CURVES, curves, motion)
     write_template(store.folder / TEMPLATE, identity)
     return Gathered(first, numbers[-1], missing)
 

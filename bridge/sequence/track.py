@@ -34,7 +34,8 @@ WIDTH = 1.0  # of robust weights of a look's value
 LEAST_COSINE = 0.2
 CLOSED = (0.0, 0.25, 0.5, 0.75, 1.0)  # of an eye, tried at this level
 LIDS_LEVEL, UNKNOWN, ALIKE = 2, 0.5, 0.5
-STIFFNESS, HELD = 30.0, 2.0  # of a vertex against its neighbours and against the model, in edges
+STIFFNESS, HELD = 60.0, 2.0  # of a vertex against its neighbours and against the model, in edges
+SKULL = 10.0  # how much more what is no face is held: bone does not move
 MARK_VIEWS = 4  # that landmarks are looked for in
 SEED = 0
 
@@ -61,6 +62,23 @@ def placed(identity: Identity, pose: Pose, detail: np.ndarray | float = 0.0) -> 
     """The whole template of a frame."""
     centre = identity.centre
     return (identity.posed(pose.expression) + detail - centre) @ pose.R.T + centre + pose.t
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """Landmarks of a frame in the world."""
+
+    points: np.ndarray  # [n, 3]
+    sigma: np.ndarray  # [n] world units
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A frame's pictures at one sharpness, and which vertices each of them shows."""
+
+    pictures: Pictures
+    level: int
+    facing: np.ndarray  # [views, V] cosine, 0 where hidden
 
 
 class Tracker:
@@ -90,8 +108,8 @@ class Tracker:
 
     def track(self, cameras: Sequence[Camera], pictures: Sequence[np.ndarray], check: Check = unchecked) -> Tracked:
         """Raises BridgeError "face-none" where no two photographs show the face."""
-        marks, sigma = self._landmarks(cameras, pictures, check)
-        pose = self._by_landmarks(marks, sigma)
+        marks = self._landmarks(cameras, pictures, check)
+        pose = self._by_landmarks(marks)
         seen = Pictures(cameras, pictures, placed(self.identity, pose)[self.identity.follows])
         facing = np.zeros((0, 0))
         shut: list[int] = []
@@ -101,16 +119,14 @@ class Tracker:
                 pose, shut = self._lids(seen, pose)
             facing = visible(seen.cameras, placed(self.identity, pose), self.identity.surface)
             for _ in range(rounds):
-                system = self._skin(seen, facing[:, self.samples], level, pose, 0.0, self.samples)
-                pose = self._step(pose, marks, sigma, system[:2], self.samples, shut)
+                system = self._skin(Seen(seen, level, facing), pose, 0.0, self.samples)
+                pose = self._step(pose, marks, system[:2], self.samples, shut)
         check()
         detail, error = self._free(seen, facing, pose)
         return Tracked(pose, detail.astype(np.float32), error)
 
-    def _landmarks(
-        self, cameras: Sequence[Camera], pictures: Sequence[np.ndarray], check: Check
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Points [n, 3] of the known landmarks and their uncertainty [n]."""
+    def _landmarks(self, cameras: Sequence[Camera], pictures: Sequence[np.ndarray], check: Check) -> Marks:
+        """Where the known landmarks are now."""
         identity = self.identity
         forward = identity.marks[self.known].mean(0) - identity.neutral[identity.follows].mean(0)
         towards = [float((camera.center - identity.centre) @ forward) / np.linalg.norm(camera.center - identity.centre)
@@ -124,34 +140,36 @@ class Tracker:
                 "No two of the photographs from the front show a face that can be recognised.",
                 "Nothing need be done: the frame is put between its neighbours. Check that no camera was covered.",
             )
-        return found.points[self.known], found.sigma[self.known]
+        return Marks(found.points[self.known], found.sigma[self.known])
 
-    def _by_landmarks(self, marks: np.ndarray, sigma: np.ndarray) -> Pose:
+    def _by_landmarks(self, marks: Marks) -> Pose:
         """The start: rigid by landmarks that expressions move little, then pose and expression by all."""
         identity = self.identity
         on_mesh = identity.marks[self.known]
         still = 1 / (identity.size + np.abs(self.at_marks).max((1, 2))) ** 2
-        found = similarity(on_mesh, marks, still)
+        found = similarity(on_mesh, marks.points, still)
         assert found is not None
         centre = identity.centre
         R = found.rotation
-        t = (still[:, None] * (marks - (on_mesh - centre) @ R.T - centre)).sum(0) / still.sum()
+        t = (still[:, None] * (marks.points - (on_mesh - centre) @ R.T - centre)).sum(0) / still.sum()
         pose = Pose(R, t, np.zeros(len(identity.shapes)))
         for _ in range(6):
-            pose = self._step(pose, marks, sigma, None, None)
+            pose = self._step(pose, marks, None, None)
         return pose
 
     def _skin(
-        self, seen: Pictures, facing: np.ndarray, level: int, pose: Pose, detail: np.ndarray | float, chosen: np.ndarray
+        self, seen: Seen, pose: Pose, detail: np.ndarray | float, chosen: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, float]:
         """Systems A [n, 3, 3], b [n, 3] of the chosen vertices' motion, in world axes; and the mean difference."""
+        pictures, level = seen.pictures, seen.level
+        facing = seen.facing[:, chosen]
         points = placed(self.identity, pose, detail)[chosen]
         target = self.identity.look[level][chosen]
         A, b = np.zeros((len(chosen), 3, 3)), np.zeros((len(chosen), 3))
         total = weights = 0.0
-        for view in range(len(seen.cameras)):
+        for view in range(len(pictures.cameras)):
             use = np.flatnonzero(facing[view] > LEAST_COSINE)
-            value, slope = seen.values(view, level, points[use])
+            value, slope = pictures.values(view, level, points[use])
             gap = value - target[use]
             weight = facing[view][use] ** 2 * self.identity.shown[chosen[use]]
             weight = weight / (1 + (gap / WIDTH) ** 2) ** 2 / SKIN_SIGMA**2
@@ -211,8 +229,7 @@ class Tracker:
     def _step(
         self,
         pose: Pose,
-        marks: np.ndarray,
-        sigma: np.ndarray,
+        marks: Marks,
         skin: tuple[np.ndarray, np.ndarray] | None,
         chosen: np.ndarray | None,
         held: Sequence[int] = (),
@@ -223,10 +240,12 @@ class Tracker:
         shape = identity.posed(pose.expression)
         local = np.einsum("nk,nkd->nd", identity.weights[self.known], shape[identity.corners[self.known]]) + self.bias
         now = (local - centre) @ pose.R.T + centre + pose.t
-        error = now - marks
+        error = now - marks.points
         size = np.linalg.norm(error, axis=1)
         pull = (
-            MARK_SHARE / (sigma**2 + (0.5 * identity.size) ** 2) / (1 + (size / (3 * np.median(size) + 1e-9)) ** 2) ** 2
+            MARK_SHARE
+            / (marks.sigma**2 + (0.5 * identity.size) ** 2)
+            / (1 + (size / (3 * np.median(size) + 1e-9)) ** 2) ** 2
         )
         J = np.concatenate([_rigid(now - centre - pose.t), np.einsum("de,nej->ndj", pose.R, self.at_marks)], 2)
         A = np.einsum("n,nda,ndb->ab", pull, J, J, optimize=True)
@@ -261,17 +280,18 @@ class Tracker:
         chosen = np.flatnonzero(identity.follows)
         detail, error = np.zeros((n, 3)), 0.0
         edge = identity.size
+        held = HELD / edge**2 * np.where(identity.face, 1.0, SKULL)
         smooth = sparse.kron(STIFFNESS / edge**2 * self.laplacian, sparse.eye(3), "csr")
         rows = np.repeat(3 * np.arange(n)[:, None] + np.arange(3), 3, axis=1).reshape(n, 3, 3)
         columns = np.swapaxes(rows, 1, 2)
         for level in (*[len(ROUNDS) - 2] * (FREE_ROUNDS - 2), *[len(ROUNDS) - 1] * 2):
-            A, b, error = self._skin(seen, facing[:, chosen], level, pose, detail, chosen)
+            A, b, error = self._skin(Seen(seen, level, facing), pose, detail, chosen)
             A = np.einsum("ba,nbc,cd->nad", pose.R, A, pose.R, optimize=True)  # back to the key frame's axes
             b = b @ pose.R
             blocks = np.zeros((n, 3, 3))
             blocks[chosen] = A
-            blocks += HELD / edge**2 * np.eye(3)
-            right = HELD / edge**2 * detail
+            blocks += held[:, None, None] * np.eye(3)
+            right = held[:, None] * detail
             right[chosen] += b
             matrix = sparse.csr_matrix((blocks.ravel(), (rows.ravel(), columns.ravel())), (3 * n, 3 * n)) + smooth
             right += (smooth @ detail.ravel()).reshape(n, 3)

@@ -11,7 +11,7 @@ from bench import performance  # noqa: E402
 from bridge.errors import BridgeError  # noqa: E402
 from bridge.model import head_model  # noqa: E402
 from bridge.sequence.identity import identity_of, load_identity  # noqa: E402
-from bridge.sequence.track import Tracker, bounded, placed  # noqa: E402
+from bridge.sequence.track import Marks, Tracker, bounded, placed  # noqa: E402
 from bridge.wrap.regions import find_regions  # noqa: E402
 
 SIZE, FRAMES, TAKEN = 400, 9, 3
@@ -36,7 +36,7 @@ class Marked(Tracker):
 
     def _landmarks(self, cameras, pictures, check):
         marks = np.einsum("nk,nkd->nd", self.identity.weights, self.truth[self.identity.corners])
-        return marks + np.random.default_rng(0).normal(0, 2, marks.shape), np.full(len(marks), 2.0)
+        return Marks(marks + np.random.default_rng(0).normal(0, 2, marks.shape), np.full(len(marks), 2.0))
 
 
 @pytest.fixture(scope="module")
