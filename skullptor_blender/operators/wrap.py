@@ -20,6 +20,7 @@ from ..ui import heat_map, preferences, view
 from .bridge_operator import BridgeOperator
 
 GET, MISSING = "Get Template Data", "template-missing"  # the button's words are in the engine's cures
+SNAPPED = "skullptor_snap"  # custom property of landmarks: whether the artist's tools snapped before
 TEMPLATES = (
     ("hm08", "MakeHuman Head", "4,368 vertices of skin, all quads, CC0; with eyes, teeth, tongue and lashes"),
     ("hm08-body", "MakeHuman Body", "The whole person, whose head is fitted: rigs and clothes of MPFB go on"),
@@ -98,6 +99,8 @@ class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
         arguments = ["wrap", str(ply), "--capture", str(capture), "--template", wanted, "-o", str(self.output)]
         body, picked = "", self.folder / "landmarks.json"
         if (points := landmarks.of_head(context.view_layer, head)) is not None:
+            if points.mode != "OBJECT":
+                bpy.ops.object.mode_set(mode="OBJECT")
             body = json.dumps(landmarks.read(points, self.moved.inverted()).as_json())
             arguments += ["--landmarks", str(picked)]
 
@@ -153,6 +156,9 @@ class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
         head.hide_set(True)
         if (points := landmarks.of_head(context.view_layer, head)) is not None:
             points.hide_set(True)
+            if SNAPPED in points:
+                context.scene.tool_settings.use_snap = bool(points[SNAPPED])
+                del points[SNAPPED]
         for other in context.selected_objects:
             other.select_set(False)
         made.select_set(True)
@@ -235,6 +241,7 @@ class SKULLPTOR_OT_edit_landmarks(_OnHead, bpy.types.Operator):
         bpy.ops.object.mode_set(mode="EDIT")
         bpy.ops.mesh.select_all(action="DESELECT")
         tool = context.scene.tool_settings
+        points[SNAPPED] = points.get(SNAPPED, tool.use_snap)
         tool.use_snap, tool.snap_elements_base = True, {"FACE"}  # a dragged point stays on the head
         return {"FINISHED"}
 

@@ -175,7 +175,8 @@ def test_every_panel_open_for_the_eyes(blender):
     assert len(list(shots.glob("panels-*.png"))) == 4
     # a panel that grew has pushed those below it: more drawings change nothing
     settled, redrawn = (np.asarray(Image.open(shots / f"{name}.png").convert("L"), np.int16) for name in SETTLED)
-    assert (np.abs(settled - redrawn) > 24).mean() < 0.001
+    without_status_bar = slice(0, int(settled.shape[0] * 0.9))
+    assert (np.abs(settled - redrawn)[without_status_bar] > 24).mean() < 0.0005
 
 
 def test_deleted_cameras_undo_and_another_file_in_mid_run(blender):
