@@ -2,8 +2,8 @@
 
     python -m bench.farm OUT [--workers 4 16 64] [--frames 1000] [--seconds 1.0]
 
-Efficiency: frames times seconds over workers times the time, from when the last of the processes is at work. Overhead:
-what a worker waits between two of its frames. The store's writing is part of both. Tests use these workers too.
+Overhead: what a worker waits between two of its frames, the store's writing included. Efficiency: the share of its time
+that it works, from its first frame to its last; the start of the processes is told apart. Tests use these workers too.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=1.0)
     options = parser.parse_args()
-    print("workers  frames  start s  run s  efficiency  overhead a frame ms")
+    print("workers  frames  start s  efficiency  overhead a frame ms")
     for workers in options.workers:
         folder = options.output / str(workers)
         Store(folder).claim()
@@ -65,16 +65,14 @@ def main() -> None:
         for _ in Farm(workers).run(make, range(options.frames), Control()):
             pass
         log = [line.split() for line in (folder / "log.txt").read_text().splitlines()]
-        # from when the last process has been started and has finished its first frame
-        start = max(next(i for i, line in enumerate(log) if line[1] == name) for name in {line[1] for line in log})
-        first, rest = float(log[start][2]), log[start + 1 :]
-        spent = float(rest[-1][2]) - first
-        efficiency = len(rest) * options.seconds / (workers * spent)
-        overhead = 1000 * (workers * spent / len(rest) - options.seconds)
-        print(
-            f"{workers:7}  {len(rest):6}  {first - began:7.1f}  {spent:5.1f}  {efficiency:10.3f}  {overhead:19.1f}",
-            flush=True,
-        )
+        ends: dict[str, list[float]] = {}
+        for _, process, moment in log:
+            ends.setdefault(process, []).append(float(moment))
+        gaps = [after - before for own in ends.values() for before, after in zip(own, own[1:])]
+        start = max(own[0] for own in ends.values()) - began
+        overhead = 1000 * (sum(gaps) / len(gaps) - options.seconds)
+        efficiency = options.seconds * len(gaps) / sum(gaps)
+        print(f"{workers:7}  {len(log):6}  {start:7.1f}  {efficiency:10.3f}  {overhead:19.1f}", flush=True)
 
 
 if __name__ == "__main__":
