@@ -50,6 +50,10 @@ def _pose(job: Job, tools: Tools, refined: Refined) -> None:
     for i, camera in zip(job.sharp, refined.cameras, strict=True):
         cameras[i] = camera
     job.inputs.pose(cameras)
+    job.targets = [
+        replace(target, camera=replace(target.camera, R=camera.R, t=camera.t))
+        for target, camera in zip(job.targets, cameras, strict=True)
+    ]
     write_capture(job.inputs.capture, job.output / "refined")
     sentence = f"The surface's detail moved the cameras by {refined.moved_px:.1f} pixels on average."
     tools.report.send(Status(tools.report.id, sentence))

@@ -85,6 +85,14 @@ def test_a_surface_that_is_off_moves_cameras_by_less(scene):
     assert found is None or off_px(pictures, found) < 0.3
 
 
+def test_where_the_pictures_do_not_agree_afterwards_it_was_not_the_poses(scene, monkeypatch):
+    vertices, faces, pictures = scene
+    wrong = poses.placed(pictures, pushed(pictures, 1.0))
+    assert poses.corrections(vertices, faces, wrong, np.ones(8)) is not None
+    monkeypatch.setattr(poses, "GAIN", 0.0)
+    assert poses.corrections(vertices, faces, wrong, np.ones(8)) is None
+
+
 def test_a_view_that_is_not_trusted_stays_and_pulls_nobody(scene):
     vertices, faces, pictures = scene
     wrong = pushed(pictures, 1.0)
