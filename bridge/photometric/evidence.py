@@ -12,7 +12,7 @@ from numba import njit
 from ..errors import Check, unchecked
 from .correlation import gather
 from .pictures import Pictures
-from .sight import WORKERS, Sights
+from .sight import WORKERS, Sight, Sights
 from .warp import warp
 
 HALF = 2  # windows of 5 x 5 pixels
@@ -71,6 +71,18 @@ def collect(
     return Evidence(information, force, np.array(mean_ncc))
 
 
+def lay_over(mine: Sight, sights: Sights, j: int, into: Sequence[np.ndarray]) -> int:
+    """The picture of view j through the mesh in the pixels [h, w] of a view's part; how many pixels both views see.
+
+    into: values, change and cosine [h, w] float32, which warp() fills.
+    """
+    other, pictures = sights.views[j], sights.pictures
+    return warp(
+        mine.first, mine.depth, mine.normals, mine.use, mine.back, mine.camera.center, pictures.grey[j],
+        other.first, other.depth, other.use, other.P, other.camera.center, BEHIND * pictures.pixel, LEAST_COSINE, *into,
+    )  # fmt: skip
+
+
 def _view(
     i: int, vertices: np.ndarray, sights: Sights, partners: Sequence[tuple[int, float]]
 ) -> tuple[np.ndarray, np.ndarray, float]:
@@ -86,12 +98,7 @@ def _view(
     terms = np.empty((3, *shape), np.float32)
     mean_ncc, count = 0.0, 0
     for j, trust in partners:
-        other = sights.views[j]
-        seen = warp(
-            mine.first, mine.depth, mine.normals, mine.use, mine.back, mine.camera.center, pictures.grey[j],
-            other.first, other.depth, other.use, other.P, other.camera.center, BEHIND * pictures.pixel, LEAST_COSINE,
-            values, change, cosine,
-        )  # fmt: skip
+        seen = lay_over(mine, sights, j, (values, change, cosine))
         if not seen:
             continue
         noise = pictures.noise[i], pictures.noise[j]

@@ -19,10 +19,9 @@ from scipy.spatial.transform import Rotation
 from ..capture.cameras import Camera
 from ..capture.framing import HeadFrame
 from ..errors import Check, unchecked
-from .evidence import BEHIND, LEAST_COSINE, partners_of
+from .evidence import lay_over, partners_of
 from .pictures import Pictures
 from .sight import WORKERS, Sights
-from .warp import warp
 
 ENDS = np.concatenate([np.eye(3), -np.eye(3)])  # of the axes of the head's sphere
 # Factors of the rounds' steps: all views step at once, so two that move towards each other would change places, and
@@ -34,7 +33,7 @@ NOISES = 4.0  # variances of the noise below which a window is plain
 LEAST_PIXELS = 400  # of a view that its partners show too
 SHARED = 1 / 60  # share of a pixel's say: neighbours share their windows, and their errors
 PRIOR_PX = 2.0  # standard deviation of a pose in pixels of the picture
-# Pixels that poses are off on average at least, or they stay to the bit: 0.005 to 0.03 where they are right
+# Pixels that poses are off on average at least, or they stay to the bit: 0.005 to 0.05 where they are right
 LEAST_PX = 0.1
 # Share of their disagreement that views may keep, or it is not the poses that are wrong: wrong poses left 0.3, a face
 # that four of thirteen photographs see from 60 degrees apart, whose surface is off by millimetres, 0.94 to 0.98
@@ -123,13 +122,7 @@ def _step(i: int, sights: Sights, partners: Sequence[int]) -> tuple[np.ndarray, 
     weight: np.ndarray = np.zeros(shape, np.float32)
     values, change, cosine = (np.empty(shape, np.float32) for _ in range(3))
     for j in partners:
-        other = sights.views[j]
-        seen = warp(
-            mine.first, mine.depth, mine.normals, mine.use, mine.back, mine.camera.center, pictures.grey[j],
-            other.first, other.depth, other.use, other.P, other.camera.center, BEHIND * pictures.pixel, LEAST_COSINE,
-            values, change, cosine,
-        )  # fmt: skip
-        if seen:
+        if lay_over(mine, sights, j, (values, change, cosine)):
             shown += cosine * _normalised(values, cosine > 0, NOISES * pictures.noise[j])
             weight += cosine
     known = weight > 0
