@@ -17,6 +17,7 @@ from ..refine import write_capture
 from ..service.protocol import Status
 from ..solve import SolveSettings
 from ..solve.settings import Preset
+from .conditions import refining
 from .record import Job, Tools
 
 FINEST = {"draft": 500, "standard": 1000, "fine": 4000}  # pixels across the head's sphere that are looked at last
@@ -32,7 +33,7 @@ def refine(job: Job, tools: Tools) -> None:
         job.mesh,
         photographs(job),
         job.frame,
-        Detail(FINEST[settings.preset], vertices),
+        Detail(FINEST[settings.preset], vertices, poses=refining(settings)),
         Watch(report.check, report.step, report.control.finish.is_set),
     )
     job.mesh, job.expected_error = refined.mesh, refined.expected_error

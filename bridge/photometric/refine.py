@@ -72,10 +72,12 @@ def levels_for(pixels_across: float, finest: int, vertices: int) -> list[Level]:
 
 @dataclass(frozen=True)
 class Detail:
-    """How far to go: pixels across the head's sphere at the last resolution, and most vertices of the result."""
+    """How far to go: pixels across the head's sphere at the last resolution, most vertices of the result, and whether
+    the cameras may be moved where the photographs ask for it."""
 
     finest: int
     vertices: int
+    poses: bool = True
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def refine_surface(
         if evidence is not None:
             points, faces = remeshed(points, faces, evidence.information > 0, level.vertices, watch.check)
         for number in range(level.steps):
-            if number == level.steps // 2:
+            if detail.poses and number == level.steps // 2:
                 twists = corrections(points, faces, pictures, trust, watch.check)
                 if twists is not None:
                     pictures = placed(pictures, twists)

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("numba")
 
-from bridge.photometric import poses  # noqa: E402
+from bridge.photometric import Detail, poses, refine_surface  # noqa: E402
 from bridge.photometric.pictures import Photographs, Pictures  # noqa: E402
 from bridge.photometric.sight import Sights  # noqa: E402
 from tests.bridge.test_refine_surface import ball, photographs, refined  # noqa: E402
@@ -114,6 +114,10 @@ def test_a_refined_surface_tells_its_cameras(scene):
     cameras = [poses.moved(camera, twist, FRAME.radius) for camera, twist in zip(rig(), wrong, strict=True)]
     found = refined(mesh, cameras=cameras)
     assert found.moved_px > 0.2
+    kept = refine_surface(
+        mesh, Photographs(photographs(), [None] * 8, cameras), FRAME, Detail(250, len(vertices), poses=False)
+    )
+    assert kept.moved_px == 0
     moves = [poses.moved(FRAME.normalise(a), np.zeros(6)) for a in found.cameras]
     truth = [FRAME.normalise(camera) for camera in rig()]
     left = np.stack([_twist(a, b) for a, b in zip(truth, moves, strict=True)])
