@@ -1,8 +1,9 @@
 """The surface to the last pixel: photographs compared through the mesh at rising resolution, step by step.
 
-At every resolution each view is laid over its neighbours through the mesh (warp.py), the windowed correlation says how
-the surface should move (correlation.py, evidence.py), and one sparse solve moves all vertices along their normals,
-against the bending of the surface (step.py). Between two resolutions the mesh is remeshed (density.py).
+First what is far off is mended (mend.py). Then at every resolution each view is laid over its neighbours through the
+mesh (warp.py), the windowed correlation says how the surface should move (correlation.py, evidence.py), and one sparse
+solve moves all vertices along their normals, against the bending of the surface (step.py). Between two resolutions the
+mesh is remeshed (density.py).
 Faugeras and Keriven 1998; Vu, Labatut, Pons and Keriven 2012; with Gauss-Newton steps instead of a gradient descent.
 """
 
@@ -20,7 +21,8 @@ from ..mesh import Mesh, Surface
 from ..solve.cleanup import untangle
 from .accuracy import expected_error
 from .density import remeshed
-from .evidence import Evidence, collect
+from .evidence import Evidence, collect, partners_of
+from .mend import mended
 from .pictures import Photographs, Pictures, pixels_across
 from .poses import corrections, moved, pixels_moved, placed
 from .step import Bending, solve
@@ -103,7 +105,9 @@ def refine_surface(
     evidence: Evidence | None = None
     for level in levels:
         pictures = Pictures.of(photographs, frame, level.across, points)
-        if evidence is not None:
+        if evidence is None:
+            points, faces = mended(points, faces, pictures, partners_of(pictures), watch.check)
+        else:
             points, faces = remeshed(points, faces, evidence.information > 0, level.vertices, watch.check)
         for number in range(level.steps):
             if detail.poses and number == level.steps // 2:
