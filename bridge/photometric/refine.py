@@ -49,6 +49,7 @@ REACH = 0.01  # of the head's radius: over which the curvature's local mean is t
 # longer stays: shoulders, the back of a crown that two views see at a grazing angle
 STAYS = 0.3
 ANCHOR = 400.0 * (2 * np.pi / STAYS) ** 4  # information per area about staying
+MENDED = 500  # pixels across: up to there a mesh that was mended is looked at again
 FARTHEST = 1.5  # pixels a vertex moves in a step
 FINE_ENOUGH = 0.7  # share of a level's pixels that the photographs must have for it to be worth its time
 OUTVOTED = 0.5  # a view whose correlation is less than this share of the usual one is of something else, or blurred
@@ -103,12 +104,15 @@ def refine_surface(
     points, faces = frame.local(mesh.vertices), mesh.faces
     trust = np.ones(len(across))
     evidence: Evidence | None = None
+    folded = True  # as far as anybody knows
     for level in levels:
         pictures = Pictures.of(photographs, frame, level.across, points)
-        if evidence is None:
-            points, faces = mended(points, faces, pictures, partners_of(pictures), watch.check)
-        else:
+        if evidence is not None:
             points, faces = remeshed(points, faces, evidence.information > 0, level.vertices, watch.check)
+        if folded and level.across <= MENDED:
+            before = points
+            points, faces = mended(points, faces, pictures, partners_of(pictures), watch.check)
+            folded = points is not before
         for number in range(level.steps):
             if detail.poses and number == level.steps // 2:
                 twists = corrections(points, faces, pictures, trust, watch.check)
