@@ -165,8 +165,7 @@ def dense_head(context: bpy.types.Context, ob: bpy.types.Object) -> bpy.types.Ob
     """The head that a wrapped template takes details from."""
     if scene_template.KEY not in ob:
         return None
-    head = context.view_layer.objects.get(str(ob.get(scene_template.OF)))
-    return head if scene_result.is_result(head) else None
+    return scene_result.source_of(ob, context.view_layer)
 
 
 CLASSES = (TextureSettings, SKULLPTOR_OT_texture_head)

@@ -76,6 +76,20 @@ def test_the_first_rigs_head_is_untouched_by_the_seconds(two):
     assert {ob.name for ob in cameras if ob.visible_get()} == {f"cam{i:02d}" for i in range(4)}
 
 
+def test_what_was_made_of_a_head_comes_and_goes_with_its_rig(two):
+    bpy.ops.skullptor.use_rig(rig=two["Anna"])
+    bpy.ops.skullptor.reconstruct_head()
+    head = bpy.data.objects["Head"]
+    sculpt = bpy.data.objects.new("Head Sculpt", head.data.copy())
+    sculpt[scene_result.SCULPT_OF], sculpt[rigs.KEY] = head.name, head[rigs.KEY]
+    bpy.context.scene.collection.objects.link(sculpt)
+    head.hide_set(True)
+    bpy.ops.skullptor.use_rig(rig=two["Bela"])
+    assert not sculpt.visible_get()
+    bpy.ops.skullptor.use_rig(rig=two["Anna"])
+    assert sculpt.visible_get() and not head.visible_get()  # as it was left
+
+
 def test_the_artists_own_cameras_are_a_rig_as_well(capture, two):
     data = bpy.data.cameras.new("own")
     own = bpy.data.objects.new("own", data)

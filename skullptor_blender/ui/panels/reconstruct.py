@@ -15,7 +15,7 @@ from ..camera_rows import Row, rows
 from ..preset_files import SKULLPTOR_PT_presets
 from ..text import activity, time_line
 from .messages import draw_outcome
-from .sidebar import Sidebar, letters, shortened, wrapped
+from .sidebar import Sidebar, hidden_head, letters, shortened, wrapped
 
 LOOKS = (
     (heat_map.CLAY, "Clay"),
@@ -129,7 +129,7 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
         settings = context.scene.skullptor
         head = scene_result.chosen(context)
         column = layout.column(align=True)
-        if head is not None:
+        if head is not None and not hidden_head(column, head):
             shown = heat_map.shown(head.data)
             row = column
             for (what, text), share in zip(LOOKS, LOOK_SHARES):
