@@ -158,6 +158,9 @@ def test_one_door_tells_cameras_from_photographs(tmp_path, capture):
     photos = tmp_path / "photos"
     picture = photo(photos / "a.png", 8, 8)
     assert Door(photos).kind() == "photographs"
+    assert Door(capture / "images").chosen() == capture  # its photographs have their cameras already
+    assert Door(capture / "images" / "cam00.png").kind() == "cameras"
+    assert Door(tmp_path / "nothing").kind(photos) == "photographs"  # where the browser has gone
     assert Door(picture).chosen() == photos
     assert Door(picture).kind() == "photographs"
     assert Door(tmp_path / "nothing").kind() == ""

@@ -46,7 +46,7 @@ def middle(window: Window):
 def import_by_hand(window: Window, capture: Path) -> Steps:
     """Clicks 1 to 4: tab, Import Capture, path, Import."""
     yield from window.open_tab()
-    yield from browse(window, capture, "skullptor.add_photographs", "Photographs or Cameras")
+    yield from browse(window, capture, "skullptor.add_photographs", "Import Photographs")
     yield from window.wait(lambda: len(cameras()) > 2, "the cameras", 30)
     yield 0.7
 
@@ -655,3 +655,40 @@ def two_rigs(window: Window, one: str, other: str) -> Steps:
     used = [ob.name for ob in capture.cameras(window.scene.view_layers[0])]
     if len(found) != 2 or len(used) * 2 != len([ob for ob in cameras() if ob.parent]):
         raise AssertionError(f"{[rig.name for rig in found]} with {used}")
+
+
+def saving(window: Window, capture: str) -> Steps:
+    """An unsaved scene's photographs lie in the cache; its first save takes them out, and the cache may be emptied."""
+    cache = Path(os.environ["SKULLPTOR_RUNS"], "captures", "anna")
+    shutil.rmtree(cache, ignore_errors=True)
+    shutil.copytree(capture, cache)
+    yield from import_quickly(window, str(cache))
+    yield from window.open_tab()
+    yield 0.7
+    window.shot("11-unsaved")
+    path = window.out / "project" / "anna.blend"
+    shutil.rmtree(path.parent, ignore_errors=True)
+    path.parent.mkdir()
+    yield from window.hover(*window.screen(*by_view(window, 0.3, 0.4)))
+    yield from window.key("ctrl+s")
+    yield from window.wait(lambda: len(bpy.context.window_manager.windows) > 1 or has_browser(), "the file browser", 20)
+    yield 1.0
+    window.bring_into_view()
+    yield 0.5
+    window.shot("11-save")
+    yield from window.key("Escape")
+    yield 0.5
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    yield 0.5
+    window.shot("11-saved")
+    shutil.rmtree(cache)
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    yield 1.0
+    first = min(cameras(), key=lambda ob: ob.name)
+    with window.override():
+        bpy.ops.skullptor.select_camera(camera=first.name, look_through=True)
+    yield 2.0
+    window.shot("11-reopened")
+    image = first.data.background_images[0].image
+    if not image.has_data and not image.pixels or path.parent not in Path(bpy.path.abspath(image.filepath)).parents:
+        raise AssertionError(f"the photograph of {first.name} is not beside the file: {image.filepath}")

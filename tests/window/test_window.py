@@ -179,6 +179,11 @@ def test_every_panel_open_for_the_eyes(blender):
     assert (np.abs(settled - redrawn)[without_status_bar] > 24).mean() < 0.0005
 
 
+def test_photographs_of_an_unsaved_scene_are_saved_with_it(blender):
+    blender.tell("saving", str(CAPTURE))
+    assert sorted(path.name for path in (blender.place / "saving" / "project" / "captures").iterdir()) == ["anna"]
+
+
 def test_deleted_cameras_undo_and_another_file_in_mid_run(blender):
     blender.tell("ends", str(CAPTURE))
 
