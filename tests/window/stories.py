@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import bpy
+import numpy as np
+from bpy_extras.view3d_utils import location_3d_to_region_2d
 from driver import Steps, Watch, Window, log, save
-from mathutils import Quaternion
+from mathutils import Quaternion, Vector
 
 BUTTON = "skullptor.reconstruct_head"
 MOST_CLICKS = 6
@@ -692,3 +694,56 @@ def saving(window: Window, capture: str) -> Steps:
     image = first.data.background_images[0].image
     if not image.has_data and not image.pixels or path.parent not in Path(bpy.path.abspath(image.filepath)).parents:
         raise AssertionError(f"the photograph of {first.name} is not beside the file: {image.filepath}")
+
+
+def stroke(window: Window, capture: str) -> Steps:
+    """A mirrored stroke with a sculpting brush over one cheek of a new head: it meets the other cheek as well."""
+    session = window.module("link.session")
+    with window.override():
+        bpy.ops.skullptor.import_capture(filepath=capture)
+    window.scene.skullptor.preset = "draft"
+    yield from begin(window)
+    yield from window.wait(lambda: session.job is None, "the head", 1200, look=0.2)
+    succeed(session)
+    yield 1.0
+    (made,) = heads()
+    mesh = made.data
+    with window.override():
+        bpy.ops.object.mode_set(mode="SCULPT")
+        mesh.use_mirror_x = True
+        bpy.ops.view3d.view_axis(type="FRONT")
+    yield 1.5
+    view, area, region = window.area()
+    before = positions(mesh)
+    # a cheek: beside the nose's height, on the front of the face
+    height = np.ptp(before[:, 2])
+    nose = before[(np.abs(before[:, 0]) < 0.01) & (before[:, 2] > before[:, 2].max() - 0.6 * height)]
+    nose = nose[nose[:, 1].argmin()]
+    places = []
+    for beside in np.linspace(0.035, 0.05, 4):
+        at = location_3d_to_region_2d(region, area.spaces.active.region_3d, Vector((beside, nose[1], nose[2])))
+        places.append(window.screen(view, region.x + at.x, region.y + at.y))
+    yield from window.drag(places)
+    yield 1.0
+    window.shot("12-stroke")
+    with window.override():
+        bpy.ops.object.mode_set(mode="OBJECT")
+    moved = np.linalg.norm(positions(mesh) - before, axis=1)
+    sides = [(before[:, 0] * sign > 0) & (moved > 1e-5) for sign in (1, -1)]
+    if not all(side.sum() > 20 for side in sides):
+        raise AssertionError(f"the stroke moved {[int(side.sum()) for side in sides]} vertices left and right")
+    centres = [np.average(before[side], axis=0, weights=moved[side]) for side in sides]
+    apart = 1000 * (centres[0] - centres[1] * [-1, 1, 1])
+    window.numbers["stroke"] = {
+        "vertices left and right": [int(side.sum()) for side in sides],
+        "apart from its mirror image, mm": [round(float(x), 2) for x in apart],
+        "height, mm": [round(1000 * float(moved[side].max()), 2) for side in sides],
+    }
+    if np.linalg.norm(apart) > 2.0:
+        raise AssertionError(f"left and right are {apart} mm apart")
+
+
+def positions(mesh: bpy.types.Mesh) -> np.ndarray:
+    found = np.empty(3 * len(mesh.vertices), np.float32)
+    mesh.vertices.foreach_get("co", found)
+    return found.reshape(-1, 3)

@@ -184,6 +184,10 @@ def test_photographs_of_an_unsaved_scene_are_saved_with_it(blender):
     assert sorted(path.name for path in (blender.place / "saving" / "project" / "captures").iterdir()) == ["anna"]
 
 
+def test_a_mirrored_stroke_meets_both_cheeks(blender):
+    blender.tell("stroke", str(CAPTURE))
+
+
 def test_deleted_cameras_undo_and_another_file_in_mid_run(blender):
     blender.tell("ends", str(CAPTURE))
 
