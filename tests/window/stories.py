@@ -429,12 +429,12 @@ def first_hour(window: Window, capture: str, preset: str = "draft") -> Steps:
     made.hide_set(False)
     if made.data.validate():
         raise AssertionError("the head's mesh was not valid")
-    for look in ("clay", "confidence", "normal_error", "photographs"):
-        for shading in ("SOLID", "MATERIAL"):
-            window.area()[1].spaces.active.shading.type = shading
+    for shading, seconds in (("SOLID", 2.5), ("MATERIAL", 12)):  # shaders are compiled
+        window.area()[1].spaces.active.shading.type = shading
+        for look in ("clay", "confidence", "normal_error", "photographs"):
             with window.override():
                 bpy.ops.skullptor.show_confidence(show=look)
-            yield 2.5
+            yield seconds
             window.shot(f"6-{look}-{shading.lower()}")
     window.area()[1].spaces.active.shading.type = "SOLID"
     # a later run leaves the view where the artist has turned it

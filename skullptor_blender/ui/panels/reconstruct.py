@@ -10,7 +10,7 @@ from ...link.preflight import ERROR, plural
 from ...link.worker import WorkerError
 from ...scene import covers, rigs
 from ...scene import result as scene_result
-from .. import disk_cache, heat_map, preferences
+from .. import disk_cache, heat_map, preferences, redraw
 from ..camera_rows import Row, rows
 from ..preset_files import SKULLPTOR_PT_presets
 from ..text import activity, time_line
@@ -39,6 +39,25 @@ def engine(context: bpy.types.Context) -> bool:
     return disk_cache.cached("engine", ask)
 
 
+def height_key(context: bpy.types.Context) -> tuple:
+    """All that the height of this panel and of those below comes from."""
+    head = scene_result.chosen(context)
+    return (
+        session.running() is not None,
+        session.setting_up() is not None,
+        engine(context),
+        id(session.outcome),
+        id(session.findings),
+        context.window_manager.skullptor_details,
+        tuple((row.camera, row.ready) for row in rows(context)),
+        len(rigs.rigs(context.scene)),
+        len(covers.hidden(context.view_layer)),
+        head and (head.name, head.visible_get(), heat_map.shown(head.data)),
+        context.view_layer.objects.active in (head, None),
+        context.scene.skullptor.show_photographs,
+    )
+
+
 class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
     bl_label = "Reconstruct Head"
 
@@ -46,6 +65,7 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
         SKULLPTOR_PT_presets.draw_panel_header(self.layout)
 
     def draw(self, context: bpy.types.Context) -> None:
+        redraw.settle(height_key(context))
         layout = self.layout
         settings = context.scene.skullptor
         if job := session.running():
