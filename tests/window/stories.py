@@ -623,6 +623,7 @@ def panels(window: Window, capture: str) -> Steps:
     succeed(session)
     with window.override():
         bpy.ops.skullptor.check_cameras(photographs=False)
+        bpy.ops.skullptor.show_confidence(show="confidence")  # its legend makes the first panel higher
     yield 5.0
     window.shot("settled")
     for _ in range(3):
