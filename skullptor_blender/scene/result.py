@@ -194,23 +194,27 @@ def _shown(layer: bpy.types.LayerCollection) -> Iterator[bpy.types.LayerCollecti
 
 def chosen(context: bpy.types.Context) -> bpy.types.Object | None:
     """The result that the panels are about: the active object if it is one and shows, the head that the active object
-    was made of, that of the last run, the newest that shows, the newest of the rig in use.
+    was made of, that of the last run, the newest that shows, the newest of the rig in use. What is hidden counts only
+    where it is of that rig.
     """
-    active = context.view_layer.objects.active
+    layer, rig = context.view_layer, rigs.active(context.scene)
+    active = layer.objects.active
+    seen = active is not None and active.visible_get(view_layer=layer)
     head = active if is_result(active) else None
-    if head is not None and head.visible_get(view_layer=context.view_layer):
+    if head is not None and seen:
         return head
-    if (source := source_of(active, context.view_layer)) is not None:
+    source = source_of(active, layer)
+    if source is not None and (seen or rig.owns(source)):
         return source
     outcome = session.outcome
-    last = context.view_layer.objects.get(outcome.object_name) if outcome and outcome.ok else None
+    last = layer.objects.get(outcome.object_name) if outcome and outcome.ok else None
     if is_result(last):
         return last
-    if head is not None:
+    if head is not None and rig.owns(head):
         return head
-    shown = [ob for ob in context.view_layer.objects if is_result(ob) and ob.visible_get()]
+    shown = [ob for ob in layer.objects if is_result(ob) and ob.visible_get()]
     newest = max(shown, key=lambda ob: str(stored(ob, "skullptor_run").get("date")), default=None)
-    return newest or next(iter(of_rig(rigs.active(context.scene), context.view_layer)), None)
+    return newest or next(iter(of_rig(rig, layer)), None)
 
 
 def source_of(ob: bpy.types.Object | None, view_layer: bpy.types.ViewLayer) -> bpy.types.Object | None:

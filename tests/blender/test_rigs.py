@@ -86,6 +86,8 @@ def test_what_was_made_of_a_head_comes_and_goes_with_its_rig(two):
     head.hide_set(True)
     bpy.ops.skullptor.use_rig(rig=two["Bela"])
     assert not sculpt.visible_get()
+    bpy.context.view_layer.objects.active = sculpt
+    assert not panels.SKULLPTOR_PT_result.poll(bpy.context)  # not of this rig
     bpy.ops.skullptor.use_rig(rig=two["Anna"])
     assert sculpt.visible_get() and not head.visible_get()  # as it was left
 
