@@ -194,6 +194,7 @@ def test_a_page_of_the_laboratory_begins_with_its_conclusion_and_its_table(page)
     assert vain in ([], [len(headings(page)) - 1])
 
 
+@cache
 def literals() -> str:
     """All that the programs can say: string constants, adjacent ones joined, a space for what is filled in."""
     found = []
@@ -214,3 +215,12 @@ def test_messages_that_the_page_on_trouble_quotes_are_said():
     missing = [piece for piece in pieces if len(piece) > 3 and piece not in said]
     assert len(pieces) > 15
     assert not missing
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "artists").glob("*.md")), ids=lambda page: page.stem)
+def test_buttons_that_artists_are_told_to_press_exist(page):
+    """Buttons stand in bold, as do the first words of some paragraphs, which end with a full stop."""
+    said = literals()
+    buttons = {" ".join(name.split()) for name in re.findall(r"\*\*([^*]+)\*\*", read(page))}
+    buttons = {button for button in buttons if button.endswith("...") or not button.endswith(".")}
+    assert not [button for button in buttons if button not in said]

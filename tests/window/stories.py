@@ -748,3 +748,47 @@ def positions(mesh: bpy.types.Mesh) -> np.ndarray:
     found = np.empty(3 * len(mesh.vertices), np.float32)
     mesh.vertices.foreach_get("co", found)
     return found.reshape(-1, 3)
+
+
+def walk(window: Window, capture: str) -> Steps:
+    """A new user by mouse, all the way: the demo, a head, a template, its texture, a sculpt mesh, and back by undo."""
+    session, ui = window.module("link.session"), window.module("ui.panels")
+    for cls in reversed(ui.CLASSES):
+        bpy.utils.unregister_class(cls)
+    for cls in ui.CLASSES:
+        opened = {"SKULLPTOR_PT_reconstruct", "SKULLPTOR_PT_result", "SKULLPTOR_PT_template", "SKULLPTOR_PT_texture"}
+        cls.bl_options = set() if cls.__name__ in opened else {"DEFAULT_CLOSED"}
+        bpy.utils.register_class(cls)
+    window.scene.skullptor.preset = "draft"
+    window.scene.skullptor_texture.size = "1024"
+    yield from window.open_tab()
+    yield 0.7
+    window.shot("walk-1-empty")
+
+    def click_and_wait(operator: str, what: str) -> Steps:
+        session.outcome = None
+        yield from window.click(operator)
+        yield from window.wait(lambda: session.job is None and session.outcome is not None, what, 1200, look=0.2)
+        succeed(session)
+        yield 2.5
+        window.shot(f"walk-{what.replace(' ', '-')}")
+
+    yield from click_and_wait("skullptor.import_demo", "2 the demo")
+    yield from click_and_wait(BUTTON, "3 the head")
+    (made,) = heads()
+    if Path(os.environ["SKULLPTOR_CACHE"], "models").is_dir():
+        yield from click_and_wait("skullptor.wrap_template", "4 the template")
+        yield from click_and_wait("skullptor.texture_head", "5 the texture")
+        yield from window.click("skullptor.show_head")
+        yield 1.5
+        window.shot("walk-6-back-to-the-head")
+        if not made.visible_get() or bpy.context.view_layer.objects.active != made:
+            raise AssertionError("Show did not bring the head back")
+    yield from click_and_wait("skullptor.sculpt_mesh", "7 the sculpt mesh")
+    sculpt = bpy.context.view_layer.objects.active.name
+    yield from window.hover(*window.screen(*by_view(window, 0.3, 0.4)))
+    yield from window.key("ctrl+z")
+    yield 1.5
+    window.shot("walk-8-undone")
+    if sculpt in bpy.data.objects or not heads()[0].visible_get():
+        raise AssertionError(f"undo left {sorted(ob.name for ob in bpy.data.objects)}")

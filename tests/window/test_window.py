@@ -169,6 +169,10 @@ def test_a_template_is_wrapped_corrected_and_textured(blender):
     blender.tell("template", str(CAPTURE))
 
 
+def test_from_the_demo_to_a_sculpt_mesh_and_back(blender):
+    blender.tell("walk", str(CAPTURE))
+
+
 def test_every_panel_open_for_the_eyes(blender):
     blender.tell("panels", str(CAPTURE))
     shots = blender.place / "panels"
