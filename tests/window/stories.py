@@ -634,7 +634,7 @@ def panels(window: Window, capture: str) -> Steps:
     for number in range(1, 5):
         window.shot(f"panels-{number}")
         yield from window.hover(*window.screen(view, region.x + region.width * 0.4, region.y + region.height * 0.5))
-        for _ in range(8):
+        for _ in range(14):
             window._x("click", "5")  # the wheel
             yield 0.1
         yield 1.0
@@ -667,13 +667,12 @@ def saving(window: Window, capture: str) -> Steps:
     shutil.copytree(capture, cache)
     yield from import_quickly(window, str(cache))
     yield from window.open_tab()
-    yield 0.7
+    yield 2.5
     window.shot("11-unsaved")
     path = window.out / "project" / "anna.blend"
     shutil.rmtree(path.parent, ignore_errors=True)
     path.parent.mkdir()
-    yield from window.hover(*window.screen(*by_view(window, 0.3, 0.4)))
-    yield from window.key("ctrl+s")
+    yield from window.click("wm.save_mainfile", columns=(0.75,))
     yield from window.wait(lambda: len(bpy.context.window_manager.windows) > 1 or has_browser(), "the file browser", 20)
     yield 1.0
     window.bring_into_view()

@@ -8,7 +8,7 @@ from ....bridge.service.protocol import MINIMUM_VIEWS
 from ...link import session
 from ...link.preflight import ERROR, plural
 from ...link.worker import WorkerError
-from ...scene import covers, rigs
+from ...scene import covers, keep, rigs
 from ...scene import result as scene_result
 from .. import disk_cache, heat_map, preferences, redraw
 from ..camera_rows import Row, rows
@@ -39,6 +39,13 @@ def engine(context: bpy.types.Context) -> bool:
     return disk_cache.cached("engine", ask)
 
 
+def unsaved(context: bpy.types.Context) -> bool:
+    """Do photographs lie in the cache until the scene is saved?"""
+    cache = preferences.cache_folder(context) / "captures"
+    key = f"unsaved {len(bpy.data.images)} {bpy.data.filepath}"
+    return disk_cache.cached(key, lambda: keep.waiting(cache))
+
+
 def height_key(context: bpy.types.Context) -> tuple:
     """All that the height of this panel and of those below comes from."""
     head = scene_result.chosen(context)
@@ -52,6 +59,7 @@ def height_key(context: bpy.types.Context) -> tuple:
         tuple((row.camera, row.ready) for row in rows(context)),
         len(rigs.rigs(context.scene)),
         len(covers.hidden(context.view_layer)),
+        unsaved(context),
         head and (head.name, head.visible_get(), heat_map.shown(head.data)),
         context.view_layer.objects.active in (head, None),
         context.scene.skullptor.show_photographs,
@@ -96,6 +104,10 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
         if outcome is not None and not (outcome.code == "no-bridge" and engine(context)):
             draw_outcome(layout, context, outcome)
         self.draw_covered(layout, context)
+        if unsaved(context):
+            row = layout.row(align=True)
+            row.label(text="Photographs unsaved", icon="FILE_BLEND")
+            row.operator("wm.save_mainfile", text="Save...")
         self.draw_view(layout, context, ready)
 
     def draw_set_up(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:

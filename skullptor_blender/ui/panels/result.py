@@ -77,7 +77,7 @@ class SKULLPTOR_PT_views(Sidebar, bpy.types.Panel):
                 cells = (
                     f"{row.error_deg:.1f}°",
                     f"{row.mask_iou:.1%}",
-                    f"{row.coverage_pct:.0f} %",
+                    f"{row.coverage_pct:.0f}%",
                     f"{row.confidence:.0%}",
                 )
             line = line.row(align=True)
