@@ -100,6 +100,11 @@ class SKULLPTOR_OT_add_photographs(MakesCameras, bpy.types.Operator):
             default="THUMBNAIL",
             options={"HIDDEN", "SKIP_SAVE"},
         ),
+        "anew": BoolProperty(
+            name="Find Cameras Anew",
+            description="Leave the cameras that are there, and find them in the photographs",
+            options={"SKIP_SAVE"},
+        ),
         "advanced": BoolProperty(
             name="Advanced", description="Show what only unusual rigs need", options={"SKIP_SAVE"}
         ),
@@ -117,6 +122,8 @@ class SKULLPTOR_OT_add_photographs(MakesCameras, bpy.types.Operator):
         }
         text, icon = says.get(kind, ("Choose a folder or a file", "INFO"))
         layout.label(text=text, icon=icon)
+        if self.anew or (kind == "cameras" and holds_photographs(self.chosen(browsed(context)))):
+            layout.prop(self, "anew")
         layout.prop(self, "masks")
         layout.prop(self, "front")
         icon = "DISCLOSURE_TRI_DOWN" if self.advanced else "DISCLOSURE_TRI_RIGHT"
@@ -151,6 +158,8 @@ class SKULLPTOR_OT_add_photographs(MakesCameras, bpy.types.Operator):
     def kind(self, path: Path | None = None) -> str:
         """ "cameras", "photographs" or neither; a calibration beside the photographs is what was meant."""
         path = self.chosen(path)
+        if self.anew and holds_photographs(path):
+            return "photographs"
         if self.format != AUTO:
             return "cameras"
         with contextlib.suppress(capture_formats.UnknownFormat, OSError):

@@ -148,7 +148,8 @@ def test_the_empty_of_a_rig_does_not_stand_in_the_way(capture):
 class Door:
     """The decision of the one door, without a file browser."""
 
-    def __init__(self, path):
+    def __init__(self, path, anew=False):
+        self.anew = anew
         self.filepath, self.directory, self.format = str(path), "", import_cameras.AUTO
         cls = photographs.SKULLPTOR_OT_add_photographs
         self.chosen, self.kind = cls.chosen.__get__(self), cls.kind.__get__(self)
@@ -157,6 +158,7 @@ class Door:
 def test_one_door_tells_cameras_from_photographs(tmp_path, capture):
     assert Door(capture).kind() == "cameras"
     assert Door(capture / "capture.json").kind() == "cameras"
+    assert Door(capture, anew=True).kind() == "photographs"  # where both are, the browser asks
     photos = tmp_path / "photos"
     picture = photo(photos / "a.png", 8, 8)
     assert Door(photos).kind() == "photographs"
