@@ -188,13 +188,13 @@ def test_a_first_save_brings_the_photographs_out_of_the_cache(tmp_path, capture,
     kept.parent.mkdir(parents=True)
     capture.rename(kept)
     bpy.ops.skullptor.import_capture(filepath=str(kept))
-    assert "Save..." in texts(draw(panels.SKULLPTOR_PT_reconstruct))
+    assert "Save Scene and Photographs..." in texts(draw(panels.SKULLPTOR_PT_reconstruct))
     target = tmp_path / "project" / "shot.blend"
     target.parent.mkdir()
     bpy.ops.wm.save_as_mainfile(filepath=str(target))
     home = target.parent / "captures" / "head"
     assert (home / "capture.json").is_file()
-    assert "Save..." not in texts(draw(panels.SKULLPTOR_PT_reconstruct))
+    assert "Save Scene and Photographs..." not in texts(draw(panels.SKULLPTOR_PT_reconstruct))
     assert bpy.data.objects["Rig"]["skullptor_capture"] == str(home)
     (kept / "images" / "cam00.png").unlink()  # the cache may be emptied
     bpy.ops.wm.open_mainfile(filepath=str(target))

@@ -24,6 +24,7 @@ LOOKS = (
     (heat_map.NORMAL_ERROR, "Error"),
 )
 LOOK_SHARES = (0.155, 0.4, 0.62, 1.0)  # of what is left of the row: each word as wide as it needs
+SAVE = "Save Scene and Photographs..."
 PROBLEMS = 4  # cameras with a problem that are named here
 
 
@@ -105,9 +106,7 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
             draw_outcome(layout, context, outcome)
         self.draw_covered(layout, context)
         if unsaved(context):
-            row = layout.row(align=True)
-            row.label(text="Photographs unsaved", icon="FILE_BLEND")
-            row.operator("wm.save_mainfile", text="Save...")
+            layout.operator("wm.save_mainfile", text=SAVE, icon="FILE_TICK")
         self.draw_view(layout, context, ready)
 
     def draw_set_up(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
