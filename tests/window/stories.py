@@ -630,14 +630,19 @@ def panels(window: Window, capture: str) -> Steps:
         window.module("ui.redraw").panels(bpy.context)
         yield 1.0
     window.shot("redrawn")
-    view, _, region = window.area(region="UI")
     for number in range(1, 5):
         window.shot(f"panels-{number}")
-        yield from window.hover(*window.screen(view, region.x + region.width * 0.4, region.y + region.height * 0.5))
-        for _ in range(14):
-            window._x("click", "5")  # the wheel
-            yield 0.1
-        yield 1.0
+        yield from wheel(window, "5", 14)
+
+
+def wheel(window: Window, button: str, clicks: int) -> Steps:
+    """Scroll the sidebar; "4": up, "5": down."""
+    view, _, region = window.area(region="UI")
+    yield from window.hover(*window.screen(view, region.x + region.width * 0.4, region.y + region.height * 0.5))
+    for _ in range(clicks):
+        window._x("click", button)
+        yield 0.1
+    yield 1.0
 
 
 def two_rigs(window: Window, one: str, other: str) -> Steps:
@@ -777,7 +782,9 @@ def walk(window: Window, capture: str) -> Steps:
     (made,) = heads()
     if Path(os.environ["SKULLPTOR_CACHE"], "models").is_dir():
         yield from click_and_wait("skullptor.wrap_template", "4 the template")
+        yield from wheel(window, "5", 14)
         yield from click_and_wait("skullptor.texture_head", "5 the texture")
+        yield from wheel(window, "4", 30)
         yield from window.click("skullptor.show_head")
         yield 1.5
         window.shot("walk-6-back-to-the-head")
