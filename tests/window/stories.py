@@ -716,6 +716,9 @@ def stroke(window: Window, capture: str) -> Steps:
     with window.override():
         bpy.ops.object.mode_set(mode="SCULPT")
         mesh.use_mirror_x = True
+        if window.scene.tool_settings.sculpt.brush is None:
+            window.numbers["stroke"] = None  # Debian's Blender 4.3 comes without its brushes
+            return
         bpy.ops.view3d.view_axis(type="FRONT")
     yield 1.5
     view, area, region = window.area()

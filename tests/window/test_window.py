@@ -189,7 +189,8 @@ def test_photographs_of_an_unsaved_scene_are_saved_with_it(blender):
 
 
 def test_a_mirrored_stroke_meets_both_cheeks(blender):
-    blender.tell("stroke", str(CAPTURE))
+    if blender.tell("stroke", str(CAPTURE))["stroke"] is None:
+        pytest.skip("this Blender has no brushes")
 
 
 def test_deleted_cameras_undo_and_another_file_in_mid_run(blender):
