@@ -160,6 +160,7 @@ class SKULLPTOR_OT_show_head(_OnResult, bpy.types.Operator):
         head.hide_set(False)
         head.select_set(True)
         context.view_layer.objects.active = head
+        view.show_colors(context, "MATERIAL" if heat_map.shown(head.data) == heat_map.CLAY else "VERTEX")
         return {"FINISHED"}
 
 

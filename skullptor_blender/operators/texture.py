@@ -20,8 +20,8 @@ from .bridge_operator import BridgeOperator
 
 DETAILS = (
     ("none", "Colours Only", "No detail maps"),
-    ("shape", "Normal, Displacement", "What the head has and the template's quads do not, as normals and heights"),
-    ("all", "And Occlusion, Curvature", "Occlusion and curvature as well: images of the material, not connected"),
+    ("shape", "Normals, Heights", "What the head has and the template's quads do not, as normals and heights"),
+    ("all", "All Maps", "Occlusion and curvature as well, as images that the material does not use"),
 )
 SIZES = tuple((str(size), f"{size // 1024}k", f"{size} x {size} texels") for size in (1024, 2048, 4096, 8192))
 

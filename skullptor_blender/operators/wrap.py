@@ -163,6 +163,7 @@ class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
             other.select_set(False)
         made.select_set(True)
         context.view_layer.objects.active = made
+        view.show_colors(context, "MATERIAL")
         off = report["quality"]["distance_median_mm"]
         text = f"{len(arrays['vertices']):,} vertices, {len(arrays['shapes'])} shapes, {off:.2f} mm from the head"
         report_path, picture = str(self.output / "report.json"), str(self.output / "report.png")
