@@ -683,6 +683,7 @@ def saving(window: Window, capture: str) -> Steps:
     window.bring_into_view()
     yield 0.5
     window.shot("11-save")
+    yield from window.hover(300, 300)
     yield from window.key("Escape")
     yield 0.5
     bpy.ops.wm.save_as_mainfile(filepath=str(path))
