@@ -130,7 +130,7 @@ class BridgeOperator:
     def end(self, context: bpy.types.Context) -> set[str]:
         """Once, for every way a job can end."""
         job, session.job = self.job, None
-        redraw.panels_again()
+        redraw.panels(context)
         if job is None or job.state == FINISHED:
             try:
                 session.outcome = self.complete(context)

@@ -112,7 +112,7 @@ class MakesCameras(BridgeOperator):
             raise WorkerError("capture", reason) from None
         self.clean_up()
         session.findings = None
-        rigs.show_only(rigs.active(context.scene), context.view_layer, scene_result.is_result)
+        rigs.show_only(rigs.active(context.scene), context.view_layer, scene_result.is_made_here)
         frame_rig(context)
         # what is said to users of the command line has its own words here
         warnings = [text for text in (self.job.warnings if self.job else ()) if "python -m bridge" not in text]

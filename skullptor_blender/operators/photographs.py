@@ -16,6 +16,8 @@ from ..link.worker import WorkerError
 from .import_cameras import AUTO, SKULLPTOR_OT_import_capture
 from .makes_cameras import MakesCameras, holds_photographs, name_of, shared_properties
 
+CAPTURE = "capture.json"
+
 
 class SKULLPTOR_OT_photos_to_cameras(MakesCameras, bpy.types.Operator):
     """Find out where a folder of photographs was taken from, and make a camera for each of them"""
@@ -87,16 +89,21 @@ class SKULLPTOR_OT_add_photographs(MakesCameras, bpy.types.Operator):
     """Choose a folder or a file: cameras of another program are read, plain photographs get cameras of their own"""
 
     bl_idname = "skullptor.add_photographs"
-    bl_label = "Photographs or Cameras"
+    bl_label = "Import Photographs"  # fits the file browser's button
 
     __annotations__ = {
         **SKULLPTOR_OT_photos_to_cameras.__annotations__,
         **SKULLPTOR_OT_import_capture.__annotations__,
-        "filter_glob": StringProperty(default="", options={"HIDDEN", "SKIP_SAVE"}),
+        "filter_glob": StringProperty(default=capture_formats.FILTER, options={"HIDDEN", "SKIP_SAVE"}),
         "display_type": EnumProperty(  # Blender's own numbers
             items=(("LIST", "List", "", 1), ("THUMBNAIL", "Thumbnails", "", 3)),
             default="THUMBNAIL",
             options={"HIDDEN", "SKIP_SAVE"},
+        ),
+        "anew": BoolProperty(
+            name="Find Cameras Anew",
+            description="Leave the cameras that are there, and find them in the photographs",
+            options={"SKIP_SAVE"},
         ),
         "advanced": BoolProperty(
             name="Advanced", description="Show what only unusual rigs need", options={"SKIP_SAVE"}
@@ -108,13 +115,15 @@ class SKULLPTOR_OT_add_photographs(MakesCameras, bpy.types.Operator):
         layout = self.layout
         layout.use_property_split = True
         layout.use_property_decorate = False
-        kind = self.kind()
+        kind = self.kind(browsed(context))
         says = {
             "cameras": ("Cameras: they are imported", "CAMERA_DATA"),
             "photographs": ("Photographs: cameras are found", "FILE_IMAGE"),
         }
         text, icon = says.get(kind, ("Choose a folder or a file", "INFO"))
         layout.label(text=text, icon=icon)
+        if self.anew or (kind == "cameras" and holds_photographs(self.chosen(browsed(context)))):
+            layout.prop(self, "anew")
         layout.prop(self, "masks")
         layout.prop(self, "front")
         icon = "DISCLOSURE_TRI_DOWN" if self.advanced else "DISCLOSURE_TRI_RIGHT"
@@ -135,14 +144,22 @@ class SKULLPTOR_OT_add_photographs(MakesCameras, bpy.types.Operator):
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def chosen(self) -> Path:
-        """The folder or file: a photograph stands for its folder."""
-        path = Path(bpy.path.abspath(self.filepath or self.directory)) if self.filepath or self.directory else Path()
-        return path.parent if path.suffix.lower() in PHOTOGRAPHS and not path.is_dir() else path
+    def chosen(self, path: Path | None = None) -> Path:
+        """The folder or file: a photograph stands for its folder, photographs of a capture for the capture."""
+        if path is None:
+            named = self.filepath or self.directory
+            path = Path(bpy.path.abspath(named)) if named else Path()
+        if path.suffix.lower() in PHOTOGRAPHS and not path.is_dir():
+            path = path.parent
+        if (path.parent / CAPTURE).is_file() and not (path / CAPTURE).is_file() and holds_photographs(path):
+            return path.parent
+        return path
 
-    def kind(self) -> str:
+    def kind(self, path: Path | None = None) -> str:
         """ "cameras", "photographs" or neither; a calibration beside the photographs is what was meant."""
-        path = self.chosen()
+        path = self.chosen(path)
+        if self.anew and holds_photographs(path):
+            return "photographs"
         if self.format != AUTO:
             return "cameras"
         with contextlib.suppress(capture_formats.UnknownFormat, OSError):
@@ -159,6 +176,15 @@ class SKULLPTOR_OT_add_photographs(MakesCameras, bpy.types.Operator):
             self.directory = str(path)
             return SKULLPTOR_OT_photos_to_cameras.start(self, context)
         return SKULLPTOR_OT_import_capture.start(self, context)
+
+
+def browsed(context: bpy.types.Context) -> Path | None:
+    """What the file browser shows now; Blender tells the operator only at its end."""
+    params = getattr(context.space_data, "params", None)
+    if params is None:
+        return None
+    folder = Path(bpy.path.abspath(os.fsdecode(params.directory)))
+    return folder / params.filename if params.filename else folder
 
 
 register, unregister = bpy.utils.register_classes_factory(

@@ -142,6 +142,28 @@ class SKULLPTOR_OT_trim_at_neck(_OnResult, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class SKULLPTOR_OT_show_head(_OnResult, bpy.types.Operator):
+    """Show the hidden head again in place of what was made of it"""
+
+    bl_idname = "skullptor.show_head"
+    bl_label = "Show Head"
+    bl_options = {"UNDO"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        head, active = scene_result.chosen(context), context.view_layer.objects.active
+        if context.object is not None and context.object.mode != "OBJECT":
+            bpy.ops.object.mode_set(mode="OBJECT")
+        if scene_result.source_of(active, context.view_layer) == head:
+            active.hide_set(True)
+        for other in context.view_layer.objects.selected:
+            other.select_set(False)
+        head.hide_set(False)
+        head.select_set(True)
+        context.view_layer.objects.active = head
+        view.show_colors(context, "MATERIAL" if heat_map.shown(head.data) == heat_map.CLAY else "VERTEX")
+        return {"FINISHED"}
+
+
 class SKULLPTOR_OT_show_covered(bpy.types.Operator):
     """Show the objects again that were hidden because they covered the head"""
 
@@ -165,6 +187,7 @@ CLASSES = (
     SKULLPTOR_OT_show_confidence,
     SKULLPTOR_OT_run_again,
     SKULLPTOR_OT_trim_at_neck,
+    SKULLPTOR_OT_show_head,
     SKULLPTOR_OT_show_covered,
 )
 

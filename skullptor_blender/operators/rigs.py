@@ -38,7 +38,7 @@ class SKULLPTOR_OT_use_rig(bpy.types.Operator):
             self.report({"ERROR"}, "This rig is gone. Choose another one.")
             return {"CANCELLED"}
         rigs.use(context.scene, rig)
-        rigs.show_only(rig, context.view_layer, scene_result.is_result)
+        rigs.show_only(rig, context.view_layer, scene_result.is_made_here)
         session.reset()
         if not scene_result.of_rig(rig, context.view_layer):
             frame_rig(context)

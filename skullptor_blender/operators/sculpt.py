@@ -14,7 +14,7 @@ from ..link import run_files, session
 from ..link.command import BridgeCommand
 from ..link.worker import WorkerError
 from ..scene import quads, result, sculpt
-from ..ui import preferences
+from ..ui import preferences, view
 from .bridge_operator import BridgeOperator
 
 FACES = (
@@ -91,6 +91,8 @@ class SKULLPTOR_OT_sculpt_mesh(BridgeOperator, bpy.types.Operator):
             other.select_set(False)
         made.select_set(True)
         context.view_layer.objects.active = made
+        if result.COLOR in made.data.color_attributes:
+            view.show_colors(context)
         levels = made.modifiers[quads.MODIFIER].total_levels
         text = f"{len(made.data.polygons):,} quads, {levels} levels of detail"
         return session.Outcome(ok=True, text=text, object_name=made.name)

@@ -20,8 +20,8 @@ from .bridge_operator import BridgeOperator
 
 DETAILS = (
     ("none", "Colours Only", "No detail maps"),
-    ("shape", "Normal, Displacement", "What the head has and the template's quads do not, as normals and heights"),
-    ("all", "And Occlusion, Curvature", "Occlusion and curvature as well: images of the material, not connected"),
+    ("shape", "Normals, Heights", "What the head has and the template's quads do not, as normals and heights"),
+    ("all", "All Maps", "Occlusion and curvature as well, as images that the material does not use"),
 )
 SIZES = tuple((str(size), f"{size // 1024}k", f"{size} x {size} texels") for size in (1024, 2048, 4096, 8192))
 
@@ -165,8 +165,7 @@ def dense_head(context: bpy.types.Context, ob: bpy.types.Object) -> bpy.types.Ob
     """The head that a wrapped template takes details from."""
     if scene_template.KEY not in ob:
         return None
-    head = context.view_layer.objects.get(str(ob.get(scene_template.OF)))
-    return head if scene_result.is_result(head) else None
+    return scene_result.source_of(ob, context.view_layer)
 
 
 CLASSES = (TextureSettings, SKULLPTOR_OT_texture_head)

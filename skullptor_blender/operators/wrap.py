@@ -45,7 +45,7 @@ class _OnHead:
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if scene_template.head_of(context) is None:
+        if scene_result.chosen(context) is None:
             cls.poll_message_set("Select a head made by Reconstruct Head")
             return False
         return True
@@ -77,7 +77,7 @@ class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
         return self.run_modal(context)
 
     def start(self, context: bpy.types.Context) -> BridgeCommand:
-        head = scene_template.head_of(context)
+        head = scene_result.chosen(context)
         self.head_name = head.name
         capture = Path(str(scene_result.stored(head, "skullptor_run").get("capture") or ""))
         if not (capture / "capture.json").is_file():
@@ -163,6 +163,7 @@ class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
             other.select_set(False)
         made.select_set(True)
         context.view_layer.objects.active = made
+        view.show_colors(context, "MATERIAL")
         off = report["quality"]["distance_median_mm"]
         text = f"{len(arrays['vertices']):,} vertices, {len(arrays['shapes'])} shapes, {off:.2f} mm from the head"
         report_path, picture = str(self.output / "report.json"), str(self.output / "report.png")
@@ -216,14 +217,14 @@ class SKULLPTOR_OT_edit_landmarks(_OnHead, bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if not super().poll(context):
             return False
-        head = scene_template.head_of(context)
+        head = scene_result.chosen(context)
         if landmarks.of_head(context.view_layer, head) is None and not wrapped_with_landmarks(context, head):
             cls.poll_message_set("Wrap a template first: that finds them")
             return False
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        head = scene_template.head_of(context)
+        head = scene_result.chosen(context)
         points = landmarks.of_head(context.view_layer, head)
         if points is None:
             body = scene_result.stored(wrapped_with_landmarks(context, head)[0], scene_template.LANDMARKS)

@@ -19,6 +19,11 @@ def place(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
+def waiting(cache: Path) -> bool:
+    """Do photographs of this file, which was never saved, lie in the cache?"""
+    return not bpy.data.filepath and any(_capture_of(image, cache) for image in bpy.data.images)
+
+
 def bring_along(blend: Path, cache: Path) -> list[Path]:
     """Copy the captures whose photographs this file uses out of the cache; images and rigs then name the copies.
 

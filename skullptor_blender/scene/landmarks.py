@@ -9,8 +9,8 @@ import numpy as np
 from mathutils import Matrix
 
 from . import rigs
+from .result import LANDMARKS_OF as KEY
 
-KEY = "skullptor_landmarks"  # custom property: the name of the head they belong to
 NUMBER, SIGMA, FOUND = "landmark", "sigma", "found"  # attributes: which one, its spread, where it was found
 MOVED = 1e-5  # share of the points' extent beyond which one was moved by hand
 

@@ -18,6 +18,8 @@ MARK = "skullptor_version"  # custom property that tells our objects; names may 
 COLOR = "color"  # name of the colour attribute
 CLAY = "clay"  # mark of the material without colours
 MATERIALS = {COLOR: "Photographs", CLAY: "Clay"}  # names; else it is the heat map's
+# custom properties of what was made of a head: its name
+MADE_OF = SCULPT_OF, TEMPLATE_OF, LANDMARKS_OF = ("skullptor_sculpt", "skullptor_of", "skullptor_landmarks")
 UNSEEN = -1.0  # value of an attribute where no camera sees
 ATTRIBUTES = {"view_count": "INT", "confidence": "FLOAT", "normal_error": "FLOAT", "expected_error": "FLOAT"}
 
@@ -191,20 +193,40 @@ def _shown(layer: bpy.types.LayerCollection) -> Iterator[bpy.types.LayerCollecti
 
 
 def chosen(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The result that the panel is about: the active object if it is one and shows, else that of the last run, else
-    the newest that shows."""
-    active = context.view_layer.objects.active
-    active = active if is_result(active) else None
-    if active is not None and active.visible_get(view_layer=context.view_layer):
-        return active
+    """The result that the panels are about: the active object if it is one and shows, the head that the active object
+    was made of, that of the last run, the newest that shows, the newest of the rig in use. What is hidden counts only
+    where it is of that rig.
+    """
+    layer, rig = context.view_layer, rigs.active(context.scene)
+    active = layer.objects.active
+    seen = active is not None and active.visible_get(view_layer=layer)
+    head = active if is_result(active) else None
+    if head is not None and seen:
+        return head
+    source = source_of(active, layer)
+    if source is not None and (seen or rig.owns(source)):
+        return source
     outcome = session.outcome
-    last = context.view_layer.objects.get(outcome.object_name) if outcome and outcome.ok else None
+    last = layer.objects.get(outcome.object_name) if outcome and outcome.ok else None
     if is_result(last):
         return last
-    if active is not None:
-        return active
-    shown = [ob for ob in context.view_layer.objects if is_result(ob) and ob.visible_get()]
-    return max(shown, key=lambda ob: str(stored(ob, "skullptor_run").get("date")), default=None)
+    if head is not None and rig.owns(head):
+        return head
+    shown = [ob for ob in layer.objects if is_result(ob) and ob.visible_get()]
+    newest = max(shown, key=lambda ob: str(stored(ob, "skullptor_run").get("date")), default=None)
+    return newest or next(iter(of_rig(rig, layer)), None)
+
+
+def source_of(ob: bpy.types.Object | None, view_layer: bpy.types.ViewLayer) -> bpy.types.Object | None:
+    """The head that a sculpt mesh, a wrapped template or landmarks were made of, if it is still there."""
+    names = [str(ob[key]) for key in MADE_OF if key in ob] if ob is not None else []
+    head = view_layer.objects.get(names[0]) if names else None
+    return head if is_result(head) else None
+
+
+def is_made_here(ob: bpy.types.Object) -> bool:
+    """A head, or what was made of one."""
+    return is_result(ob) or ob.type == "MESH" and any(key in ob for key in MADE_OF)
 
 
 def stored(ob: bpy.types.Object, key: str) -> dict:

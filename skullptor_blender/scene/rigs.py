@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import bpy
@@ -15,6 +15,7 @@ from mathutils import Vector
 
 KEY = "skullptor_rig"  # custom property of a rig's collection, and of its heads: the rig's identity
 _STORED = "skullptor_rig_settings"  # custom property of a collection or a scene: the settings of a rig not in use
+_WAITING = "skullptor_shown_with_rig"  # custom property of what is hidden as long as its rig is not in use
 OWN_CAMERAS = "Own Cameras"
 FOLDERS = ("image_folder", "mask_folder", "normals_folder")
 _NOT_OF_A_RIG = {"rna_type", "name", "active_rig", "heat_map", "look", "show_cameras", "head_height", "eye_distance"}
@@ -108,14 +109,23 @@ def use(scene: bpy.types.Scene, rig: Rig) -> None:
     settings.active_rig = rig.id
 
 
-def show_only(rig: Rig, view_layer: bpy.types.ViewLayer, is_head) -> None:
-    """In the viewport: this rig's cameras and its newest heads; those of other rigs are hidden, not changed."""
+def show_only(rig: Rig, view_layer: bpy.types.ViewLayer, is_made_here: Callable[[bpy.types.Object], bool]) -> None:
+    """In the viewport: this rig's cameras and what showed of its heads and of what was made of them; those of other
+    rigs are hidden, not changed.
+    """
     for other in rigs(view_layer.id_data):
         if other.collection and (layer := layer_collection(view_layer, other.collection)):
             layer.hide_viewport = other.id != rig.id
     for ob in view_layer.objects:
-        if is_head(ob):
-            ob.hide_set(not rig.owns(ob) or ob.hide_render, view_layer=view_layer)
+        if not is_made_here(ob):
+            continue
+        if not rig.owns(ob):
+            if not ob.hide_get(view_layer=view_layer):
+                ob[_WAITING] = True
+                ob.hide_set(True, view_layer=view_layer)
+        elif _WAITING in ob:
+            del ob[_WAITING]
+            ob.hide_set(False, view_layer=view_layer)
 
 
 def show_photographs(rig: Rig, view_layer: bpy.types.ViewLayer, shown: bool, blend: float) -> None:

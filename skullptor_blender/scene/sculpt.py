@@ -7,8 +7,7 @@ from pathlib import Path
 import bpy
 
 from . import quads, rigs
-
-KEY = "skullptor_sculpt"  # custom property: the name of the head that it was made of
+from .result import SCULPT_OF as KEY
 
 
 def load(head: bpy.types.Object, file: Path) -> bpy.types.Object:

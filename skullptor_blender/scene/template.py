@@ -8,11 +8,10 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from . import landmarks
 from . import result as scene_result
 
 KEY = "skullptor_template"  # custom property: which template it is; it is no head that can be run again
-OF = "skullptor_of"  # custom property: the name of the head that it lies on
+OF = scene_result.TEMPLATE_OF
 ASKED = "skullptor_wrap"  # custom property: what was asked for, as JSON, for Run Again
 OWN = "own"  # the choice of a file instead of a template that is known
 LANDMARKS = "skullptor_landmarks_found"  # custom property: the landmarks it was laid by, as JSON
@@ -44,17 +43,6 @@ def of_head(view_layer: bpy.types.ViewLayer, head: bpy.types.Object) -> list[bpy
     """The templates that were wrapped onto a head, the newest first."""
     found = [ob for ob in view_layer.objects if ob.type == "MESH" and KEY in ob and ob.get(OF) == head.name]
     return found[::-1]
-
-
-def head_of(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The head that a wrap is about: that of the active template or landmarks, else the chosen one."""
-    active = context.view_layer.objects.active
-    if active is not None:
-        name = active.get(OF) if KEY in active else active.get(landmarks.KEY)
-        head = context.view_layer.objects.get(str(name)) if name else None
-        if scene_result.is_result(head):
-            return head
-    return scene_result.chosen(context)
 
 
 def create(

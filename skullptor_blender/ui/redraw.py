@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import bpy
 
 LATER = (0.2, 0.6, 1.5)  # seconds between the drawings after a change of height
+_key: Hashable = None
 
 
 def _regions(context: bpy.types.Context, kind: str) -> list[bpy.types.Region]:
@@ -19,17 +22,22 @@ def panels(context: bpy.types.Context) -> None:
         region.tag_redraw()
 
 
-def panels_again() -> None:
-    """Some times more in the next seconds: a panel that has changed its height pushes those below it only in its next
-    drawing, and on a busy machine the first of them may still be that of the change."""
+def settle(key: Hashable) -> None:
+    """From within a panel's drawing: when the key, which tells what its height comes from, is another one than last
+    time, the sidebars are drawn some times more in the next seconds. Blender pushes the panels below one that has grown
+    only in its next drawing, and on a busy machine the first of them may still be that of the change.
+    """
+    global _key
+    if bpy.app.background or key == _key:
+        return
+    _key = key
     pauses = iter(LATER)
 
     def again() -> float | None:
         panels(bpy.context)
         return next(pauses, None)
 
-    if not bpy.app.background:
-        bpy.app.timers.register(again, first_interval=next(pauses))
+    bpy.app.timers.register(again, first_interval=next(pauses))
 
 
 def views(context: bpy.types.Context) -> None:

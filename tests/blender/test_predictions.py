@@ -167,7 +167,7 @@ def test_the_table_of_views_has_the_worst_first(rig, draw):
     assert panels.SKULLPTOR_PT_views.poll(bpy.context)
     said = texts(draw(panels.SKULLPTOR_PT_views))
     assert said[:5] == ["Camera", "Error", "Edge", "Seen", "Sure"]
-    assert said[5:10] == ["cam03", "8.0°", "95.0%", "98 %", "50%"]
+    assert said[5:10] == ["cam03", "8.0°", "95.0%", "98%", "50%"]
     head = bpy.data.objects["Head"]
     Path(head["skullptor_report"]).unlink()
     disk_cache.forget()

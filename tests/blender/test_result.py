@@ -187,8 +187,10 @@ def test_the_panel_is_about_the_active_head_also_in_a_new_session(draw, rig):
     head = bpy.data.objects["Head"]
     assert panels.SKULLPTOR_PT_result.poll(bpy.context)  # a reopened file: the head that shows
     head.hide_set(True)
-    assert not panels.SKULLPTOR_PT_result.poll(bpy.context)
-    head.hide_set(False)
+    assert panels.SKULLPTOR_PT_result.poll(bpy.context)  # it belongs to the rig
+    assert not [text for text in texts(draw(panels.SKULLPTOR_PT_reconstruct)) if text in LOOKS]  # of nothing seen
+    assert bpy.ops.skullptor.show_head() == {"FINISHED"}
+    assert head.visible_get() and bpy.context.view_layer.objects.active == head
     head.name = "Zoë"
     bpy.context.view_layer.objects.active = head
     said = texts(draw(panels.SKULLPTOR_PT_result))
@@ -202,6 +204,26 @@ def test_the_panel_is_about_the_active_head_also_in_a_new_session(draw, rig):
     assert any("Blue" in text for text in said)
     head["skullptor_settings"] = head["skullptor_run"] = "damaged"
     draw(panels.SKULLPTOR_PT_result)
+
+
+@pytest.mark.parametrize("key", scene_result.MADE_OF)
+def test_the_panels_stay_with_the_head_when_what_was_made_of_it_is_selected(head, draw, key):
+    layer = bpy.context.view_layer
+    other = scene_result.create(bpy.context.scene, layer, ARRAYS, "Other", {scene_result.MARK: "1"})
+    made = bpy.data.objects.new("Made", head.data.copy())
+    made[key] = head.name
+    bpy.context.scene.collection.objects.link(made)
+    layer.objects.active = made
+    made.select_set(True)
+    head.hide_set(True)
+    assert panels.SKULLPTOR_PT_result.poll(bpy.context)
+    assert head.name in texts(draw(panels.SKULLPTOR_PT_result))
+    said = texts(draw(panels.SKULLPTOR_PT_reconstruct))
+    assert "Head hidden" in said and "Show" in said
+    bpy.ops.skullptor.show_head()
+    assert head.visible_get() and head.select_get() and not made.visible_get()
+    layer.objects.active = None
+    assert scene_result.chosen(bpy.context) in (head, other)
 
 
 def test_the_new_head_takes_the_place_of_the_hidden_one(draw, rig):

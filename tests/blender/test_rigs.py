@@ -76,6 +76,22 @@ def test_the_first_rigs_head_is_untouched_by_the_seconds(two):
     assert {ob.name for ob in cameras if ob.visible_get()} == {f"cam{i:02d}" for i in range(4)}
 
 
+def test_what_was_made_of_a_head_comes_and_goes_with_its_rig(two):
+    bpy.ops.skullptor.use_rig(rig=two["Anna"])
+    bpy.ops.skullptor.reconstruct_head()
+    head = bpy.data.objects["Head"]
+    sculpt = bpy.data.objects.new("Head Sculpt", head.data.copy())
+    sculpt[scene_result.SCULPT_OF], sculpt[rigs.KEY] = head.name, head[rigs.KEY]
+    bpy.context.scene.collection.objects.link(sculpt)
+    head.hide_set(True)
+    bpy.ops.skullptor.use_rig(rig=two["Bela"])
+    assert not sculpt.visible_get()
+    bpy.context.view_layer.objects.active = sculpt
+    assert not panels.SKULLPTOR_PT_result.poll(bpy.context)  # not of this rig
+    bpy.ops.skullptor.use_rig(rig=two["Anna"])
+    assert sculpt.visible_get() and not head.visible_get()  # as it was left
+
+
 def test_the_artists_own_cameras_are_a_rig_as_well(capture, two):
     data = bpy.data.cameras.new("own")
     own = bpy.data.objects.new("own", data)
@@ -132,7 +148,8 @@ def test_the_empty_of_a_rig_does_not_stand_in_the_way(capture):
 class Door:
     """The decision of the one door, without a file browser."""
 
-    def __init__(self, path):
+    def __init__(self, path, anew=False):
+        self.anew = anew
         self.filepath, self.directory, self.format = str(path), "", import_cameras.AUTO
         cls = photographs.SKULLPTOR_OT_add_photographs
         self.chosen, self.kind = cls.chosen.__get__(self), cls.kind.__get__(self)
@@ -141,9 +158,13 @@ class Door:
 def test_one_door_tells_cameras_from_photographs(tmp_path, capture):
     assert Door(capture).kind() == "cameras"
     assert Door(capture / "capture.json").kind() == "cameras"
+    assert Door(capture, anew=True).kind() == "photographs"  # where both are, the browser asks
     photos = tmp_path / "photos"
     picture = photo(photos / "a.png", 8, 8)
     assert Door(photos).kind() == "photographs"
+    assert Door(capture / "images").chosen() == capture  # its photographs have their cameras already
+    assert Door(capture / "images" / "cam00.png").kind() == "cameras"
+    assert Door(tmp_path / "nothing").kind(photos) == "photographs"  # where the browser has gone
     assert Door(picture).chosen() == photos
     assert Door(picture).kind() == "photographs"
     assert Door(tmp_path / "nothing").kind() == ""
@@ -161,17 +182,19 @@ def test_the_demo_is_one_click():
     assert len(read_cameras().usable) == 10
 
 
-def test_a_first_save_brings_the_photographs_out_of_the_cache(tmp_path, capture):
+def test_a_first_save_brings_the_photographs_out_of_the_cache(tmp_path, capture, draw):
     cache = tmp_path / "runs" / "captures"
     kept = cache / "head"
     kept.parent.mkdir(parents=True)
     capture.rename(kept)
     bpy.ops.skullptor.import_capture(filepath=str(kept))
+    assert "Save Scene and Photographs..." in texts(draw(panels.SKULLPTOR_PT_reconstruct))
     target = tmp_path / "project" / "shot.blend"
     target.parent.mkdir()
     bpy.ops.wm.save_as_mainfile(filepath=str(target))
     home = target.parent / "captures" / "head"
     assert (home / "capture.json").is_file()
+    assert "Save Scene and Photographs..." not in texts(draw(panels.SKULLPTOR_PT_reconstruct))
     assert bpy.data.objects["Rig"]["skullptor_capture"] == str(home)
     (kept / "images" / "cam00.png").unlink()  # the cache may be emptied
     bpy.ops.wm.open_mainfile(filepath=str(target))

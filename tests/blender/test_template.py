@@ -165,7 +165,7 @@ def test_landmarks_are_dragged_on_the_head_and_go_to_the_next_wrap(wrapped, head
     bpy.ops.object.mode_set(mode="OBJECT")
     points.data.vertices[1].co.z = -3
     bpy.ops.object.mode_set(mode="EDIT")  # where the artist presses Wrap Template
-    assert scene_template.head_of(bpy.context) == head  # while the landmarks are active
+    assert scene_result.chosen(bpy.context) == head  # while the landmarks are active
     head["skullptor_moved"] = [2.0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 2, 0, 0, 0, 0, 1]
     capture = tmp_path / "capture"
     capture.mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 from functools import cache
@@ -191,3 +192,35 @@ def test_a_page_of_the_laboratory_begins_with_its_conclusion_and_its_table(page)
         assert opening.split("\n\n")[1].startswith("**"), "the first sentence is the conclusion"
     vain = [i for i, heading in enumerate(headings(page)) if "vain" in heading.lower()]
     assert vain in ([], [len(headings(page)) - 1])
+
+
+@cache
+def literals() -> str:
+    """All that the programs can say: string constants, adjacent ones joined, a space for what is filled in."""
+    found = []
+    for path in (*ROOT.glob("skullptor_blender/**/*.py"), *ROOT.glob("bridge/**/*.py")):
+        for node in ast.walk(ast.parse(read(path))):
+            if isinstance(node, ast.JoinedStr):
+                found.append("".join(str(v.value) if isinstance(v, ast.Constant) else "\0" for v in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return "\n".join(found)
+
+
+def test_messages_that_the_page_on_trouble_quotes_are_said():
+    rows = re.findall(r"^\| (.+?) \| .+ \|$", read(ROOT / "docs" / "artists" / "trouble.md"), re.MULTILINE)
+    quoted = [message for row in rows for message in re.findall(r"(?<!\*)\*([^*]+)\*(?!\*)", row)]
+    said = literals()
+    pieces = [piece.strip() for message in quoted for piece in re.split(r"\.\.\.|[\d,]*\d| > ", message)]
+    missing = [piece for piece in pieces if len(piece) > 3 and piece not in said]
+    assert len(pieces) > 15
+    assert not missing
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "artists").glob("*.md")), ids=lambda page: page.stem)
+def test_buttons_that_artists_are_told_to_press_exist(page):
+    """Buttons stand in bold, as do the first words of some paragraphs, which end with a full stop."""
+    said = literals()
+    buttons = {" ".join(name.split()) for name in re.findall(r"\*\*([^*]+)\*\*", read(page))}
+    buttons = {button for button in buttons if button.endswith("...") or not button.endswith(".")}
+    assert not [button for button in buttons if button not in said]

@@ -73,6 +73,17 @@ class Window:
         self._x("click", "1")
         yield 0.25
 
+    def drag(self, places: list[tuple[int, int]]) -> Steps:
+        """A stroke with the left button held."""
+        yield from self.hover(*places[0])
+        self._x("mousedown", "1")
+        yield 0.1
+        for x, y in places[1:]:
+            self._x("mousemove", str(x), str(y))
+            yield 0.1
+        self._x("mouseup", "1")
+        yield 0.5
+
     def key(self, name: str) -> Steps:
         self.keys.append(name)
         self._x("key", name)

@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import bpy
+import numpy as np
+from bpy_extras.view3d_utils import location_3d_to_region_2d
 from driver import Steps, Watch, Window, log, save
-from mathutils import Quaternion
+from mathutils import Quaternion, Vector
 
 BUTTON = "skullptor.reconstruct_head"
 MOST_CLICKS = 6
@@ -46,7 +48,7 @@ def middle(window: Window):
 def import_by_hand(window: Window, capture: Path) -> Steps:
     """Clicks 1 to 4: tab, Import Capture, path, Import."""
     yield from window.open_tab()
-    yield from browse(window, capture, "skullptor.add_photographs", "Photographs or Cameras")
+    yield from browse(window, capture, "skullptor.add_photographs", "Import Photographs")
     yield from window.wait(lambda: len(cameras()) > 2, "the cameras", 30)
     yield 0.7
 
@@ -427,12 +429,12 @@ def first_hour(window: Window, capture: str, preset: str = "draft") -> Steps:
     made.hide_set(False)
     if made.data.validate():
         raise AssertionError("the head's mesh was not valid")
-    for look in ("clay", "confidence", "normal_error", "photographs"):
-        for shading in ("SOLID", "MATERIAL"):
-            window.area()[1].spaces.active.shading.type = shading
+    for shading, seconds in (("SOLID", 2.5), ("MATERIAL", 12)):  # shaders are compiled
+        window.area()[1].spaces.active.shading.type = shading
+        for look in ("clay", "confidence", "normal_error", "photographs"):
             with window.override():
                 bpy.ops.skullptor.show_confidence(show=look)
-            yield 2.5
+            yield seconds
             window.shot(f"6-{look}-{shading.lower()}")
     window.area()[1].spaces.active.shading.type = "SOLID"
     # a later run leaves the view where the artist has turned it
@@ -621,20 +623,26 @@ def panels(window: Window, capture: str) -> Steps:
     succeed(session)
     with window.override():
         bpy.ops.skullptor.check_cameras(photographs=False)
+        bpy.ops.skullptor.show_confidence(show="confidence")  # its legend makes the first panel higher
     yield 5.0
     window.shot("settled")
     for _ in range(3):
         window.module("ui.redraw").panels(bpy.context)
         yield 1.0
     window.shot("redrawn")
-    view, _, region = window.area(region="UI")
     for number in range(1, 5):
         window.shot(f"panels-{number}")
-        yield from window.hover(*window.screen(view, region.x + region.width * 0.4, region.y + region.height * 0.5))
-        for _ in range(8):
-            window._x("click", "5")  # the wheel
-            yield 0.1
-        yield 1.0
+        yield from wheel(window, "5", 14)
+
+
+def wheel(window: Window, button: str, clicks: int) -> Steps:
+    """Scroll the sidebar; "4": up, "5": down."""
+    view, _, region = window.area(region="UI")
+    yield from window.hover(*window.screen(view, region.x + region.width * 0.4, region.y + region.height * 0.5))
+    for _ in range(clicks):
+        window._x("click", button)
+        yield 0.1
+    yield 1.0
 
 
 def two_rigs(window: Window, one: str, other: str) -> Steps:
@@ -655,3 +663,142 @@ def two_rigs(window: Window, one: str, other: str) -> Steps:
     used = [ob.name for ob in capture.cameras(window.scene.view_layers[0])]
     if len(found) != 2 or len(used) * 2 != len([ob for ob in cameras() if ob.parent]):
         raise AssertionError(f"{[rig.name for rig in found]} with {used}")
+
+
+def saving(window: Window, capture: str) -> Steps:
+    """An unsaved scene's photographs lie in the cache; its first save takes them out, and the cache may be emptied."""
+    cache = Path(os.environ["SKULLPTOR_RUNS"], "captures", "anna")
+    shutil.rmtree(cache, ignore_errors=True)
+    shutil.copytree(capture, cache)
+    yield from import_quickly(window, str(cache))
+    yield from window.open_tab()
+    yield 2.5
+    window.shot("11-unsaved")
+    path = window.out / "project" / "anna.blend"
+    shutil.rmtree(path.parent, ignore_errors=True)
+    path.parent.mkdir()
+    yield from window.click("wm.save_mainfile", columns=(0.75,))
+    yield from window.wait(lambda: len(bpy.context.window_manager.windows) > 1 or has_browser(), "the file browser", 20)
+    yield 1.0
+    window.bring_into_view()
+    yield 0.5
+    window.shot("11-save")
+    yield from window.hover(300, 300)
+    yield from window.key("Escape")
+    yield 0.5
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    yield 0.5
+    window.shot("11-saved")
+    shutil.rmtree(cache)
+    bpy.ops.wm.open_mainfile(filepath=str(path))
+    yield 1.0
+    first = min(cameras(), key=lambda ob: ob.name)
+    with window.override():
+        bpy.ops.skullptor.select_camera(camera=first.name, look_through=True)
+    yield 2.0
+    window.shot("11-reopened")
+    image = first.data.background_images[0].image
+    if not image.has_data and not image.pixels or path.parent not in Path(bpy.path.abspath(image.filepath)).parents:
+        raise AssertionError(f"the photograph of {first.name} is not beside the file: {image.filepath}")
+
+
+def stroke(window: Window, capture: str) -> Steps:
+    """A mirrored stroke with a sculpting brush over one cheek of a new head: it meets the other cheek as well."""
+    session = window.module("link.session")
+    with window.override():
+        bpy.ops.skullptor.import_capture(filepath=capture)
+    window.scene.skullptor.preset = "draft"
+    yield from begin(window)
+    yield from window.wait(lambda: session.job is None, "the head", 1200, look=0.2)
+    succeed(session)
+    yield 1.0
+    (made,) = heads()
+    mesh = made.data
+    with window.override():
+        bpy.ops.object.mode_set(mode="SCULPT")
+        mesh.use_mirror_x = True
+        if window.scene.tool_settings.sculpt.brush is None:
+            window.numbers["stroke"] = None  # Debian's Blender 4.3 comes without its brushes
+            return
+        bpy.ops.view3d.view_axis(type="FRONT")
+    yield 1.5
+    view, area, region = window.area()
+    before = positions(mesh)
+    # a cheek: beside the nose's height, on the front of the face
+    height = np.ptp(before[:, 2])
+    nose = before[(np.abs(before[:, 0]) < 0.01) & (before[:, 2] > before[:, 2].max() - 0.6 * height)]
+    nose = nose[nose[:, 1].argmin()]
+    places = []
+    for beside in np.linspace(0.035, 0.05, 4):
+        at = location_3d_to_region_2d(region, area.spaces.active.region_3d, Vector((beside, nose[1], nose[2])))
+        places.append(window.screen(view, region.x + at.x, region.y + at.y))
+    yield from window.drag(places)
+    yield 1.0
+    window.shot("12-stroke")
+    with window.override():
+        bpy.ops.object.mode_set(mode="OBJECT")
+    moved = np.linalg.norm(positions(mesh) - before, axis=1)
+    sides = [(before[:, 0] * sign > 0) & (moved > 1e-5) for sign in (1, -1)]
+    if not all(side.sum() > 20 for side in sides):
+        raise AssertionError(f"the stroke moved {[int(side.sum()) for side in sides]} vertices left and right")
+    centres = [np.average(before[side], axis=0, weights=moved[side]) for side in sides]
+    apart = 1000 * (centres[0] - centres[1] * [-1, 1, 1])
+    window.numbers["stroke"] = {
+        "vertices left and right": [int(side.sum()) for side in sides],
+        "apart from its mirror image, mm": [round(float(x), 2) for x in apart],
+        "height, mm": [round(1000 * float(moved[side].max()), 2) for side in sides],
+    }
+    if np.linalg.norm(apart) > 2.0:
+        raise AssertionError(f"left and right are {apart} mm apart")
+
+
+def positions(mesh: bpy.types.Mesh) -> np.ndarray:
+    found = np.empty(3 * len(mesh.vertices), np.float32)
+    mesh.vertices.foreach_get("co", found)
+    return found.reshape(-1, 3)
+
+
+def walk(window: Window, capture: str) -> Steps:
+    """A new user by mouse, all the way: the demo, a head, a template, its texture, a sculpt mesh, and back by undo."""
+    session, ui = window.module("link.session"), window.module("ui.panels")
+    for cls in reversed(ui.CLASSES):
+        bpy.utils.unregister_class(cls)
+    for cls in ui.CLASSES:
+        opened = {"SKULLPTOR_PT_reconstruct", "SKULLPTOR_PT_result", "SKULLPTOR_PT_template", "SKULLPTOR_PT_texture"}
+        cls.bl_options = set() if cls.__name__ in opened else {"DEFAULT_CLOSED"}
+        bpy.utils.register_class(cls)
+    window.scene.skullptor.preset = "draft"
+    window.scene.skullptor_texture.size = "1024"
+    yield from window.open_tab()
+    yield 0.7
+    window.shot("walk-1-empty")
+
+    def click_and_wait(operator: str, what: str) -> Steps:
+        session.outcome = None
+        yield from window.click(operator)
+        yield from window.wait(lambda: session.job is None and session.outcome is not None, what, 1200, look=0.2)
+        succeed(session)
+        yield 2.5
+        window.shot(f"walk-{what.replace(' ', '-')}")
+
+    yield from click_and_wait("skullptor.import_demo", "2 the demo")
+    yield from click_and_wait(BUTTON, "3 the head")
+    (made,) = heads()
+    if Path(os.environ["SKULLPTOR_CACHE"], "models").is_dir():
+        yield from click_and_wait("skullptor.wrap_template", "4 the template")
+        yield from wheel(window, "5", 14)
+        yield from click_and_wait("skullptor.texture_head", "5 the texture")
+        yield from wheel(window, "4", 30)
+        yield from window.click("skullptor.show_head")
+        yield 1.5
+        window.shot("walk-6-back-to-the-head")
+        if not made.visible_get() or bpy.context.view_layer.objects.active != made:
+            raise AssertionError("Show did not bring the head back")
+    yield from click_and_wait("skullptor.sculpt_mesh", "7 the sculpt mesh")
+    sculpt = bpy.context.view_layer.objects.active.name
+    yield from window.hover(*window.screen(*by_view(window, 0.3, 0.4)))
+    yield from window.key("ctrl+z")
+    yield 1.5
+    window.shot("walk-8-undone")
+    if sculpt in bpy.data.objects or not heads()[0].visible_get():
+        raise AssertionError(f"undo left {sorted(ob.name for ob in bpy.data.objects)}")

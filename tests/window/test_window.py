@@ -169,6 +169,10 @@ def test_a_template_is_wrapped_corrected_and_textured(blender):
     blender.tell("template", str(CAPTURE))
 
 
+def test_from_the_demo_to_a_sculpt_mesh_and_back(blender):
+    blender.tell("walk", str(CAPTURE))
+
+
 def test_every_panel_open_for_the_eyes(blender):
     blender.tell("panels", str(CAPTURE))
     shots = blender.place / "panels"
@@ -177,6 +181,16 @@ def test_every_panel_open_for_the_eyes(blender):
     settled, redrawn = (np.asarray(Image.open(shots / f"{name}.png").convert("L"), np.int16) for name in SETTLED)
     without_status_bar = slice(0, int(settled.shape[0] * 0.9))
     assert (np.abs(settled - redrawn)[without_status_bar] > 24).mean() < 0.0005
+
+
+def test_photographs_of_an_unsaved_scene_are_saved_with_it(blender):
+    blender.tell("saving", str(CAPTURE))
+    assert sorted(path.name for path in (blender.place / "saving" / "project" / "captures").iterdir()) == ["anna"]
+
+
+def test_a_mirrored_stroke_meets_both_cheeks(blender):
+    if blender.tell("stroke", str(CAPTURE))["stroke"] is None:
+        pytest.skip("this Blender has no brushes")
 
 
 def test_deleted_cameras_undo_and_another_file_in_mid_run(blender):

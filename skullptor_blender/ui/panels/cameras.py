@@ -62,7 +62,7 @@ class SKULLPTOR_PT_cameras(Sidebar, bpy.types.Panel):
             return
         problems = check_report.together(f for f in found if f.severity in (ERROR, WARNING))
         if not problems:
-            layout.label(text="Nothing wrong was found in the cameras", icon="CHECKMARK")
+            layout.label(text="Nothing wrong was found", icon="CHECKMARK")
         for finding, cameras in problems:
             box = layout.box().column(align=True)
             said = box.column(align=True)

@@ -8,14 +8,14 @@ from ....bridge.service.protocol import MINIMUM_VIEWS
 from ...link import session
 from ...link.preflight import ERROR, plural
 from ...link.worker import WorkerError
-from ...scene import covers, rigs
+from ...scene import covers, keep, rigs
 from ...scene import result as scene_result
-from .. import disk_cache, heat_map, preferences
+from .. import disk_cache, heat_map, preferences, redraw
 from ..camera_rows import Row, rows
 from ..preset_files import SKULLPTOR_PT_presets
 from ..text import activity, time_line
 from .messages import draw_outcome
-from .sidebar import Sidebar, letters, shortened, wrapped
+from .sidebar import Sidebar, hidden_head, letters, shortened, wrapped
 
 LOOKS = (
     (heat_map.CLAY, "Clay"),
@@ -24,6 +24,7 @@ LOOKS = (
     (heat_map.NORMAL_ERROR, "Error"),
 )
 LOOK_SHARES = (0.155, 0.4, 0.62, 1.0)  # of what is left of the row: each word as wide as it needs
+SAVE = "Save Scene and Photographs..."
 PROBLEMS = 4  # cameras with a problem that are named here
 
 
@@ -39,6 +40,33 @@ def engine(context: bpy.types.Context) -> bool:
     return disk_cache.cached("engine", ask)
 
 
+def unsaved(context: bpy.types.Context) -> bool:
+    """Do photographs lie in the cache until the scene is saved?"""
+    cache = preferences.cache_folder(context) / "captures"
+    key = f"unsaved {len(bpy.data.images)} {bpy.data.filepath}"
+    return disk_cache.cached(key, lambda: keep.waiting(cache))
+
+
+def height_key(context: bpy.types.Context) -> tuple:
+    """All that the height of this panel and of those below comes from."""
+    head = scene_result.chosen(context)
+    return (
+        session.running() is not None,
+        session.setting_up() is not None,
+        engine(context),
+        id(session.outcome),
+        id(session.findings),
+        context.window_manager.skullptor_details,
+        tuple((row.camera, row.ready) for row in rows(context)),
+        len(rigs.rigs(context.scene)),
+        len(covers.hidden(context.view_layer)),
+        unsaved(context),
+        head and (head.name, head.visible_get(), heat_map.shown(head.data)),
+        context.view_layer.objects.active in (head, None),
+        context.scene.skullptor.show_photographs,
+    )
+
+
 class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
     bl_label = "Reconstruct Head"
 
@@ -46,6 +74,7 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
         SKULLPTOR_PT_presets.draw_panel_header(self.layout)
 
     def draw(self, context: bpy.types.Context) -> None:
+        redraw.settle(height_key(context))
         layout = self.layout
         settings = context.scene.skullptor
         if job := session.running():
@@ -76,6 +105,8 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
         if outcome is not None and not (outcome.code == "no-bridge" and engine(context)):
             draw_outcome(layout, context, outcome)
         self.draw_covered(layout, context)
+        if unsaved(context):
+            layout.operator("wm.save_mainfile", text=SAVE, icon="FILE_TICK")
         self.draw_view(layout, context, ready)
 
     def draw_set_up(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -129,7 +160,7 @@ class SKULLPTOR_PT_reconstruct(Sidebar, bpy.types.Panel):
         settings = context.scene.skullptor
         head = scene_result.chosen(context)
         column = layout.column(align=True)
-        if head is not None:
+        if head is not None and not hidden_head(column, head):
             shown = heat_map.shown(head.data)
             row = column
             for (what, text), share in zip(LOOKS, LOOK_SHARES):

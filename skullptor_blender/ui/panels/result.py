@@ -37,7 +37,9 @@ class SKULLPTOR_PT_result(Sidebar, bpy.types.Panel):
             column.label(text=f"{run['date'].replace('T', ' ')[:16]}, {duration(run.get('seconds', 0))}", icon="BLANK1")
         column = self.layout.column(align=True)
         column.operator("skullptor.run_again", icon="FILE_REFRESH")
-        column.operator("skullptor.trim_at_neck", icon="MOD_BOOLEAN")
+        row = column.row(align=True)
+        row.enabled = ob.visible_get()  # the panel above shows a hidden one
+        row.operator("skullptor.trim_at_neck", icon="MOD_BOOLEAN")
         row = column.row(align=True)
         for faces, text in (("5000", "Sculpt Mesh 5k"), ("20000", "20k")):
             row.operator("skullptor.sculpt_mesh", text=text, icon="MOD_MULTIRES").faces = faces
@@ -75,7 +77,7 @@ class SKULLPTOR_PT_views(Sidebar, bpy.types.Panel):
                 cells = (
                     f"{row.error_deg:.1f}°",
                     f"{row.mask_iou:.1%}",
-                    f"{row.coverage_pct:.0f} %",
+                    f"{row.coverage_pct:.0f}%",
                     f"{row.confidence:.0%}",
                 )
             line = line.row(align=True)

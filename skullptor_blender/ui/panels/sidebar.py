@@ -46,5 +46,15 @@ def select_button(layout: bpy.types.UILayout, camera: str, icon: str = "NONE") -
     button.operator("skullptor.select_camera", text=camera, icon=icon, emboss=False).camera = camera
 
 
+def hidden_head(layout: bpy.types.UILayout, head: bpy.types.Object) -> bool:
+    """Is the head hidden, as beside its sculpt mesh? Then one click shows it."""
+    if head.visible_get():
+        return False
+    row = layout.row(align=True)
+    row.label(text=f"{head.name} hidden", icon="HIDE_ON")
+    row.operator("skullptor.show_head", text="Show")
+    return True
+
+
 def show_picture(layout: bpy.types.UILayout, kind: str, text: str) -> None:
     layout.operator("skullptor.show_picture", text=text, icon="IMAGE_DATA").kind = kind

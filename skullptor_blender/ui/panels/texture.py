@@ -36,7 +36,10 @@ class SKULLPTOR_PT_texture(Sidebar, bpy.types.Panel):
             column.prop(settings, "details")
         column = layout.column(heading="Maps")
         column.prop(settings, "packed")
-        layout.operator("skullptor.texture_head", icon="TEXTURE")
+        column = layout.column()
+        head = scene_template.wrapped(context) or scene_result.chosen(context)
+        column.enabled = head.visible_get()  # else nobody would see it
+        column.operator("skullptor.texture_head", icon="TEXTURE")
 
 
 class SKULLPTOR_PT_texture_photographs(Sidebar, bpy.types.Panel):

@@ -20,7 +20,7 @@ class SKULLPTOR_PT_template(Sidebar, bpy.types.Panel):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return scene_template.head_of(context) is not None
+        return scene_result.chosen(context) is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
