@@ -18,12 +18,12 @@ from ..mesh.normals import vertex_normals
 from ..mesh.topology import surface_area
 from . import delight as delighting
 from .align import align
-from .equalise import Balance, equalise
+from .equalise import Balance, equalise, in_range
 from .fill import fill_gutter, fill_vertices, mirror_images
 from .light import to_srgb
 from .paint import paint, paint_values, tables
 from .settings import TextureSettings
-from .shares import Shares, neighbour_mean, share_out, suppress_highlights
+from .shares import Shares, focus, neighbour_mean, share_out, suppress_highlights
 from .shots import Shot, Surface, cut, take
 from .uv_mesh import UvMesh, texel_corners
 
@@ -125,12 +125,14 @@ def decide(
             "No photograph shows the mesh.",
             "Give the mesh in the capture's world (a result of it, not moved or scaled), and its photographs.",
         )
+    smooth = neighbour_mean(faces, len(vertices))
     quality = np.stack([shot.quality for shot in shots])
+    quality *= focus(quality, np.stack([shot.contrast for shot in shots]), smooth)
     colors = np.stack([shot.colors for shot in shots])
     balance = Balance(np.ones((len(shots), 3)), np.zeros(len(shots)))
     corner = _corner_distances(shots) if settings.vignetting else None
     if settings.equalise:
-        balance = equalise(colors, quality, corner)
+        balance = in_range(equalise(colors, quality, corner), colors, quality)
     colors *= balance.gains[:, None].astype(np.float32)
     if corner is not None:
         colors *= np.exp(balance.vignetting[:, None, None] * corner[..., None]).astype(np.float32)
@@ -141,7 +143,6 @@ def decide(
             colors[i] /= shadings.at(i, normals)
     step(len(views))
     quality = suppress_highlights(quality, colors)
-    smooth = neighbour_mean(faces, len(vertices))
     shares = share_out(quality, smooth, _edge(fine), radius, lambda: step(len(views)))
     step(len(views) + 1)
     offsets = np.zeros((len(shots), len(vertices), 2), np.float32)
