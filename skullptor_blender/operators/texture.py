@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import bpy
@@ -61,7 +62,9 @@ class TextureSettings(bpy.types.PropertyGroup):
             name="Details", items=DETAILS, default="shape", description="Maps of the dense head on a wrapped template"
         ),
         "packed": BoolProperty(
-            name="Pack Images", description="Keep the maps inside the .blend file, not beside it", default=True
+            name="Pack Images",
+            description="Keep the maps inside the .blend file; else in a folder beside it",
+            default=True,
         ),
     }
 
@@ -105,6 +108,9 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
         left_out = [name for name in names if not context.view_layer.objects[name].data.skullptor.texture]
         if len(left_out) == len(names):
             raise WorkerError("no-images", "No photograph may give colours.", "Tick some of them in the panel Texture.")
+        if not chosen.packed and not bpy.data.filepath:
+            cure = "Save the scene first, or tick Pack Images."
+            raise WorkerError("texture", "Maps beside the file need a file.", cure)
         interpreter = preferences.interpreter(context, self.bridge_python)
         self.head, self.shape = ob.name, materials.shape_of(ob.data)
         self.folder = run_files.new_run(preferences.cache_folder(context))
@@ -144,8 +150,10 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
             sentence = f"'{ob.name}' was edited while it was textured: {materials.difference(ob.data, self.shape)}."
             raise WorkerError("texture", sentence, "Texture it again.")
         heat_map.show(ob.data, heat_map.PHOTOGRAPHS)
+        packed = context.scene.skullptor_texture.packed
         try:
-            materials.dress(context.scene, ob, self.maps, context.scene.skullptor_texture.packed)
+            folder = self.maps if packed else beside_file(self.maps, ob.name)
+            materials.dress(context.scene, ob, folder, packed)
         except materials.NoTexture as error:
             raise WorkerError("texture", str(error), "Texture it again.") from None
         view.show_colors(context, "TEXTURE")
@@ -154,6 +162,17 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
     def clean_up(self) -> None:
         if self.folder is not None:
             run_files.drop(self.folder)
+
+
+def beside_file(maps: Path, name: str) -> Path:
+    """A copy of the maps beside the saved scene: the cache forgets old runs. Raises WorkerError "output"."""
+    folder = Path(bpy.data.filepath).parent / f"{bpy.path.clean_name(name)}_texture"
+    try:
+        shutil.copytree(maps, folder, dirs_exist_ok=True)
+    except (OSError, shutil.Error) as error:
+        cure = "Choose a folder you may write to for the scene, or tick Pack Images."
+        raise WorkerError("output", f"'{folder}' cannot be written: {error}.", cure) from None
+    return folder
 
 
 def target(context: bpy.types.Context) -> bpy.types.Object | None:

@@ -171,6 +171,8 @@ def make(name: str, maps: Mapping[str, list[Path]], packed: bool, metres: float)
 
 def _image_node(nodes: bpy.types.Nodes, paths: list[Path], space: str, packed: bool) -> bpy.types.Node:
     image = bpy.data.images.load(str(paths[0]))
+    if not packed and bpy.data.filepath:  # file and folder may move together
+        image.filepath = bpy.path.relpath(str(paths[0]))
     image[MARK] = True
     if len(paths) > 1:  # UDIM: one image of all tiles, named by their numbers
         image.source = "TILED"

@@ -9,7 +9,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from skullptor_extension.skullptor_blender.link import job
+from skullptor_extension.skullptor_blender.headless import options, tasks
+from skullptor_extension.skullptor_blender.link import job, session
 from skullptor_extension.skullptor_blender.operators import texture
 from skullptor_extension.skullptor_blender.scene import materials
 from skullptor_extension.skullptor_blender.scene import result as scene_result
@@ -119,6 +120,8 @@ def test_a_wrapped_template_takes_colours_and_details_of_its_head(
     cameras[1].data.skullptor.texture = False
     ticks = [args for call, args, _ in draw(panels.SKULLPTOR_PT_texture_photographs) if call == "prop"]
     assert len(ticks) == len(cameras)
+    masks = [args for call, args, _ in draw(panels.SKULLPTOR_PT_texture_photographs) if call == "operator"]
+    assert masks.count(("skullptor.edit_mask",)) == len(cameras)
     asked = {}
 
     class Caught:
@@ -138,6 +141,85 @@ def test_a_wrapped_template_takes_colours_and_details_of_its_head(
     assert given[given.index("--without") + 1 :] == [cameras[1].name]
     assert ("--detail-from" in given, "--extras" in given) == (details != "none", details == "all")
     assert wrapped.data.materials[1] == eye and wrapped.data.materials[0].name == "Head hm08 Skin"
+
+
+class Textured:
+    """A bridge that has baked: it copies a folder to where maps were asked for."""
+
+    state, running, cancelled_at, error, title = job.FINISHED, False, None, None, "Texture Head"
+    maps: Path
+
+    def __init__(self, title, interpreter, root, arguments, log, prepare, **keywords):
+        prepare()
+        shutil.copytree(self.maps, arguments[arguments.index("-o") + 1])
+
+
+@pytest.fixture()
+def baked(folder, monkeypatch):
+    monkeypatch.setattr(Textured, "maps", folder, raising=False)
+    monkeypatch.setattr(texture, "BridgeCommand", Textured)
+    monkeypatch.setattr(texture.preferences, "interpreter", lambda *_: folder)
+    return folder
+
+
+def test_maps_that_are_not_packed_lie_beside_the_scene(wrapped, rig, baked, tmp_path):
+    bpy.context.scene.skullptor_texture.packed = False
+    with pytest.raises(RuntimeError, match="Maps beside the file need a file. Save the scene first"):
+        bpy.ops.skullptor.texture_head()
+    (tmp_path / "work").mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "work" / "scene.blend"))
+    bpy.ops.skullptor.texture_head()
+    (node,) = [
+        n for n in wrapped.data.materials[0].node_tree.nodes if n.type == "TEX_IMAGE" and "albedo" in n.image.name
+    ]
+    assert node.image.filepath == "//Head_hm08_texture/albedo.png"
+    bpy.ops.wm.save_mainfile()
+    (tmp_path / "work").rename(tmp_path / "moved")
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "moved" / "scene.blend"))
+    image = next(image for image in bpy.data.images if "albedo" in image.name)
+    assert image.has_data or image.pixels[0] == pytest.approx(0.8, abs=0.01)
+
+
+def test_the_batch_textures_its_head_and_keeps_the_maps(rig, baked, tmp_path, monkeypatch):
+    def reconstruct(*_, **__):
+        head = scene_result.create(bpy.context.scene, bpy.context.view_layer, ARRAYS, "Head", {scene_result.MARK: "1"})
+        (tmp_path / "run.ply").write_bytes(b"ply")
+        return session.Outcome(True, "a head", object_name=head.name, result=str(tmp_path / "run.npz"))
+
+    plain = tasks.call
+    monkeypatch.setattr(
+        tasks,
+        "call",
+        lambda operator, **words: (reconstruct if "reconstruct" in repr(operator) else plain)(operator, **words),
+    )
+    asked = options.parser().parse_args(["--texture", "2048", "--ply", str(tmp_path / "out" / "a.ply")])
+    (tmp_path / "out").mkdir()
+    # a head of the folder's two triangles, which have UVs of their own there
+    with np.load(baked / "textured.npz") as made:
+        monkeypatch.setitem(ARRAYS, "vertices", made["vertices"])
+        monkeypatch.setitem(ARRAYS, "faces", made["faces"])
+    head, said, trouble = tasks.one(asked, None, 4)
+    assert (said, trouble) == ("a head, 'Head' wears its photographs", "")
+    assert head.data.materials[0].name == "Head Skin" and bpy.context.scene.skullptor_texture.size == "2048"
+    assert {"albedo.png", "normal.png"} <= {path.name for path in (tmp_path / "out" / "a_texture").iterdir()}
+    with pytest.raises(tasks.Trouble, match="--texture belongs to --task reconstruct"):
+        options.check_usage(options.parser().parse_args(["--texture", "2048", "--task", "check"]))
+
+
+def test_tiles_become_one_image_that_stays_with_the_file(folder, tmp_path):
+    """UDIM: a template of two tiles, packed and saved, opened elsewhere."""
+    for number, color in ((1001, (0.8, 0.2, 0.1)), (1002, (0.1, 0.6, 0.2))):
+        write_image(folder / f"albedo.{number}.png", color)
+    body = {"maps": {"albedo": ["albedo.1001.png", "albedo.1002.png"]}}
+    (folder / "texture.json").write_text(json.dumps(body))
+    ob = load(folder)
+    image = ob.data.materials[0].node_tree.nodes.active.image
+    assert image.source == "TILED" and [tile.number for tile in image.tiles] == [1001, 1002]
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "tiled.blend"))
+    shutil.rmtree(folder)
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "tiled.blend"))
+    (image,) = [image for image in bpy.data.images if "albedo" in image.name]
+    assert len(image.packed_files) == 2 and [tile.number for tile in image.tiles] == [1001, 1002]
 
 
 def test_without_any_photograph_the_cure_is_told(wrapped, rig, unchanged):

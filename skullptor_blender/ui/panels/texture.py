@@ -45,10 +45,11 @@ class SKULLPTOR_PT_texture_photographs(Sidebar, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        """A tick a photograph: may it give colours?"""
+        """A tick a photograph: may it give colours? And its mask, to paint out what is no head."""
         column = self.layout.column(align=True)
         for ob in rigs.cameras(rigs.active(context.scene), context.view_layer):
             if ob.data.skullptor.use:
                 line = column.row(align=True)
                 line.prop(ob.data.skullptor, "texture", text="")
                 select_button(line, ob.name)
+                line.operator("skullptor.edit_mask", text="", icon="BRUSH_DATA").camera = ob.name
