@@ -17,6 +17,7 @@ from bridge.mesh import Mesh  # noqa: E402
 from bridge.texture.bake import bake, decide  # noqa: E402
 from bridge.texture.delight import estimate  # noqa: E402
 from bridge.texture.equalise import equalise, in_range  # noqa: E402
+from bridge.texture.files import write_albedo  # noqa: E402
 from bridge.texture.fill import fill_gutter, mirror_images  # noqa: E402
 from bridge.texture.light import to_linear, to_srgb  # noqa: E402
 from bridge.texture.paint import paint_values  # noqa: E402
@@ -24,7 +25,7 @@ from bridge.texture.png import write_png  # noqa: E402
 from bridge.texture.settings import TextureSettings  # noqa: E402
 from bridge.texture.shots import _void, at_pixels  # noqa: E402
 from bridge.texture.unwrap import unwrap  # noqa: E402
-from bridge.texture.uv_mesh import UvMesh, texel_corners  # noqa: E402
+from bridge.texture.uv_mesh import UvMesh, count_cover, texel_corners  # noqa: E402
 from tests.support import synthetic  # noqa: E402
 
 CENTER, SCALE, SIZE = np.array([50.0, -20.0, 10.0]), 3.0, 256
@@ -108,6 +109,23 @@ def test_the_background_reaches_no_texel(mesh, tmp_path):
     bare = [replace(view, mask=None) for view in shoot(tmp_path, background=(1, 0, 1))]
     image, _ = bake_map(mesh, bare)
     assert (np.minimum(image[..., 0], image[..., 2]) - image[..., 1] > 0.35).sum() == 0
+
+
+def test_a_mesh_of_two_tiles_gets_two_maps(mesh, views, tmp_path):
+    """The underside moved into the next tile: each map shows its part as the one map did, under its UDIM name."""
+    (whole,) = bake(mesh, views, [None] * 8, ACROSS, SETTINGS).maps.values()
+    charts = mesh.charts()
+    uv = mesh.uv.copy()
+    uv[np.unique(mesh.faces_uv[charts == 1]), 0] += 1
+    parts = bake(replace(mesh, uv=uv), views, [None] * 8, ACROSS, SETTINGS)
+    assert list(parts.maps) == [1001, 1002]
+    for tile, chart in ((1001, 0), (1002, 1)):
+        covered = np.zeros((SIZE, SIZE), np.uint8)
+        count_cover(texel_corners(mesh.uv[mesh.faces_uv[charts == chart]], SIZE), covered)
+        gap = np.abs(parts.maps[tile].astype(int) - whole)[covered > 0]
+        assert covered.sum() > 500 and np.quantile(gap, 0.99) <= 3  # photographs are averaged down a little otherwise
+    assert write_albedo(tmp_path, parts) == ["albedo.1001.png", "albedo.1002.png"]
+    assert {path.name for path in tmp_path.iterdir()} == {"albedo.1001.png", "albedo.1002.png"}
 
 
 def test_what_undistorting_left_black_reaches_no_texel(mesh, tmp_path):
