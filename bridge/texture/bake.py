@@ -6,7 +6,8 @@ rims; a texel then only interpolates. So a map of any size costs its pixels and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,9 +115,10 @@ def decide(
     normals = vertex_normals(vertices - vertices.mean(0), faces)
     surface = Surface(vertices, faces, normals, radius)
     shots = []
-    for k, view in enumerate(views):
+    for k, (view, photo) in enumerate(zip(views, read_ahead(views))):
         step(k)
-        shot = take(view, read_photo(view), masks[k], surface, settings)
+        shot = take(view, photo, masks[k], surface, settings)
+        del photo
         if shot is not None and (shot.quality > 0).any():
             shots.append(shot)
     if not shots:
@@ -152,7 +154,7 @@ def decide(
     known = shares.label >= 0
     blended = np.zeros((len(vertices), 3), np.float32)
     for i in range(len(shots)):
-        blended += shares.broad[i][:, None] * np.nan_to_num(to_srgb(colors[i]))
+        blended += shares.broad[i][:, None] * to_srgb(colors[i])
     if settings.fill:
         mirror = None if known.all() else mirror_images(vertices, normals, across, radius)
         blended = fill_vertices(np.clip(blended, 0, 1), known, faces, mirror)
@@ -168,6 +170,18 @@ def decide(
     return Plan(fine, shots, shares, gain, offsets, blended, (~known).astype(np.float32), balance)
 
 
+def read_ahead(views: Sequence[View]) -> Iterator[Photo]:
+    """The photographs one after the other; while one is used the next one is read."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = [pool.submit(read_photo, view) for view in views[:1]]
+        for view in [*views[1:], None]:
+            photo = coming.pop().result()
+            if view is not None:
+                coming.append(pool.submit(read_photo, view))
+            yield photo
+            del photo
+
+
 def _paint_tiles(plan: Plan, tiles: Sequence[int], settings: TextureSettings, step: Callable[[int], None]):
     """Finished maps of the tiles, and of each: texels that a photograph shows, texels that are covered."""
     size, mesh = settings.size, plan.mesh
@@ -176,9 +190,8 @@ def _paint_tiles(plan: Plan, tiles: Sequence[int], settings: TextureSettings, st
     for number in tiles:
         faces, uv = mesh.tile(number)
         corners[number] = mesh.faces[faces], texel_corners(uv, size)
-    for i, shot in enumerate(plan.shots):
+    for i, (shot, photo) in enumerate(zip(plan.shots, read_ahead([shot.view for shot in plan.shots]))):
         step(i)
-        photo = read_photo(shot.view)
         part = _no_finer(cut(photo, shot.box), plan, i, corners)
         del photo
         w, h = part.camera.width, part.camera.height

@@ -12,7 +12,7 @@ from ..capture.images import Photo, remap, resize_map
 from ..capture.masks import head_mask
 from ..capture.record import View
 from ..raster import make_rasteriser
-from .light import to_linear
+from .light import grey, to_linear
 from .settings import TextureSettings
 
 SMALL = 1024  # pixels of the longer side of the head's box when photographs are judged and compared
@@ -50,17 +50,18 @@ class Shot:
     camera: Camera  # of the small picture
     pixels: np.ndarray  # [h, w, 3] float32 sRGB, small
     quality: np.ndarray  # [V] float32: 0 not seen; the larger, the better it shows the place
-    colors: np.ndarray  # [V, 3] float32 linear light of the small picture, NaN where not seen
+    colors: np.ndarray  # [V, 3] float32 linear light of the small picture, 0 where not seen
     place: np.ndarray  # [V, 2] float32 pixels of the small picture that the vertices project to
     contrast: np.ndarray  # [V] float32: of the finest detail around the place, relative to its brightness
     broad: tuple[np.ndarray, np.ndarray]  # the picture blurred by BANDS without what lies behind the head, each as
     # small as it may be
 
 
-def head_box(camera: Camera, vertices: np.ndarray) -> tuple[int, int, int, int] | None:
-    """x0, y0, x1, y1 in pixels of the part of the image that the mesh covers; None where it is nowhere in it."""
-    pixels, depth = camera.project(vertices)
-    pixels = pixels[depth > 0]
+def head_box(camera: Camera, pixels: np.ndarray) -> tuple[int, int, int, int] | None:
+    """x0, y0, x1, y1 in pixels of the part of the image that the mesh covers; None where it is nowhere in it.
+
+    pixels [n, 2]: where its vertices are.
+    """
     if not len(pixels):
         return None
     low, high = pixels.min(0), pixels.max(0)
@@ -82,7 +83,8 @@ def take(view: View, photo: Photo, mask: np.ndarray | None, surface: Surface, se
     mask [H, W] 0..1 of the photograph's field of view, any size; None takes the view's own, if it has one.
     """
     vertices, radius = surface.vertices, surface.radius
-    box = head_box(photo.camera, vertices)
+    whole, along = photo.camera.project(vertices)
+    box = head_box(photo.camera, whole[along > 0])
     if box is None:
         return None
     given = head_mask(view, photo) if mask is None else resize_map(mask, photo.camera.width, photo.camera.height)
@@ -96,7 +98,7 @@ def take(view: View, photo: Photo, mask: np.ndarray | None, surface: Surface, se
     shown = np.where(_void(pixels), 0, shown).astype(np.float32)
     depth = make_rasteriser("cpu", [camera]).render(vertices, surface.faces).depth[0]
     inside, distance = _rims(shown, depth, radius)
-    place, along = camera.project(vertices)
+    place = (whole - [x0, y0]) * (camera.width / part.camera.width, camera.height / part.camera.height)
     ray = camera.center - vertices
     cosine = (ray * surface.normals).sum(1) / np.linalg.norm(ray, axis=1)
     if settings.back_faces:
@@ -114,7 +116,7 @@ def take(view: View, photo: Photo, mask: np.ndarray | None, surface: Surface, se
     quality = np.where(seen, facing * rim * sure * finest * radius / 1000, 0) * (1 - 0.9 * (found.max(1) > CLIPPED))
     quality[~np.isfinite(quality)] = 0
     colors = to_linear(found)
-    colors[quality <= 0] = np.nan
+    colors[quality <= 0] = 0
     contrast = at_pixels(_contrast(pixels, max(pixel * BANDS[0], 1.0)), place)
     middle, broad = (_blur_inside(pixels, inside, max(pixel * band, 1.0)) for band in BANDS)
     quality, place = quality.astype(np.float32), place.astype(np.float32)
@@ -157,9 +159,9 @@ def _rims(shown: np.ndarray, depth: np.ndarray, radius: float) -> tuple[np.ndarr
 
 def _contrast(pixels: np.ndarray, sigma: float) -> np.ndarray:  # [h, w] float32
     """How strong the finest detail is around each pixel, as a share of the brightness: what a blurred picture lacks."""
-    grey = pixels.mean(-1)
-    fine = np.abs(cv2.Laplacian(grey, cv2.CV_32F))
-    return cv2.GaussianBlur(fine, (0, 0), sigma) / (cv2.GaussianBlur(grey, (0, 0), sigma) + 0.02)
+    level = grey(pixels)
+    fine = np.abs(cv2.Laplacian(level, cv2.CV_32F))
+    return cv2.GaussianBlur(fine, (0, 0), sigma) / (cv2.GaussianBlur(level, (0, 0), sigma) + 0.02)
 
 
 def _blur_inside(pixels: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:

@@ -123,7 +123,7 @@ def test_a_mesh_of_two_tiles_gets_two_maps(mesh, views, tmp_path):
         covered = np.zeros((SIZE, SIZE), np.uint8)
         count_cover(texel_corners(mesh.uv[mesh.faces_uv[charts == chart]], SIZE), covered)
         gap = np.abs(parts.maps[tile].astype(int) - whole)[covered > 0]
-        assert covered.sum() > 500 and np.quantile(gap, 0.99) <= 3  # photographs are averaged down a little otherwise
+        assert covered.sum() > 500 and gap.mean() < 2  # of 255: photographs are averaged down a little otherwise
     assert write_albedo(tmp_path, parts) == ["albedo.1001.png", "albedo.1002.png"]
     assert {path.name for path in tmp_path.iterdir()} == {"albedo.1001.png", "albedo.1002.png"}
 
