@@ -82,7 +82,7 @@ def test_exports_keep_the_maps(folder, tmp_path, kind):
     ob.select_set(True)
     path = tmp_path / ("head.glb" if kind == "gltf" else "head.usdc")
     if kind == "gltf":
-        bpy.ops.export_scene.gltf(filepath=str(path), use_selection=True)
+        bpy.ops.export_scene.gltf(filepath=str(path), use_selection=True, export_tangents=True)
     else:
         bpy.ops.wm.usd_export(filepath=str(path), selected_objects_only=True)
     bpy.ops.wm.read_factory_settings(use_empty=True)
