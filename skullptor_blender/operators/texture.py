@@ -12,7 +12,7 @@ from ..link import mesh_file, run_files, session
 from ..link.command import BridgeCommand
 from ..link.worker import WorkerError
 from ..scene import capture as scene_capture
-from ..scene import materials
+from ..scene import eyes, materials
 from ..scene import result as scene_result
 from ..scene import template as scene_template
 from ..ui import heat_map, preferences, view
@@ -154,6 +154,9 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
         try:
             folder = self.maps if packed else beside_file(self.maps, ob.name)
             materials.dress(context.scene, ob, folder, packed)
+            if scene_template.KEY in ob:
+                metres = context.scene.unit_settings.scale_length or 1.0
+                eyes.dress(ob, dense_head(context, ob), metres, None if packed else folder)
         except materials.NoTexture as error:
             raise WorkerError("texture", str(error), "Texture it again.") from None
         view.show_colors(context, "TEXTURE")

@@ -12,7 +12,7 @@ import pytest
 from skullptor_extension.skullptor_blender.headless import options, tasks
 from skullptor_extension.skullptor_blender.link import job, session
 from skullptor_extension.skullptor_blender.operators import texture
-from skullptor_extension.skullptor_blender.scene import materials
+from skullptor_extension.skullptor_blender.scene import eyes, materials
 from skullptor_extension.skullptor_blender.scene import result as scene_result
 from skullptor_extension.skullptor_blender.scene import template as scene_template
 from skullptor_extension.skullptor_blender.ui import panels
@@ -230,6 +230,70 @@ def test_the_batch_textures_its_head_and_keeps_the_maps(rig, baked, tmp_path, mo
     assert {"albedo.png", "normal.png"} <= {path.name for path in (tmp_path / "out" / "a_texture").iterdir()}
     with pytest.raises(tasks.Trouble, match="--texture belongs to --task reconstruct"):
         options.check_usage(options.parser().parse_args(["--texture", "2048", "--task", "check"]))
+
+
+def test_a_templates_eyes_have_the_iris_that_the_head_shows(tmp_path):
+    """Two balls behind lids, a head whose vertices are green before the irises and white beside them."""
+    vertices, faces, centers = [], [], np.array([[0.03, 0, 0], [-0.03, 0, 0]])
+    for center in centers:  # a ball of rings around the gaze, which is -Y
+        start = len(vertices)
+        for ring in np.linspace(0.2, np.pi - 0.2, 9):
+            for turn in np.arange(12) * np.pi / 6:
+                offset = [np.sin(ring) * np.cos(turn), -np.cos(ring), np.sin(ring) * np.sin(turn)]
+                vertices.append(center + 0.012 * np.array(offset))
+        faces += [
+            [
+                start + 12 * r + k,
+                start + 12 * r + (k + 1) % 12,
+                start + 12 * r + 12 + (k + 1) % 12,
+                start + 12 * r + 12 + k,
+            ]
+            for r in range(8)
+            for k in range(12)
+        ]
+    count = len(vertices)
+    lids = [c + [0, -0.013, s] for c in centers for s in (-0.004, 0.004)]
+    vertices += [*lids, [0, -0.013, 0.02]]
+    faces += [[count, count + 1, count + 4, -1], [count + 2, count + 3, count + 4, -1]]
+    part = np.array([1] * 108 + [2] * 108 + [0] * 5, np.uint8)
+    arrays = {
+        "vertices": np.array(vertices), "faces": np.array(faces, np.int32), "part": part,
+        "uv": np.zeros((count + 5, 2), np.float32), "faces_uv": np.array(faces, np.int32),
+        "part_names": np.array(["skin", "eye_left", "eye_right"]), "region_lids": np.arange(count + 5) >= count,
+        "shapes": np.zeros((0, count + 5, 3), np.float32), "shape_names": np.array([], "U4"),
+        "distance": np.zeros(count + 5, np.float32),
+    }  # fmt: skip
+    x, z = np.meshgrid(np.linspace(-0.05, 0.05, 101), np.linspace(-0.01, 0.01, 21))
+    front = np.stack([x, np.full_like(x, -0.0125), z], -1).reshape(-1, 3)
+    green = (np.linalg.norm(front[:, None] - centers - [0, -0.0125, 0], axis=-1) < 0.0062).any(1)
+    color = np.where(green[:, None], [60, 120, 70], [225, 220, 215]).astype(np.uint8)
+    plate = {"vertices": front, "faces": np.array([[0, 1, 102]], np.int32), "color": color}
+    head = scene_result.create(bpy.context.scene, bpy.context.view_layer, plate, "Head", {scene_result.MARK: "1"})
+    ob = scene_template.create(head, arrays, "Head own", {scene_template.KEY: "own", scene_template.OF: head.name})
+    before = ob.data.uv_layers.active.name
+    assert eyes.dress(ob, head, 1.0, None)
+    skin, left, right = ob.data.materials
+    assert left == right != skin and ob.data.uv_layers.active.name == before
+    image = next(node.image for node in left.node_tree.nodes if node.type == "TEX_IMAGE")
+    picture = np.array(image.pixels).reshape(eyes.SIZE, eyes.SIZE, 4)[..., :3]
+    uv = np.empty(2 * len(ob.data.loops), np.float32)
+    ob.data.uv_layers[eyes.UV_LAYER].uv.foreach_get("vector", uv)
+    corners = np.array([loop.vertex_index for loop in ob.data.loops])
+
+    def shown(degrees):  # the colour on the picture, so far off the gaze
+        row = int(eyes.SIZE * (0.5 + degrees / 180))
+        return picture[eyes.SIZE // 2, row]
+
+    assert shown(0).max() < 0.1  # the pupil
+    assert shown(18) == pytest.approx(np.array([60, 120, 70]) / 255, abs=0.03)  # asin(5.9 / 12) is 29 degrees
+    assert shown(45) == pytest.approx(eyes.SCLERA, abs=0.01)
+    # the corners of a ring lie as far from the picture's middle as the ring is off the gaze
+    ring = np.isin(corners, np.arange(24, 36))
+    apart = np.linalg.norm(uv.reshape(-1, 2)[ring] - 0.5, axis=1)
+    assert np.degrees(apart * np.pi) == pytest.approx(np.degrees(np.linspace(0.2, np.pi - 0.2, 9)[2]), abs=1)
+    # without lids there is no telling where it looks
+    ob.vertex_groups.remove(ob.vertex_groups["lids"])
+    assert not eyes.dress(ob, head, 1.0, None)
 
 
 def test_tiles_become_one_image_that_stays_with_the_file(folder, tmp_path):
