@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +29,25 @@ TOGETHER = 1e-3  # of the distance to what they look at: cameras that stand no f
 MOST_PIXELS, MOST_UNMASKED = 50_000_000, 4 * LONGER_SIDE**2
 
 
+Stored = TypeVar("Stored", np.ndarray, np.ndarray | None)
+
+
+class Unpacked(Sequence[Stored]):
+    """Pictures kept as half floats, whose steps are an eighth of those of 8 bits: each is float32 anew when it is asked
+    for, since 40 photographs and mattes would be 3 GB."""
+
+    def __init__(self, packed: Sequence[Stored]) -> None:
+        self._packed: Sequence[Any] = packed
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    def __getitem__(self, i):  # an int gives a picture, a slice Unpacked
+        if isinstance(i, slice):
+            return Unpacked(self._packed[i])
+        return None if self._packed[i] is None else self._packed[i].astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Remark:
     """What is odd about the files although the run can go on."""
@@ -44,11 +64,21 @@ class Inputs:
     each photo's camera is that of its pixels."""
 
     capture: captures.Capture
-    photos: list[Photo]
-    given_masks: list[np.ndarray | None]
+    photos: list[Photo]  # their pixels as half floats
+    packed_masks: list[np.ndarray | None]  # [H, W] half floats, of each photo's size
     maps: list[NormalMap] = field(default_factory=list)
     provider: str = "files"
     remarks: list[Remark] = field(default_factory=list)
+
+    @property
+    def pixels(self) -> Unpacked[np.ndarray]:
+        """The photographs [H, W, 3] float32 as all stages read them."""
+        return Unpacked([photo.pixels for photo in self.photos])
+
+    @property
+    def given_masks(self) -> Unpacked[np.ndarray | None]:
+        """The mattes [H, W] float32 0..1 that the user gave."""
+        return Unpacked(self.packed_masks)
 
     @property
     def cameras(self) -> list[Camera]:
@@ -58,7 +88,7 @@ class Inputs:
         """Go on with these views alone."""
         self.capture = replace(self.capture, views=tuple(self.capture.views[i] for i in chosen))
         self.photos = [self.photos[i] for i in chosen]
-        self.given_masks = [self.given_masks[i] for i in chosen]
+        self.packed_masks = [self.packed_masks[i] for i in chosen]
         self.maps = [self.maps[i] for i in chosen] if self.maps else []
 
     def place(self, cameras: Sequence[Camera]) -> None:
@@ -94,8 +124,10 @@ def read_inputs(path: Path, step: Callable[[int, int], None] = lambda done, tota
     for i, view in enumerate(capture.views):
         photo, mask = read_view(view)
         photo = downscaled(photo, _kept(photo.camera, mask))
-        inputs.photos.append(photo)
-        inputs.given_masks.append(None if mask is None else resize_map(mask, photo.camera.width, photo.camera.height))
+        inputs.photos.append(replace(photo, pixels=photo.pixels.astype(np.float16)))
+        if mask is not None:
+            mask = resize_map(mask, photo.camera.width, photo.camera.height).astype(np.float16)
+        inputs.packed_masks.append(mask)
         step(i + 1, len(capture.views))
     judge_masks(inputs)
     return inputs
@@ -117,7 +149,7 @@ def read_view(view: captures.View) -> tuple[Photo, np.ndarray | None]:
 def judge_masks(inputs: Inputs) -> None:
     """Take what the given mattes mean and not what they say: those that cover everything are none, and where all are
     inverted they are turned over. Adds to the remarks, also what is odd about the photographs."""
-    views, given = inputs.capture.views, inputs.given_masks
+    views, given = inputs.capture.views, inputs.packed_masks
     for photo, view in zip(inputs.photos, views, strict=True):
         if photo.remark:
             cure = "Copy the file again from the camera, to be sure that nothing is missing."

@@ -80,7 +80,9 @@ def inspect(
         found.append(Finding("too-few-views", ERROR, (), sentence, "Add photographs from other sides."))
         return done()
     cameras, silhouettes = [cameras[i] for i in used], [silhouettes[i] for i in used]
-    photos, mattes, given = [photos[i] for i in used], [mattes[i] for i in used], [given[i] for i in used]
+    mattes, given = [mattes[i] for i in used], [given[i] for i in used]
+    if len(used) < len(photos):  # else as they are: they may be read from half floats one by one
+        photos = [photos[i] for i in used]
     try:
         sphere = BoundingSphere.around(silhouettes)
     except ValueError:

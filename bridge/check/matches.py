@@ -132,7 +132,7 @@ class PhotoMatches:
         cameras: Sequence[Camera],
         sphere: BoundingSphere,
     ) -> None:
-        self._photos, self._mattes, self._sphere = list(photos), list(mattes), sphere
+        self._photos, self._mattes, self._sphere = photos, list(mattes), sphere
         self._cameras = list(cameras)
         self._features: dict[tuple[int, bool], Features] = {}
         self._matches: dict[tuple[int, bool, int, bool], tuple[np.ndarray, np.ndarray]] = {}

@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
             unreadable += find_heads(inputs, JobSettings(normals=options.normals, device=options.device), report)
         mattes = [m if m is not None else inputs.maps[i].matte for i, m in enumerate(inputs.given_masks)]
         cameras = [photo.camera for photo in inputs.photos]
-        pixels = [photo.pixels for photo in inputs.photos]
+        pixels = inputs.pixels
         given = [mask is not None for mask in inputs.given_masks]
         inspection = inspect(
             cameras, pixels, mattes, given, unit_mm=capture.unit_mm, findings=unreadable, maps=inputs.maps

@@ -8,7 +8,7 @@ from .record import Job, Tools
 
 def color(job: Job, tools: Tools) -> None:
     """Stage: colours of the vertices from the photographs."""
-    photos = [photo.pixels for photo in job.inputs.photos]
+    photos = job.inputs.pixels
     masks = [target.mask for target in job.targets]
     check = tools.report.check
     across = None if job.prior is None else job.prior.fitted.pose.rotation[:, 0]

@@ -34,7 +34,7 @@ def leave_out_faulty(job: Job, tools: Tools) -> None:
 def headless(inputs: Inputs) -> list[Finding]:
     """Take the views that show no head out of the inputs; what was taken out, and why."""
     found = without_head(
-        [photo.pixels for photo in inputs.photos],
+        inputs.pixels,
         [m.matte for m in inputs.maps],
         [m.confidence for m in inputs.maps],
         [mask is not None for mask in inputs.given_masks],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..capture.inputs import Unpacked
 from ..photometric import match_photographs
 from ..solve import untangled
 from .record import Job, Tools
@@ -16,7 +17,7 @@ def match(job: Job, tools: Tools) -> None:
         return
     matched = match_photographs(
         job.mesh,
-        [job.inputs.photos[i].pixels for i in job.sharp],
+        Unpacked([job.inputs.photos[i].pixels for i in job.sharp]),
         [job.inputs.cameras[i] for i in job.sharp],
         job.frame,
         check=report.check,

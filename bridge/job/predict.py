@@ -29,7 +29,7 @@ def predict(job: Job, tools: Tools) -> None:
     """Normals, mattes, confidence and canonical points of all views together."""
     inputs = job.inputs
     inputs.maps = tools.predictors.of(job.settings).predict(
-        [photo.pixels for photo in inputs.photos],
+        inputs.pixels,
         inputs.cameras,
         inputs.given_masks,
         size=job.map_size,

@@ -30,7 +30,7 @@ def check(job: Job, tools: Tools) -> None:
     mattes = [m.matte if mask is None else mask for m, mask in zip(inputs.maps, inputs.given_masks, strict=True)]
     inspection = inspect(
         inputs.cameras,
-        [photo.pixels for photo in inputs.photos],
+        inputs.pixels,
         mattes,
         given,
         unit_mm=inputs.capture.unit_mm,

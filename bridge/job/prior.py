@@ -46,11 +46,11 @@ def faces_of(job: Job, tools: Tools) -> list[Face | None]:
     landmarker = Landmarker(need(LANDMARKS))
     photos = job.inputs.photos
     if len(photos) <= ALONE:
-        for photo, mask in zip(photos, job.inputs.given_masks, strict=True):
+        for photo, pixels, mask in zip(photos, job.inputs.pixels, job.inputs.given_masks, strict=True):
             large_enough(photo.camera.name, photo.camera.width, photo.camera.height)
             if mask is None:
-                single(landmarker, photo.camera.name, photo.pixels)
-    return find_faces(landmarker, [photo.pixels for photo in photos], check=tools.report.check)
+                single(landmarker, photo.camera.name, pixels)
+    return find_faces(landmarker, job.inputs.pixels, check=tools.report.check)
 
 
 def large_enough(name: str, width: int, height: int) -> None:

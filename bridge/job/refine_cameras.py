@@ -19,7 +19,7 @@ def refine_cameras(job: Job, tools: Tools) -> None:
     mattes = [
         found.matte if mask is None else mask for mask, found in zip(inputs.given_masks, inputs.maps, strict=True)
     ]
-    job.refined = refine(inputs.cameras, [photo.pixels for photo in inputs.photos], mattes, report.check, report.step)
+    job.refined = refine(inputs.cameras, inputs.pixels, mattes, report.check, report.step)
     if job.refined.cure:
         report.warn("cameras-not-refined", job.refined.sentence, job.refined.cure)
     else:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..capture.cameras import Camera
 from ..capture.images import read_photo
-from ..capture.inputs import MOST_PIXELS
+from ..capture.inputs import MOST_PIXELS, Unpacked
 from ..check.findings import WARNING, Finding, names
 from ..errors import BridgeError
 from ..photometric import Detail, Photographs, Refined, Watch, refine_surface
@@ -65,16 +65,18 @@ def photographs(job: Job) -> Photographs:
     views = [job.inputs.capture.views[i] for i in job.sharp]
     photos = [job.inputs.photos[i] for i in job.sharp]
 
+    kept_pixels = Unpacked([photo.pixels for photo in photos])
+
     def read(i: int) -> tuple[np.ndarray, Camera]:
         view, kept = views[i], photos[i]
         try:
             photo = read_photo(view, MOST_PIXELS)
         except BridgeError:  # the file went away since it was read first
-            return kept.pixels, kept.camera
+            return kept_pixels[i], kept.camera
         return photo.pixels, replace(photo.camera, R=kept.camera.R, t=kept.camera.t)
 
     return Photographs(
-        [photo.pixels for photo in photos],
+        kept_pixels,
         [job.targets[i].mask for i in job.sharp],
         [photo.camera for photo in photos],
         read,

@@ -55,7 +55,7 @@ class Head:
 
 def wrap_head(job: Job, tools: Tools) -> None:
     """The head is there already: where no template can be laid on it, that is a warning."""
-    photos = [photo.pixels for photo in job.inputs.photos]
+    photos = job.inputs.pixels
     head = Head(job.mesh.vertices, job.mesh.faces, job.inputs.cameras, photos, job.inputs.capture.unit_mm)
     try:
         known = None if job.prior is None else job.prior.landmarks
@@ -210,7 +210,7 @@ def main(argv: list[str]) -> int:
         inputs = read_inputs(options.capture, report.step)
         report.end()
         report.begin("Wrapping the template")
-        photos = [photo.pixels for photo in inputs.photos]
+        photos = inputs.pixels
         head = Head(vertices, faces, inputs.cameras, photos, inputs.capture.unit_mm)
         picked = read_picked(options.landmarks) if options.landmarks else None
         body = wrap_to(options.output, options.template, head, picked, report)

@@ -34,7 +34,7 @@ def _write(job: Job, tools: Tools) -> None:
     report.step(1, 3)
     _write_ply(job, output / "head.ply")
     report.step(2, 3)
-    page = picture.run_sheet([photo.pixels for photo in job.inputs.photos], job.targets, job.views, _heading(job))
+    page = picture.run_sheet(job.inputs.pixels, job.targets, job.views, _heading(job))
     picture.save(page, output / "report.png")
     results.write_json(output / "report.json", _body(job, _size_mm(job, tools), tools))
     names = (output / name for name in ("head.npz", "report.json", "report.png"))

@@ -206,14 +206,15 @@ def _visible(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The most frontal views that see every point [V, m], how many they are [V], and the size of a pixel there [V]."""
     cameras = pictures.cameras
-    render = make_rasteriser("cpu", cameras).render(vertices.astype(np.float32), faces)
+    vertices = vertices.astype(np.float32)
     facing = np.full((len(points), len(cameras)), -1.0)
-    for i, camera in enumerate(cameras):
+    for i, camera in enumerate(cameras):  # one after another: all pictures of 40 views would be 3 GB
+        (seen,) = make_rasteriser("cpu", [camera]).render(vertices, faces).depth
         pixels, depth = camera.project(points)
         x, y = np.floor(pixels).astype(np.int64).T
         inside = (x >= 0) & (y >= 0) & (x < camera.width) & (y < camera.height) & (depth > 0)
         surface = np.zeros(len(points))
-        surface[inside] = render.depth[i][y[inside], x[inside]]
+        surface[inside] = seen[y[inside], x[inside]]
         sees = (surface > 0) & (np.abs(surface - depth) < DEPTH_TOLERANCE)
         sight = camera.center - points
         cosine = (sight * normals).sum(1) / np.linalg.norm(sight, axis=1)

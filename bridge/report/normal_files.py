@@ -36,7 +36,7 @@ def write(inputs: Inputs, folder: Path, progress: Callable[[int, int], None] = l
             }
         )
         progress(i + 1, len(names) + 1)
-    photos = [photo.pixels for photo in inputs.photos]
+    photos = inputs.pixels
     page = picture.normals_sheet(photos, inputs.maps, f"{inputs.capture.name}: predicted normals")
     picture.save(page, folder / CONTACT)
     results.write_json(folder / LIST, {"capture": inputs.capture.name, "provider": inputs.provider, "views": views})

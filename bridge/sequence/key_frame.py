@@ -52,4 +52,4 @@ def identity_in(folder: Path, template_name: str, inputs: Inputs, check: Check =
         arrays = {name: stored[name] for name in stored.files}
     regions = {name.removeprefix("region_"): value for name, value in arrays.items() if name.startswith("region_")}
     found = identity_of(arrays, template.landmarks, regions)
-    return found.with_look(inputs.cameras, [photo.pixels for photo in inputs.photos])
+    return found.with_look(inputs.cameras, inputs.pixels)

@@ -127,7 +127,7 @@ class Tracking:
 
         capture = self.source.place(number, folder / "capture")
         inputs = read_inputs(capture)
-        tracked = self._tracker.track(inputs.cameras, [photo.pixels for photo in inputs.photos], check)
+        tracked = self._tracker.track(inputs.cameras, inputs.pixels, check)
         shutil.rmtree(folder / "capture", ignore_errors=True)
         if tracked.error > LOST:
             raise BridgeError(

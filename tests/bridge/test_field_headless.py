@@ -97,7 +97,7 @@ def test_it_is_left_out_of_everything_and_said():
 def test_given_masks_may_be_of_another_size_than_the_maps():
     photos, mattes = map(list, zip(*(head(i) for i in range(4))))
     inputs = inputs_of(photos, mattes)
-    inputs.given_masks = [cv2.resize(matte, (512, 512)) for matte in mattes]
+    inputs.packed_masks = [cv2.resize(matte, (512, 512)) for matte in mattes]
     assert headless(inputs) == []
 
 
@@ -157,7 +157,7 @@ def test_with_the_real_network(tmp_path, capture, kind):
 
     inputs = read_inputs(shared("data", "captures", capture, "capture.json").parent)
     inputs.keep(list(range(0, len(inputs.photos), max(1, len(inputs.photos) // 8)))[:8])
-    inputs.given_masks = [None] * len(inputs.photos)
+    inputs.packed_masks = [None] * len(inputs.photos)
     blank = cv2.resize(nothing(kind), inputs.photos[2].pixels.shape[1::-1])
     inputs.photos[2] = images.Photo(inputs.photos[2].camera, blank, None)
     report = Reporter("t", lambda message: None, Control(), {PREDICT.name: 1.0})

@@ -57,6 +57,17 @@ def test_photographs_are_kept_at_the_size_that_the_stages_need(folder, monkeypat
         assert np.abs([columns.mean() + 0.5, rows.mean() + 0.5] - expected).max() < 0.1
 
 
+def test_photographs_and_masks_take_half_the_room_and_lose_an_eighth_of_a_grey_step(folder):
+    folder, _ = folder
+    found, views = read(folder), captures.load(folder).views
+    assert all(photo.pixels.dtype == np.float16 for photo in found.photos)
+    for pixels, view in zip(found.pixels, views, strict=True):
+        assert pixels.dtype == np.float32
+        assert np.abs(pixels - images.read_photo(view).pixels).max() < 0.125 / 255
+    assert found.packed_masks[2].dtype == np.float16 and found.given_masks[2].dtype == np.float32
+    assert [mask is None for mask in found.given_masks[:3]] == [True, True, False]
+
+
 def test_a_small_photograph_is_kept_as_it_is(folder, monkeypatch):
     monkeypatch.setattr(inputs, "LONGER_SIDE", 1500)
     assert read(folder[0]).photos[0].pixels.shape == (1050, 1500, 3)

@@ -211,14 +211,14 @@ def test_an_alpha_that_leaves_out_only_a_rim_is_no_mask_of_the_head(capture, rim
     alpha = np.zeros((160, 160), np.uint8)
     alpha[rim:-rim, rim:-rim] = 255
     found = capture(alpha)
-    assert found.given_masks == [None] * 4
+    assert list(found.given_masks) == [None] * 4
     (said,) = found.remarks
     assert said.code == "mask-everything" and len(said.views) == 4 and "alpha" in said.sentence
 
 
 def test_a_white_mask_is_none_and_said(capture):
     found = capture(mask=np.full((160, 160), 255))
-    assert found.given_masks == [None] * 4 and [said.code for said in found.remarks] == ["mask-everything"]
+    assert list(found.given_masks) == [None] * 4 and [said.code for said in found.remarks] == ["mask-everything"]
 
 
 def test_a_head_that_fills_the_picture_keeps_its_mask(capture):
