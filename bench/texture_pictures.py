@@ -17,19 +17,16 @@ from mathutils import Vector
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTH, HEIGHT = 420, 560
-ENGINES = (("CYCLES", 48), ("BLENDER_EEVEE_NEXT", 16))
+ENGINES = (("CYCLES", 48), ("BLENDER_EEVEE_NEXT", 32))
 TURNED = (0.25, 1.35)  # radians that the camera stands beside the face: front and side
 
 
 def load(folder: Path) -> bpy.types.Object:
-    """The head in a world whose up is Z and whose front is -Y, in metres."""
+    """The head in the demo's world: up is Z, the face looks along -Y."""
     sys.path.insert(0, str(ROOT / "skullptor_blender"))
     package = importlib.import_module("batch").load_extension().__name__
     materials = importlib.import_module(f"{package}.skullptor_blender.scene.materials")
-    ob = materials.load(bpy.context.scene, bpy.context.view_layer, folder, "Head", True)
-    ob.rotation_euler[0] = np.pi / 2  # the demo's capture: Y up, the face along Z
-    bpy.context.view_layer.update()
-    return ob
+    return materials.load(bpy.context.scene, bpy.context.view_layer, folder, "Head", True)
 
 
 def light(ob: bpy.types.Object) -> tuple[Vector, float]:
@@ -44,7 +41,7 @@ def light(ob: bpy.types.Object) -> tuple[Vector, float]:
     world.node_tree.nodes["Background"].inputs[1].default_value = 0.7
     scene.world = world
     lamp = bpy.data.objects.new("lamp", bpy.data.lights.new("lamp", "AREA"))
-    lamp.data.energy, lamp.data.size = 45 * size**2, size
+    lamp.data.energy, lamp.data.size = 60 * size**2, size
     lamp.location = middle + size * Vector((1.2, -1.8, 1.2))
     lamp.rotation_euler = (middle - lamp.location).to_track_quat("-Z", "Y").to_euler()
     scene.collection.objects.link(lamp)
@@ -64,8 +61,8 @@ def render(middle: Vector, size: float, engine: str, samples: int, path: Path) -
     camera.data.lens, camera.data.sensor_width = 85, 36
     views = []
     for angle in TURNED:
-        looks_at = middle + Vector((0, 0, 0.06 * size))
-        camera.location = looks_at + 3.4 * size * Vector((np.sin(angle), -np.cos(angle), 0.05))
+        looks_at = middle + Vector((0, 0, 0.1 * size))
+        camera.location = looks_at + 3.0 * size * Vector((np.sin(angle), -np.cos(angle), 0.05))
         camera.rotation_euler = (looks_at - camera.location).to_track_quat("-Z", "Y").to_euler()
         scene.render.filepath = str(path)
         bpy.ops.render.render(write_still=True)

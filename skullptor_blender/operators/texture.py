@@ -57,7 +57,11 @@ class TextureSettings(bpy.types.PropertyGroup):
             description="Colour what no photograph shows from its neighbours and its mirror side",
             default=True,
         ),
+        "vignetting": BoolProperty(
+            name="Vignetting", description="Brighten photographs towards their corners as far as they disagree there"
+        ),
         "delight": BoolProperty(name="Remove Light", description="Take the light out of the colours"),
+        "deep": BoolProperty(name="16 Bits", description="Colours with 16 bits a channel, for grading and painting"),
         "details": EnumProperty(
             name="Details", items=DETAILS, default="shape", description="Maps of the dense head on a wrapped template"
         ),
@@ -133,7 +137,9 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
         arguments = ["texture", str(mesh), "--capture", str(capture), "-o", str(self.maps), "--size", chosen.size]
         arguments += ["--frontal", f"{chosen.frontal:.3f}", "--silhouette", f"{chosen.silhouette:.3f}"]
         flags = {"--back-faces": chosen.back_faces, "--no-equalise": not chosen.equalise, "--no-fill": not chosen.fill}
-        arguments += [flag for flag, on in (flags | {"--delight": chosen.delight}).items() if on]
+        flags |= {"--vignetting": chosen.vignetting, "--delight": chosen.delight}
+        arguments += [flag for flag, on in flags.items() if on]
+        arguments += ["--bits", "16"] if chosen.deep else []
         arguments += ["--detail-from", str(self.folder / "dense.ply")] if dense is not None else []
         arguments += ["--extras"] if dense is not None and chosen.details == "all" else []
         arguments += ["--without", *left_out] if left_out else []

@@ -139,7 +139,7 @@ def test_a_wrapped_template_takes_colours_and_details_of_its_head(
 ):
     """Its skin alone; one photograph is not asked; eyes keep their material."""
     settings = bpy.context.scene.skullptor_texture
-    settings.details = details
+    settings.details, settings.vignetting, settings.deep = details, details == "all", details == "all"
     eye = wrapped.data.materials[1]
     assert "details" in [args[1] for call, args, _ in draw(panels.SKULLPTOR_PT_texture) if call == "prop"]
     cameras = [ob for ob in bpy.data.objects if ob.type == "CAMERA"]
@@ -165,6 +165,7 @@ def test_a_wrapped_template_takes_colours_and_details_of_its_head(
     given = asked["arguments"]
     assert len(asked["faces"]) == 1  # the eye's triangle stays at home
     assert given[given.index("--without") + 1 :] == [cameras[1].name]
+    assert ("--vignetting" in given, "--bits" in given) == (details == "all",) * 2
     assert ("--detail-from" in given, "--extras" in given) == (details != "none", details == "all")
     assert wrapped.data.materials[1] == eye and wrapped.data.materials[0].name == "Head hm08 Skin"
 
@@ -325,5 +326,6 @@ def test_the_panel_shows_the_controls(folder, draw):
     assert panels.SKULLPTOR_PT_texture.poll(bpy.context)
     log = draw(panels.SKULLPTOR_PT_texture)
     shown = [args[1] for call, args, _ in log if call == "prop"]
-    assert shown == ["size", "frontal", "silhouette", "equalise", "fill", "back_faces", "delight", "packed"]
+    switches = ["equalise", "vignetting", "fill", "back_faces", "delight", "deep", "packed"]
+    assert shown == ["size", "frontal", "silhouette", *switches]
     assert ("skullptor.texture_head",) in [args for call, args, _ in log if call == "operator"]

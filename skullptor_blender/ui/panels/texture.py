@@ -29,12 +29,13 @@ class SKULLPTOR_PT_texture(Sidebar, bpy.types.Panel):
         column.prop(settings, "frontal")
         column.prop(settings, "silhouette")
         column = layout.column(heading="Photographs")
-        for name in ("equalise", "fill", "back_faces", "delight"):
+        for name in ("equalise", "vignetting", "fill", "back_faces", "delight"):
             column.prop(settings, name)
         column = layout.column()
         if scene_template.wrapped(context) is not None:
             column.prop(settings, "details")
         column = layout.column(heading="Maps")
+        column.prop(settings, "deep")
         column.prop(settings, "packed")
         layout.operator("skullptor.texture_head", icon="TEXTURE")
 
