@@ -53,8 +53,11 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         rows = write_skin(wrapped, folder / "skin.obj")
         dense = Mesh(*read_ply(options.head))
-        made = bake_detail(read_mesh(folder / "skin.obj"), DenseHead(options.head.name, dense), options.size)
-        write_detail(folder, made)
+        for name, subdivided in (("catmull_clark", True), ("simple", False)):
+            source = DenseHead(options.head.name, dense)
+            made = bake_detail(read_mesh(folder / "skin.obj"), source, options.size, subdivided=subdivided)
+            write_detail(folder, made)
+            (folder / "displacement.exr").replace(folder / f"{name}.exr")
         write_npz(folder / "dense.npz", vertices=dense.vertices, faces=dense.faces)
         regions = {name: wrapped[f"region_{name}"][rows] for name in ("face", "exposed")}
         write_npz(folder / "regions.npz", **regions)
@@ -66,7 +69,7 @@ def main() -> int:
                 f"  angle to the dense head, {kind}: mean {found['all']:.2f} degrees, over the face {found['face']:.2f}"
             )
         with np.load(folder / "displaced.npz") as displaced:
-            for kind in ("plain", "displaced"):
+            for kind in ("simple_plain", "simple", "catmull_clark_plain", "catmull_clark"):
                 gap = distances(displaced[kind], dense.vertices, dense.faces) * options.unit_mm
                 for name in regions:
                     inside = displaced[name] > 0.99

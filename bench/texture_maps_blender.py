@@ -138,20 +138,30 @@ def main(folder: Path) -> None:
         angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
         angles[kind] = {"all": float(angle[inside].mean()), "face": float(angle[inside & face].mean())}
     (folder / "angles.json").write_text(json.dumps(angles))
+    found = {}
+    for name in ("simple", "catmull_clark"):
+        found |= displaced(template, name, folder)
+    np.savez(folder / "displaced.npz", **found)
+
+
+def displaced(template: bpy.types.Object, mode: str, folder: Path) -> dict[str, np.ndarray]:
+    """The template's vertices under Multires alone (MODE_plain) and with the heights of MODE.exr (MODE)."""
+    template.modifiers.clear()
     bpy.context.view_layer.objects.active = template
-    template.modifiers.new("Multires", "MULTIRES")
+    multires = template.modifiers.new("Multires", "MULTIRES")
+    multires.uv_smooth = "NONE"
     for _ in range(LEVELS):
-        bpy.ops.object.multires_subdivide(modifier="Multires", mode="SIMPLE")
+        bpy.ops.object.multires_subdivide(modifier=multires.name, mode=mode.upper())
     plain, _, _ = coordinates(template)
-    texture = bpy.data.textures.new("heights", "IMAGE")
-    texture.image = bpy.data.images.load(str(folder / "displacement.exr"))
+    texture = bpy.data.textures.new(mode, "IMAGE")
+    texture.image = bpy.data.images.load(str(folder / f"{mode}.exr"))
     texture.image.colorspace_settings.name = "Non-Color"
     texture.use_clamp, texture.extension = False, "EXTEND"  # heights below the surface are negative
     lift = template.modifiers.new("Displace", "DISPLACE")
     lift.texture, lift.texture_coords, lift.uv_layer = texture, "UV", "UVMap"
     lift.mid_level, lift.strength = 0.0, 1.0
-    displaced, face_there, exposed = coordinates(template)
-    np.savez(folder / "displaced.npz", plain=plain, displaced=displaced, face=face_there, exposed=exposed)
+    lifted, face, exposed = coordinates(template)
+    return {f"{mode}_plain": plain, mode: lifted, "face": face, "exposed": exposed}
 
 
 main(Path(sys.argv[-1]))

@@ -75,6 +75,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--vignetting", action="store_true", help="estimate how photographs darken to their corners")
     parser.add_argument("--delight", action="store_true", help="take the light out of the colours")
     parser.add_argument("--detail-from", type=Path, metavar="HEAD", help="dense head for normals and displacement")
+    parser.add_argument(
+        "--displacement-over",
+        choices=("mesh", "subdivision"),
+        default="mesh",
+        help="what displacement starts from: the mesh as it is, or as Catmull and Clark subdivide it",
+    )
     parser.add_argument("--extras", action="store_true", help="occlusion and curvature as well (with --detail-from)")
     parser.add_argument("--bits", type=int, choices=(8, 16), default=defaults.bits, help="of the albedo's PNG")
     parser.add_argument("--no-cache", action="store_true", help="bake again what was baked before")
@@ -99,6 +105,7 @@ def main(argv: list[str]) -> int:
             vignetting=options.vignetting,
             delight=options.delight,
             extras=options.extras,
+            subdivided=options.displacement_over == "subdivision",
             bits=options.bits,
         )
         capture = load(options.capture)

@@ -140,7 +140,8 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
         flags |= {"--vignetting": chosen.vignetting, "--delight": chosen.delight}
         arguments += [flag for flag, on in flags.items() if on]
         arguments += ["--bits", "16"] if chosen.deep else []
-        arguments += ["--detail-from", str(self.folder / "dense.ply")] if dense is not None else []
+        if dense is not None:
+            arguments += ["--detail-from", str(self.folder / "dense.ply"), "--displacement-over", "subdivision"]
         arguments += ["--extras"] if dense is not None and chosen.details == "all" else []
         arguments += ["--without", *left_out] if left_out else []
         log = preferences.cache_folder(context) / "texture.log"
