@@ -16,7 +16,7 @@ import numpy as np
 from mathutils import Vector
 
 ROOT = Path(__file__).resolve().parents[1]
-WIDTH, HEIGHT = 420, 560
+WIDTH, HEIGHT = 460, 512
 ENGINES = (("CYCLES", 48), ("BLENDER_EEVEE_NEXT", 32))
 TURNED = (0.25, 1.35)  # radians that the camera stands beside the face: front and side
 
@@ -61,8 +61,8 @@ def render(middle: Vector, size: float, engine: str, samples: int, path: Path) -
     camera.data.lens, camera.data.sensor_width = 85, 36
     views = []
     for angle in TURNED:
-        looks_at = middle + Vector((0, 0, 0.1 * size))
-        camera.location = looks_at + 3.0 * size * Vector((np.sin(angle), -np.cos(angle), 0.05))
+        looks_at = middle + Vector((0, 0, 0.2 * size))
+        camera.location = looks_at + 2.05 * size * Vector((np.sin(angle), -np.cos(angle), 0.05))
         camera.rotation_euler = (looks_at - camera.location).to_track_quat("-Z", "Y").to_euler()
         scene.render.filepath = str(path)
         bpy.ops.render.render(write_still=True)

@@ -12,7 +12,7 @@ from ..link import mesh_file, run_files, session
 from ..link.command import BridgeCommand
 from ..link.worker import WorkerError
 from ..scene import capture as scene_capture
-from ..scene import eyes, materials
+from ..scene import displace, eyes, materials
 from ..scene import result as scene_result
 from ..scene import template as scene_template
 from ..ui import heat_map, preferences, view
@@ -22,6 +22,7 @@ from .bridge_operator import BridgeOperator
 DETAILS = (
     ("none", "Colours Only", "No detail maps"),
     ("shape", "Normal, Displacement", "What the head has and the template's quads do not, as normals and heights"),
+    ("displaced", "Displaced", "The heights under a Subdivision and a Displace modifier, not as a normal map"),
     ("all", "And Occlusion, Curvature", "Occlusion and curvature as well: images of the material, not connected"),
 )
 SIZES = tuple((str(size), f"{size // 1024}k", f"{size} x {size} texels") for size in (1024, 2048, 4096, 8192))
@@ -160,7 +161,13 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
         packed = context.scene.skullptor_texture.packed
         try:
             folder = self.maps if packed else beside_file(self.maps, ob.name)
-            materials.dress(context.scene, ob, folder, packed)
+            heights = materials.read_maps(folder).get("displacement", [])
+            wanted = scene_template.KEY in ob and context.scene.skullptor_texture.details == "displaced"
+            displaced = wanted and len(heights) == 1  # Blender's modifier knows no tiles
+            materials.dress(context.scene, ob, folder, packed, normals=not displaced)
+            displace.take_off(ob)
+            if displaced:
+                displace.put_on(ob, heights[0], packed)
             if scene_template.KEY in ob:
                 metres = context.scene.unit_settings.scale_length or 1.0
                 eyes.dress(ob, dense_head(context, ob), metres, None if packed else folder)

@@ -64,12 +64,13 @@ def difference(mesh: bpy.types.Mesh, before: Mapping[str, int]) -> str:
     return f"it has {' and '.join(changed)}"
 
 
-def dress(scene: bpy.types.Scene, ob: bpy.types.Object, folder: Path, packed: bool) -> None:
+def dress(scene: bpy.types.Scene, ob: bpy.types.Object, folder: Path, packed: bool, normals: bool = True) -> None:
     """Give an object the maps of a folder as its material, and UVs where it had none.
 
-    packed: images go into the .blend file, else they stay in the folder. Raises NoTexture.
+    packed: images go into the .blend file, else they stay in the folder. normals: connect the normal map, if there is
+    one; a mesh that is displaced has the same shape already. Raises NoTexture.
     """
-    maps = read_maps(folder)
+    maps = {kind: paths for kind, paths in read_maps(folder).items() if normals or kind != "normal"}
     stored = folder / "textured.npz"
     if stored.is_file() and ob.data.uv_layers.active is None:
         try:

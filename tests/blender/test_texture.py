@@ -207,6 +207,34 @@ def test_maps_that_are_not_packed_lie_beside_the_scene(wrapped, rig, baked, tmp_
     assert image.has_data or image.pixels[0] == pytest.approx(0.8, abs=0.01)
 
 
+def test_a_displaced_template_has_the_heights_of_its_head(wrapped, rig, baked):
+    """Half a unit everywhere: the skin moves along its normals, the eye does not; a second time nothing is doubled."""
+    heights = bpy.data.images.new("heights", 8, 8, float_buffer=True)
+    heights.pixels.foreach_set(np.tile(np.array([-0.5, -0.5, -0.5, 1], np.float32), 64))
+    heights.filepath_raw, heights.file_format = str(baked / "displacement.exr"), "OPEN_EXR"
+    heights.save()
+    names = ("albedo", "normal", "displacement")
+    files = {name: [f"{name}.exr" if name == "displacement" else f"{name}.png"] for name in names}
+    (baked / "texture.json").write_text(json.dumps({"maps": files}))
+    settings = bpy.context.scene.skullptor_texture
+    settings.details = "displaced"
+    for _ in range(2):
+        bpy.ops.skullptor.texture_head()
+        assert [modifier.type for modifier in wrapped.modifiers] == ["SUBSURF", "DISPLACE"]
+    shader = next(n for n in wrapped.data.materials[0].node_tree.nodes if n.type == "BSDF_PRINCIPLED")
+    assert not shader.inputs["Normal"].is_linked
+    assert wrapped.modifiers[0].uv_smooth == "NONE"
+
+    def height():  # of the skin's lowest place; the template's square lies at Z = 0 and looks up
+        mesh = wrapped.evaluated_get(bpy.context.evaluated_depsgraph_get()).to_mesh()
+        return min(v.co.z for v in mesh.vertices if v.co.x < 0.5)
+
+    assert height() < -0.3
+    settings.details = "shape"
+    bpy.ops.skullptor.texture_head()
+    assert not wrapped.modifiers and height() == pytest.approx(0, abs=0.01)
+
+
 def test_the_batch_textures_its_head_and_keeps_the_maps(rig, baked, tmp_path, monkeypatch):
     def reconstruct(*_, **__):
         head = scene_result.create(bpy.context.scene, bpy.context.view_layer, ARRAYS, "Head", {scene_result.MARK: "1"})
