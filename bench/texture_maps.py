@@ -22,7 +22,7 @@ from bridge.report.results import read_ply, write_npz
 from bridge.texture.detail import DenseHead, bake_detail
 from bridge.texture.files import read_mesh, write_detail
 
-SCRIPT = Path(__file__).with_name("texture_maps_blender.py")
+SCRIPT = Path(__file__).with_name("blender") / "texture_maps.py"
 
 
 def write_skin(wrapped, path: Path) -> np.ndarray:  # [V] rows of the template that are the skin's

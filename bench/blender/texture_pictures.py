@@ -15,7 +15,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 WIDTH, HEIGHT = 460, 512
 ENGINES = (("CYCLES", 48), ("BLENDER_EEVEE_NEXT", 32))
 TURNED = (0.25, 1.35)  # radians that the camera stands beside the face: front and side
@@ -51,6 +51,8 @@ def light(ob: bpy.types.Object) -> tuple[Vector, float]:
 def render(middle: Vector, size: float, engine: str, samples: int, path: Path) -> np.ndarray:  # [H, W, 3]
     scene = bpy.context.scene
     scene.render.engine = engine
+    for lamp in bpy.data.lights:
+        lamp.use_shadow = engine == "CYCLES"  # EEVEE's, drawn in software, leave specks where light grazes the skin
     scene.cycles.samples = scene.eevee.taa_render_samples = samples
     scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT
     scene.view_settings.view_transform = "Standard"
