@@ -104,7 +104,7 @@ def match_photographs(
     distortion) of its cameras agree. Connectivity is kept; crossing faces are left to solve.untangled."""
     pictures = _PackedPhotos.of(photos, cameras, frame)
     vertices = frame.local(mesh.vertices)
-    adjacency = _adjacency(mesh.faces, len(vertices))
+    adjacency = neighbour_matrix(mesh.faces, len(vertices))
     mean = _averaging_matrix(adjacency)
     vertices = _unfolded(vertices, mesh.faces, adjacency, mean)
     # a random choice, the same every time, spreads evenly over the surface
@@ -194,7 +194,7 @@ def _unfolded(
     return vertices
 
 
-def _adjacency(faces: np.ndarray, count: int) -> sparse.csr_matrix:
+def neighbour_matrix(faces: np.ndarray, count: int) -> sparse.csr_matrix:
     """[V, V] 1 where an edge joins two vertices."""
     a, b = faces.reshape(-1), np.roll(faces, -1, axis=1).reshape(-1)
     graph = sparse.coo_matrix((np.ones(len(a), np.float32), (a, b)), shape=(count, count)).tocsr()

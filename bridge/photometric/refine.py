@@ -1,8 +1,9 @@
 """The surface to the last pixel: photographs compared through the mesh at rising resolution, step by step.
 
-At every resolution each view is laid over its neighbours through the mesh (warp.py), the windowed correlation says how
-the surface should move (correlation.py, evidence.py), and one sparse solve moves all vertices along their normals,
-against the bending of the surface (step.py). Between two resolutions the mesh is remeshed (density.py).
+First what is far off is mended (mend.py). Then at every resolution each view is laid over its neighbours through the
+mesh (warp.py), the windowed correlation says how the surface should move (correlation.py, evidence.py), and one sparse
+solve moves all vertices along their normals, against the bending of the surface (step.py). Between two resolutions the
+mesh is remeshed (density.py).
 Faugeras and Keriven 1998; Vu, Labatut, Pons and Keriven 2012; with Gauss-Newton steps instead of a gradient descent.
 """
 
@@ -20,7 +21,8 @@ from ..mesh import Mesh, Surface
 from ..solve.cleanup import untangle
 from .accuracy import expected_error
 from .density import remeshed
-from .evidence import Evidence, collect
+from .evidence import Evidence, collect, partners_of
+from .mend import mended
 from .pictures import Photographs, Pictures, pixels_across
 from .poses import corrections, moved, pixels_moved, placed
 from .step import Bending, solve
@@ -47,6 +49,7 @@ REACH = 0.01  # of the head's radius: over which the curvature's local mean is t
 # longer stays: shoulders, the back of a crown that two views see at a grazing angle
 STAYS = 0.3
 ANCHOR = 400.0 * (2 * np.pi / STAYS) ** 4  # information per area about staying
+MENDED = 500  # pixels across: up to there a mesh that was mended is looked at again
 FARTHEST = 1.5  # pixels a vertex moves in a step
 FINE_ENOUGH = 0.7  # share of a level's pixels that the photographs must have for it to be worth its time
 OUTVOTED = 0.5  # a view whose correlation is less than this share of the usual one is of something else, or blurred
@@ -101,10 +104,15 @@ def refine_surface(
     points, faces = frame.local(mesh.vertices), mesh.faces
     trust = np.ones(len(across))
     evidence: Evidence | None = None
+    folded = True  # as far as anybody knows
     for level in levels:
         pictures = Pictures.of(photographs, frame, level.across, points)
         if evidence is not None:
             points, faces = remeshed(points, faces, evidence.information > 0, level.vertices, watch.check)
+        if folded and level.across <= MENDED:
+            before = points
+            points, faces = mended(points, faces, pictures, partners_of(pictures), watch.check)
+            folded = points is not before
         for number in range(level.steps):
             if detail.poses and number == level.steps // 2:
                 twists = corrections(points, faces, pictures, trust, watch.check)

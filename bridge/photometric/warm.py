@@ -11,7 +11,8 @@ from ..capture.framing import HeadFrame
 from ..mesh import Mesh
 from ..mesh.topology import icosphere
 from .match import match_photographs
-from .pictures import Photographs
+from .mend import pull
+from .pictures import Photographs, Pictures
 from .refine import Detail, refine_surface
 
 
@@ -24,5 +25,8 @@ def warm_up() -> float:
     cameras = [Camera("warm", K, np.eye(3), np.array([x, 0, 4.0]), 32, 32) for x in (-0.5, 0.0, 0.5)]
     photos = [np.random.default_rng(0).random((32, 32, 3), np.float32)] * 3
     match_photographs(mesh, photos, cameras, frame)
-    refine_surface(mesh, Photographs(photos, [None] * 3, cameras), frame, Detail(0, len(vertices)))
+    photographs = Photographs(photos, [None] * 3, cameras)
+    refine_surface(mesh, photographs, frame, Detail(0, len(vertices)))
+    pictures = Pictures.of(photographs, frame, 8, mesh.vertices)
+    pull(mesh.vertices, faces, pictures, [np.zeros_like(grey) for grey in pictures.grey], 1.0)
     return time.perf_counter() - began
