@@ -290,9 +290,12 @@ def delight_rows(subject: Subject) -> None:
     true[subject.covered] = subject.colors
 
     def slopes(image: np.ndarray) -> np.ndarray:
-        grey = cv2.GaussianBlur(np.log(to_linear(image).mean(-1) + 0.02), (0, 0), 1.5)
+        # at the photographs' own resolution, whatever the map's is
+        grey = cv2.GaussianBlur(np.log(to_linear(image).mean(-1) + 0.02), (0, 0), 1.5 * subject.size / 1024)
         return np.stack([cv2.Sobel(grey, cv2.CV_32F, 1, 0)[inner], cv2.Sobel(grey, cv2.CV_32F, 0, 1)[inner]]).ravel()
 
+    kept = np.corrcoef(slopes(subject.bake()), slopes(true))[0, 1]
+    print(f"  lit evenly: gradient correlation {kept:.3f}")
     with tempfile.TemporaryDirectory() as folder:
         views = changed(subject.views, Path(folder), lit_by_one_lamp(subject.truth))
         for delight in (False, True):

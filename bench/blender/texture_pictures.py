@@ -51,8 +51,6 @@ def light(ob: bpy.types.Object) -> tuple[Vector, float]:
 def render(middle: Vector, size: float, engine: str, samples: int, path: Path) -> np.ndarray:  # [H, W, 3]
     scene = bpy.context.scene
     scene.render.engine = engine
-    for lamp in bpy.data.lights:
-        lamp.use_shadow = engine == "CYCLES"  # EEVEE's, drawn in software, leave specks where light grazes the skin
     scene.cycles.samples = scene.eevee.taa_render_samples = samples
     scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT
     scene.view_settings.view_transform = "Standard"
