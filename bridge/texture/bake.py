@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -83,6 +83,7 @@ def bake(
     total = 2 * len(chosen) + 4
     shown, given = [views[i] for i in chosen], [masks[i] for i in chosen]
     plan = decide(mesh, shown, given, across, settings, step=lambda done: step(done, total))
+    plan = replace(plan, shots=[shot.for_painting() for shot in plan.shots])
     maps: dict[int, np.ndarray] = {}
     tiles = plan.mesh.tiles()
     group = max(1, MAP_BYTES // (settings.size**2 * 12))
