@@ -34,8 +34,8 @@ LEAST_PIXELS = 400  # of a view that its partners show too
 SHARED = 1 / 60  # share of a pixel's say: neighbours share their windows, and their errors
 PRIOR_PX = 2.0  # standard deviation of a pose in pixels of the picture
 # Pixels that poses are off on average at least, or they stay to the bit: 0.005 to 0.035 where they are right, 0.044 to
-# 0.12 where features have left a tenth of a degree
-LEAST_PX = 0.04
+# 0.12 where features have left a tenth of a degree. COARSE_PX at the first resolution, whose surface is not right yet
+LEAST_PX, COARSE_PX = 0.04, 0.1
 # Share of their disagreement (1 - correlation) that views may keep, or it is not the poses that are wrong: poses off by
 # two pixels left 0.3 of it, by a tenth 0.96 to 0.987, right ones would keep 0.993 to 0.999
 GAIN = 0.99
@@ -50,6 +50,8 @@ def corrections(
     pictures: Pictures,
     trust: Sequence[float] | np.ndarray,
     check: Check = unchecked,
+    *,
+    least_px: float = LEAST_PX,
 ) -> np.ndarray | None:  # [views, 6]
     """Twists that lay all views on each other: rotation vectors and shifts in the cameras' axes, of the head's frame.
 
@@ -61,7 +63,7 @@ def corrections(
         steps, unlike = _steps(vertices, faces, now, trust, check)
         if not number:
             before = unlike
-            if np.mean([_pixels(*pair) for pair in zip(now.cameras, steps)]) < LEAST_PX:
+            if np.mean([_pixels(*pair) for pair in zip(now.cameras, steps)]) < least_px:
                 return None
         total = np.stack([_after(first, factor * then) for first, then in zip(total, steps, strict=True)])
         now = placed(pictures, total)

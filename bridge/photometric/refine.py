@@ -24,7 +24,7 @@ from .density import remeshed
 from .evidence import Evidence, collect, partners_of
 from .mend import mended
 from .pictures import Photographs, Pictures, pixels_across
-from .poses import corrections, moved, pixels_moved, placed
+from .poses import COARSE_PX, LEAST_PX, corrections, moved, pixels_moved, placed
 from .step import Bending, solve
 
 
@@ -115,7 +115,8 @@ def refine_surface(
             folded = points is not before
         for number in range(level.steps):
             if detail.poses and number == level.steps // 2:
-                twists = corrections(points, faces, pictures, trust, watch.check)
+                least = COARSE_PX if level is levels[0] else LEAST_PX
+                twists = corrections(points, faces, pictures, trust, watch.check, least_px=least)
                 if twists is not None:
                     pictures = placed(pictures, twists)
                     cameras = [moved(*each, frame.radius) for each in zip(photographs.cameras, twists, strict=True)]
