@@ -109,7 +109,7 @@ def ours(case: Case, preset: str) -> Made:
             folder / "log.txt",
         ).save(cost)  # fmt: skip
     refined = folder / "refined"
-    return Made(f"ours, {preset}", mesh, Spent.load(cost), refined if refined.exists() else None)
+    return Made(f"ours, {preset}", mesh, Spent.load(cost), refined if (refined / "capture.json").is_file() else None)
 
 
 def theirs(case: Case, programs: Path) -> list[Made]:

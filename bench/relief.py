@@ -27,7 +27,7 @@ from bridge.mesh.normals import vertex_normals
 from bridge.raster import make_rasteriser
 from bridge.texture.light import to_linear, to_srgb
 
-from .texture import Truth
+from .texture import Textured
 
 SIZES = (1024, 2048, 4096)
 EVALUATED = 2048  # pixels of a novel view
@@ -57,7 +57,7 @@ class Relief:
 def carved(data: Path, name: str) -> Relief:
     """A test head, split and displaced."""
     about = json.loads((data / "heads" / name / "head.json").read_text(encoding="utf-8"))
-    truth = Truth.of(data, name)
+    truth = Textured.of(data, name)
     mesh, unit = truth.mesh, float(about["mm_per_unit"])
     colors = _vertex_colors(truth)
     vertices, faces = mesh.vertices.astype(np.float64), mesh.faces
@@ -75,7 +75,7 @@ def carved(data: Path, name: str) -> Relief:
     return Relief(vertices, faces, colors.astype(np.float32), inside, float(about["specular"]))
 
 
-def _vertex_colors(truth: Truth) -> np.ndarray:  # [V, 3] linear
+def _vertex_colors(truth: Textured) -> np.ndarray:  # [V, 3] linear
     mesh, size = truth.mesh, truth.texture.shape[:2]
     corner = np.zeros(len(mesh.vertices), np.int64)
     corner[mesh.faces.ravel()] = mesh.faces_uv.ravel()  # one of its corners: at a seam both show the same

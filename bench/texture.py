@@ -1,10 +1,11 @@
 """python -m bench.texture --data DIR [...]: the albedo bake against heads whose colours are known.
 
-light    gradient across borders between photographs; one strong lamp taken out
+light    one strong lamp taken out
 unwrap   charts, stretch and seconds of the UVs of a mesh
 albedo   PSNR of the baked map against the truth over texels that two photographs see, held-out views, gains and tints,
-         a magenta background, seams, seconds and memory
-DIR is the folder with heads/ and captures/ (valid_wf2 has a capture lit evenly, so its colours are its texture).
+         a magenta background, borders between photographs and of charts, seconds and memory
+DIR is the folder with heads/ and captures/. valid_wf2 has a capture lit evenly, so its colours are its texture;
+marble_bust has none, so its photographs are drawn: its texture as it is, 4 x 4 samples a pixel.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from bridge.capture.masks import head_mask
 from bridge.capture.record import View, load
 from bridge.mesh import Mesh
 from bridge.mesh.distance import sample_surface
+from bridge.mesh.normals import vertex_normals
 from bridge.raster import make_rasteriser
 from bridge.report.results import read_ply
 from bridge.texture.bake import _split, bake, decide
@@ -39,17 +41,19 @@ from bridge.texture.uv_mesh import UvMesh, check_uvs, texel_corners
 
 UP, FRONT, ACROSS = np.array([0.0, 1, 0]), np.array([0.0, 0, 1]), np.array([1.0, 0, 0])  # of the test heads' worlds
 TRUTH_SAMPLES = 3_000_000
+SUPERSAMPLES = 4  # a pixel's side of photographs that are drawn
+EVEN = "capture-albedo.json"  # photographs of a head's texture without light
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
-    """The rendered surface of a test head with its texture."""
+class Textured:
+    """A surface with its texture: the one that was rendered for a test head, or one that was baked."""
 
     mesh: UvMesh
     texture: np.ndarray  # [h, w, 3] float32 sRGB
 
     @classmethod
-    def of(cls, data: Path, name: str) -> Truth:
+    def of(cls, data: Path, name: str) -> Textured:
         folder = data / "heads" / name
         head, body = np.load(folder / "head.npz"), json.loads((folder / "head.json").read_text())
         vertices, faces = read_ply(data / "captures" / name / "gt_mesh.ply")
@@ -107,17 +111,17 @@ def texel_values(mesh: UvMesh, values: np.ndarray, size: int) -> tuple[np.ndarra
     return out, covered > 0
 
 
-def render(mesh: UvMesh, texture: np.ndarray, camera) -> tuple[np.ndarray, np.ndarray]:
-    """A view of the textured mesh [H, W, 3], unlit, and where the mesh is; sampled twice as fine and averaged."""
-    fine = camera.resize(2 * camera.width, 2 * camera.height)
+def render(mesh: UvMesh, texture: np.ndarray, camera, samples: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """A view of the textured mesh [H, W, 3], unlit, and where the mesh is; sampled so much finer and averaged."""
+    fine = camera.resize(samples * camera.width, samples * camera.height)
     order = mesh.faces.reshape(-1)  # every corner a vertex of its own, so that seams stay sharp
     faces = np.arange(len(order), dtype=np.int32).reshape(-1, 3)
     uv = mesh.uv[mesh.faces_uv.reshape(-1)]
     found = make_rasteriser("cpu", [fine]).render(mesh.vertices[order], faces, uv)
     assert found.attributes is not None
     at = found.attributes[0]
-    size = texture.shape[0]
-    x, y = at[..., 0] * size - 0.5, (1 - at[..., 1]) * size - 0.5
+    height, width = texture.shape[:2]
+    x, y = at[..., 0] * width - 0.5, (1 - at[..., 1]) * height - 0.5
     picture = cv2.remap(texture, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
     hit = (found.triangle[0] >= 0).astype(np.float32)
     shape = camera.width, camera.height
@@ -129,12 +133,10 @@ def render(mesh: UvMesh, texture: np.ndarray, camera) -> tuple[np.ndarray, np.nd
 class Subject:
     """A mesh with UVs, a capture whose colours are known, and what is measured on them."""
 
-    def __init__(self, data: Path, name: str, capture: str, mesh: UvMesh, size: int) -> None:
-        self.truth = Truth.of(data, name)
-        self.capture = load(data / "captures" / name / capture)
+    def __init__(self, truth: Textured, views: list[View], mesh: UvMesh, size: int) -> None:
+        self.truth, self.views = truth, views
         self.mesh, self.size = mesh, size
         self.settings = TextureSettings(size=size)
-        self.views = list(self.capture.views)
         points, self.covered = texel_values(mesh, mesh.vertices, size)
         self.colors, gap = self.truth.at(points[self.covered].astype(np.float64))
         self.near = gap < 0.01  # a tenth of a millimetre or so of sampling and a millimetre of shape
@@ -253,6 +255,8 @@ def albedo_rows(subject: Subject, label: str) -> None:
         found = other[subject.covered]
         pink = (np.minimum(found[:, 0], found[:, 2]) - found[:, 1] > 0.25).sum()
         print(f"  magenta texels: {pink}; PSNR {subject.error(other, twice):.2f} dB")
+    seam_rows(subject, image)
+    chart_rows(subject, image)
     print(f"  peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB", flush=True)
 
 
@@ -260,7 +264,7 @@ LAMP = np.array([-0.75, 0.25, 0.6])  # one strong light from the head's right, a
 AMBIENT, STRONG = 0.3, 1.0
 
 
-def lit_by_one_lamp(truth: Truth):
+def lit_by_one_lamp(truth: Textured):
     """A change of photographs: matt light of one lamp and a little from everywhere, on the true surface."""
     towards = LAMP / np.linalg.norm(LAMP)
 
@@ -286,9 +290,12 @@ def delight_rows(subject: Subject) -> None:
     true[subject.covered] = subject.colors
 
     def slopes(image: np.ndarray) -> np.ndarray:
-        grey = cv2.GaussianBlur(np.log(to_linear(image).mean(-1) + 0.02), (0, 0), 1.5)
+        # at the photographs' own resolution, whatever the map's is
+        grey = cv2.GaussianBlur(np.log(to_linear(image).mean(-1) + 0.02), (0, 0), 1.5 * subject.size / 1024)
         return np.stack([cv2.Sobel(grey, cv2.CV_32F, 1, 0)[inner], cv2.Sobel(grey, cv2.CV_32F, 0, 1)[inner]]).ravel()
 
+    kept = np.corrcoef(slopes(subject.bake()), slopes(true))[0, 1]
+    print(f"  lit evenly: gradient correlation {kept:.3f}")
     with tempfile.TemporaryDirectory() as folder:
         views = changed(subject.views, Path(folder), lit_by_one_lamp(subject.truth))
         for delight in (False, True):
@@ -325,10 +332,60 @@ def seam_rows(subject: Subject, image: np.ndarray) -> None:
     print(f"  gradient on borders between photographs / beside them: {slope[on].mean() / slope[beside].mean():.3f}")
 
 
+def chart_rows(subject: Subject, image: np.ndarray) -> None:
+    """Mean change of colour from one side of a chart's border to the other against that over as long a way beside it.
+
+    What the true texture does at the same places stands beside: a border may well follow a hairline.
+    """
+    mesh = subject.mesh
+    texel = np.sqrt(mesh_area(mesh) / subject.covered.sum())  # world units
+    middle, across = chart_borders(mesh)
+    ways = [middle + k * texel * across for k in (-3, -1, 1, 3)]
+    baked = Textured(mesh, image)
+    ratios = []
+    for textured in (baked, subject.truth):
+        colors = [textured.at(points)[0] for points in ways]
+        a, b, c = (np.abs(after - before).mean() for before, after in zip(colors, colors[1:]))
+        ratios.append(2 * b / (a + c))
+    print(f"  change across chart borders / beside them: {ratios[0]:.3f}, of the true texture {ratios[1]:.3f}")
+
+
+def mesh_area(mesh: UvMesh) -> float:
+    a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
+    return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
+
+
+def chart_borders(mesh: UvMesh) -> tuple[np.ndarray, np.ndarray]:  # [n, 3] each
+    """Middles of the edges along which the UVs are cut, and unit directions across them on the surface."""
+    start, end = mesh.faces, np.roll(mesh.faces, -1, 1)
+    uv_start, uv_end = mesh.faces_uv, np.roll(mesh.faces_uv, -1, 1)
+    known = {(a, b): (p, q) for a, b, p, q in zip(*(k.ravel().tolist() for k in (start, end, uv_start, uv_end)))}
+    cut = [(a, b) for (a, b), rows in known.items() if a < b and (b, a) in known and known[b, a][::-1] != rows]
+    a, b = (mesh.vertices[np.array(k)] for k in zip(*cut))
+    normals = vertex_normals(mesh.vertices, mesh.faces)
+    across = np.cross(b - a, sum(normals[np.array(k)] for k in zip(*cut)))
+    return (a + b) / 2, across / np.linalg.norm(across, axis=1, keepdims=True)
+
+
+def lit_evenly(data: Path, name: str, truth: Textured, folder: Path) -> list[View]:
+    """Photographs that show a head's texture without light: those there are, else drawn into folder."""
+    made = data / "captures" / name
+    if (made / EVEN).exists():
+        return list(load(made / EVEN).views)
+    views = []
+    for view in load(made).views:
+        picture, _ = render(truth.mesh, truth.texture, view.camera, SUPERSAMPLES)
+        path = folder / f"{view.name}.png"
+        write(path, np.rint(picture[..., ::-1] * 255).astype(np.uint8))
+        views.append(replace(view, image=path))
+    return views
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--meshes", type=Path, nargs="*", default=[], help="dense heads of valid_wf2: PLY files")
+    parser.add_argument("--head", choices=("valid_wf2", "marble_bust"), default="valid_wf2")
+    parser.add_argument("--meshes", type=Path, nargs="*", default=[], help="dense heads of it: PLY files")
     parser.add_argument("--size", type=int, default=2048)
     parser.add_argument("--tables", nargs="+", choices=("unwrap", "albedo", "light"), default=["unwrap", "albedo"])
     options = parser.parse_args()
@@ -338,18 +395,18 @@ def main() -> int:
         )
         for path in options.meshes:
             unwrap_row(path)
-    if "albedo" in options.tables:
-        truth = Truth.of(options.data, "valid_wf2")
-        albedo_rows(Subject(options.data, "valid_wf2", "capture-albedo.json", truth.mesh, options.size), "own UVs")
+    truth = Textured.of(options.data, options.head)
+    with tempfile.TemporaryDirectory() as folder:
+        views = lit_evenly(options.data, options.head, truth, Path(folder))
+        if "albedo" in options.tables:
+            albedo_rows(Subject(truth, views, truth.mesh, options.size), "own UVs")
         for path in options.meshes:
             made = unwrap(Mesh(*read_ply(path)), UP, FRONT)
-            albedo_rows(Subject(options.data, "valid_wf2", "capture-albedo.json", made, options.size), path.stem)
-    if "light" in options.tables:
-        for path in options.meshes:
-            made = unwrap(Mesh(*read_ply(path)), UP, FRONT)
-            subject = Subject(options.data, "valid_wf2", "capture-albedo.json", made, options.size)
-            seam_rows(subject, subject.bake())
-            delight_rows(subject)
+            subject = Subject(truth, views, made, options.size)
+            if "albedo" in options.tables:
+                albedo_rows(subject, path.stem)
+            if "light" in options.tables:
+                delight_rows(subject)
     return 0
 
 

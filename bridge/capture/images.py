@@ -232,7 +232,8 @@ def _rgb(view: View, most_pixels: int | None) -> tuple[np.ndarray, np.ndarray | 
         alpha = stored[..., 3].astype(np.float32) / np.float32(maximum)
     pixels = stored[..., 2::-1].astype(np.float32, order="C")  # and no other copy: photographs are large
     pixels /= np.float32(maximum)
-    np.nan_to_num(pixels, copy=False)
+    if stored.dtype.kind == "f":
+        np.nan_to_num(pixels, copy=False)
     if kind in LINEAR:
         pixels = to_srgb(pixels)
     remark = f"View '{view.name}': the image '{view.image.name}' {remark}." if remark else ""

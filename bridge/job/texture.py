@@ -6,6 +6,7 @@ The stage belongs to a run that was asked for a texture; `python -m bridge textu
 from __future__ import annotations
 
 import argparse
+import json
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,7 @@ from ..errors import BridgeError
 from ..service.reporter import Reporter
 from ..service.terminal import Terminal, clear_errors, stoppable
 from ..texture.settings import SIZES, TextureSettings
+from .cache import Cache
 from .record import Job, Tools
 
 FOLDER = "texture"  # inside a run's output
@@ -28,6 +30,7 @@ def texture(job: Job, tools: Tools) -> None:
     from ..texture.texture import Target
     from ..texture.texture import texture as make
     from ..texture.uv_mesh import UvMesh
+    from .texture_cache import kept, key
 
     assert job.settings.texture is not None
     report, mesh = tools.report, job.mesh
@@ -42,7 +45,10 @@ def texture(job: Job, tools: Tools) -> None:
     if job.prior is not None:  # few cameras: the head itself knows where its mirror side is
         target = replace(target, up=job.prior.fitted.pose.rotation[:, 1], front=job.prior.fitted.pose.rotation[:, 2])
     settings, share = TextureSettings(size=job.settings.texture), _percents(report)
-    make(target, views, masks, settings, job.output / FOLDER, share=share, check=report.check)
+    folder = job.output / FOLDER
+    with kept(tools.cache, key(target, views, masks, settings), folder) as there:
+        if not there:
+            make(target, views, masks, settings, folder, share=share, check=report.check)
 
 
 def _percents(report: Reporter) -> Callable[[float], None]:
@@ -69,15 +75,23 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--vignetting", action="store_true", help="estimate how photographs darken to their corners")
     parser.add_argument("--delight", action="store_true", help="take the light out of the colours")
     parser.add_argument("--detail-from", type=Path, metavar="HEAD", help="dense head for normals and displacement")
+    parser.add_argument(
+        "--displacement-over",
+        choices=("mesh", "subdivision"),
+        default="mesh",
+        help="what displacement starts from: the mesh as it is, or as Catmull and Clark subdivide it",
+    )
     parser.add_argument("--extras", action="store_true", help="occlusion and curvature as well (with --detail-from)")
     parser.add_argument("--bits", type=int, choices=(8, 16), default=defaults.bits, help="of the albedo's PNG")
+    parser.add_argument("--no-cache", action="store_true", help="bake again what was baked before")
     parser.add_argument("--without", nargs="+", default=[], metavar="VIEW", help="photographs to leave out")
     options = parser.parse_args(argv)
     with clear_errors() as failed, Terminal() as terminal, stoppable() as control:
         from ..texture.detail import DenseHead
-        from ..texture.files import read_mesh
+        from ..texture.files import REPORT, read_mesh
         from ..texture.texture import Target
         from ..texture.texture import texture as make
+        from .texture_cache import kept, key
 
         settings = TextureSettings(
             frontal=options.frontal,
@@ -91,6 +105,7 @@ def main(argv: list[str]) -> int:
             vignetting=options.vignetting,
             delight=options.delight,
             extras=options.extras,
+            subdivided=options.displacement_over == "subdivision",
             bits=options.bits,
         )
         capture = load(options.capture)
@@ -106,9 +121,13 @@ def main(argv: list[str]) -> int:
         reporter.begin("Texturing")
         target, masks = Target.before(options.mesh.name, mesh, capture.cameras), [None] * len(capture.views)
         share, check = _percents(reporter), reporter.check
-        found = make(
-            target, capture.views, masks, settings, options.output, detail_from=dense, share=share, check=check
-        )
+        cache = None if options.no_cache else Cache()
+        with kept(cache, key(target, capture.views, masks, settings, dense), options.output) as there:
+            if not there:
+                make(
+                    target, capture.views, masks, settings, options.output, detail_from=dense, share=share, check=check
+                )
         reporter.end()
-        print(f"Wrote {options.output} ({found['seen_pct']:.1f} % of the map are seen by a photograph)")
+        seen = json.loads((options.output / REPORT).read_text(encoding="utf-8"))["seen_pct"]
+        print(f"Wrote {options.output} ({seen:.1f} % of the map are seen by a photograph)")
     return failed.code

@@ -55,7 +55,8 @@ LANDMARKS = Wheel(
     ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11", "--implementation", "cp"),
 )
 WHEELS = {wheel.name: wheel for wheel in (HM08, LANDMARKS)}
-RUNTIME, RUNTIME_MODULE = "ai-edge-litert>=2,<3", "ai_edge_litert"  # runs the landmark models; extra "template"
+RUNTIME_MODULE = "ai_edge_litert"  # runs the landmark models; extra "template"
+RUNTIME = Path(__file__).with_name("runtime.txt")  # its tested version, and the SHA-256 of every file of it
 
 
 def models_folder() -> Path:
@@ -148,7 +149,8 @@ def bring_all(said: Callable[[int, str], None], folder: Path | None = None) -> N
         said(80, "Installing ai-edge-litert")
         source = [] if folder is None else ["--no-index", "--find-links", str(folder)]
         command = [sys.executable, "-m", "pip", "--no-input", "install", "--only-binary", ":all:", "--quiet"]
-        _pip([*command, *source, RUNTIME], RUNTIME, "Check network and proxy, then try again.")
+        command += ["--no-deps", "--require-hashes", "--requirement", str(RUNTIME)]
+        _pip([*command, *source], "ai-edge-litert", "Check network and proxy, then try again.")
 
 
 def _in_folder(requirement: str, folder: Path) -> Path:

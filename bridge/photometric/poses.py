@@ -33,11 +33,15 @@ NOISES = 4.0  # variances of the noise below which a window is plain
 LEAST_PIXELS = 400  # of a view that its partners show too
 SHARED = 1 / 60  # share of a pixel's say: neighbours share their windows, and their errors
 PRIOR_PX = 2.0  # standard deviation of a pose in pixels of the picture
-# Pixels that poses are off on average at least, or they stay to the bit: 0.005 to 0.05 where they are right
-LEAST_PX = 0.1
-# Share of their disagreement that views may keep, or it is not the poses that are wrong: wrong poses left 0.3, a face
-# that four of thirteen photographs see from 60 degrees apart, whose surface is off by millimetres, 0.94 to 0.98
-GAIN = 0.9
+# Pixels that poses are off on average at least, or they stay to the bit: 0.005 to 0.035 where they are right, 0.044 to
+# 0.12 where features have left a tenth of a degree
+LEAST_PX = 0.04
+# Share of their disagreement (1 - correlation) that views may keep, or it is not the poses that are wrong: poses off by
+# two pixels left 0.3 of it, by a tenth 0.96 to 0.987, right ones would keep 0.993 to 0.999
+GAIN = 0.99
+# The same where they still disagree by more than UNLIKE: there the surface is wrong, and poses would follow it (a face
+# that four of thirteen photographs see from 60 degrees apart kept 0.93 to 0.98 of 0.2, and its points lay farther off)
+GAIN_UNLIKE, UNLIKE = 0.9, 0.1
 
 
 def corrections(
@@ -62,7 +66,7 @@ def corrections(
         total = np.stack([_after(first, factor * then) for first, then in zip(total, steps, strict=True)])
         now = placed(pictures, total)
     _, after = _steps(vertices, faces, now, trust, check)
-    return total if after < GAIN * before else None
+    return total if after < (GAIN_UNLIKE if after > UNLIKE else GAIN) * before else None
 
 
 def placed(pictures: Pictures, twists: np.ndarray) -> Pictures:

@@ -14,7 +14,7 @@ import numpy as np
 from ..capture.images import resize_map
 from ..errors import Check, unchecked
 from ..raster import make_rasteriser
-from .light import to_srgb
+from .light import grey, to_srgb
 from .shots import FINE_SIGMA, Shot, Surface, at_pixels
 
 ROUNDS = 2
@@ -33,14 +33,14 @@ def align(
     colors [m, V, 3] equalised linear light; shares [m, V] of the broad tones.
     """
     offsets = np.zeros((len(shots), len(surface.vertices), 2), np.float32)
-    encoded = to_srgb(np.nan_to_num(colors)).mean(-1)
+    encoded = grey(to_srgb(colors))
     for turn in range(ROUNDS):
         if turn:
             for i, shot in enumerate(shots):
-                grey = at_pixels(shot.pixels.mean(-1), shot.place + offsets[i])
+                level = grey(shot.pixels)
+                now, before = at_pixels(level, shot.place + offsets[i]), at_pixels(level, shot.place)
                 # the tone that equalising gave this vertex, with the grey of where it looks now
-                before = at_pixels(shot.pixels.mean(-1), shot.place)
-                encoded[i] = np.where(shares[i] > 0, encoded[i] * (grey + 0.02) / (before + 0.02), encoded[i])
+                encoded[i] = np.where(shares[i] > 0, encoded[i] * (now + 0.02) / (before + 0.02), encoded[i])
         whole, weight = (shares * encoded).sum(0), shares.sum(0)
         for i, shot in enumerate(shots):
             check()
@@ -53,9 +53,9 @@ def align(
     return offsets
 
 
-def _flow(shot: Shot, grey: np.ndarray, known: np.ndarray, own: np.ndarray, surface: Surface) -> np.ndarray:
+def _flow(shot: Shot, level: np.ndarray, known: np.ndarray, own: np.ndarray, surface: Surface) -> np.ndarray:
     """[h, w, 2]: where the painted picture's details lie in the photograph, relative to where they should."""
-    attributes = np.stack([grey, known.astype(np.float32), own], 1)
+    attributes = np.stack([level, known.astype(np.float32), own], 1)
     render = make_rasteriser("cpu", [shot.camera]).render(surface.vertices, surface.faces, attributes)
     assert render.attributes is not None  # some were given
     painted, sure, mine = (np.ascontiguousarray(render.attributes[0][..., k]) for k in range(3))
@@ -64,7 +64,7 @@ def _flow(shot: Shot, grey: np.ndarray, known: np.ndarray, own: np.ndarray, surf
         return np.zeros((*painted.shape, 2), np.float32)
     pixel = surface.radius * shot.camera.K[0, 0] / float(np.median(render.depth[0][hit]))
     sure = cv2.erode((sure > 0.99).astype(np.float32), np.ones((5, 5), np.uint8))
-    photo = cv2.GaussianBlur(shot.pixels.mean(-1), (0, 0), max(BLUR * pixel, 0.5))
+    photo = cv2.GaussianBlur(grey(shot.pixels), (0, 0), max(BLUR * pixel, 0.5))
     # the photograph in the tone of the painted picture: slow changes of light are no motion
     wide = SMOOTH * pixel
     tone = (_blur(painted, sure, wide) + 0.02) / (_blur(photo, sure, wide) + 0.02)

@@ -6,8 +6,9 @@ rims; a texel then only interpolates. So a map of any size costs its pixels and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,12 +19,12 @@ from ..mesh.normals import vertex_normals
 from ..mesh.topology import surface_area
 from . import delight as delighting
 from .align import align
-from .equalise import Balance, equalise
+from .equalise import Balance, equalise, in_range
 from .fill import fill_gutter, fill_vertices, mirror_images
 from .light import to_srgb
 from .paint import paint, paint_values, tables
 from .settings import TextureSettings
-from .shares import Shares, neighbour_mean, share_out, suppress_highlights
+from .shares import Shares, focus, neighbour_mean, share_out, suppress_highlights
 from .shots import Shot, Surface, cut, take
 from .uv_mesh import UvMesh, texel_corners
 
@@ -82,6 +83,7 @@ def bake(
     total = 2 * len(chosen) + 4
     shown, given = [views[i] for i in chosen], [masks[i] for i in chosen]
     plan = decide(mesh, shown, given, across, settings, step=lambda done: step(done, total))
+    plan = replace(plan, shots=[shot.for_painting() for shot in plan.shots])
     maps: dict[int, np.ndarray] = {}
     tiles = plan.mesh.tiles()
     group = max(1, MAP_BYTES // (settings.size**2 * 12))
@@ -114,9 +116,10 @@ def decide(
     normals = vertex_normals(vertices - vertices.mean(0), faces)
     surface = Surface(vertices, faces, normals, radius)
     shots = []
-    for k, view in enumerate(views):
+    for k, (view, photo) in enumerate(zip(views, read_ahead(views))):
         step(k)
-        shot = take(view, read_photo(view), masks[k], surface, settings)
+        shot = take(view, photo, masks[k], surface, settings)
+        del photo
         if shot is not None and (shot.quality > 0).any():
             shots.append(shot)
     if not shots:
@@ -125,12 +128,14 @@ def decide(
             "No photograph shows the mesh.",
             "Give the mesh in the capture's world (a result of it, not moved or scaled), and its photographs.",
         )
+    smooth = neighbour_mean(faces, len(vertices))
     quality = np.stack([shot.quality for shot in shots])
+    quality *= focus(quality, np.stack([shot.contrast for shot in shots]), smooth)
     colors = np.stack([shot.colors for shot in shots])
     balance = Balance(np.ones((len(shots), 3)), np.zeros(len(shots)))
     corner = _corner_distances(shots) if settings.vignetting else None
     if settings.equalise:
-        balance = equalise(colors, quality, corner)
+        balance = in_range(equalise(colors, quality, corner), colors, quality)
     colors *= balance.gains[:, None].astype(np.float32)
     if corner is not None:
         colors *= np.exp(balance.vignetting[:, None, None] * corner[..., None]).astype(np.float32)
@@ -141,7 +146,6 @@ def decide(
             colors[i] /= shadings.at(i, normals)
     step(len(views))
     quality = suppress_highlights(quality, colors)
-    smooth = neighbour_mean(faces, len(vertices))
     shares = share_out(quality, smooth, _edge(fine), radius, lambda: step(len(views)))
     step(len(views) + 1)
     offsets = np.zeros((len(shots), len(vertices), 2), np.float32)
@@ -151,7 +155,7 @@ def decide(
     known = shares.label >= 0
     blended = np.zeros((len(vertices), 3), np.float32)
     for i in range(len(shots)):
-        blended += shares.broad[i][:, None] * np.nan_to_num(to_srgb(colors[i]))
+        blended += shares.broad[i][:, None] * to_srgb(colors[i])
     if settings.fill:
         mirror = None if known.all() else mirror_images(vertices, normals, across, radius)
         blended = fill_vertices(np.clip(blended, 0, 1), known, faces, mirror)
@@ -167,6 +171,18 @@ def decide(
     return Plan(fine, shots, shares, gain, offsets, blended, (~known).astype(np.float32), balance)
 
 
+def read_ahead(views: Sequence[View]) -> Iterator[Photo]:
+    """The photographs one after the other; while one is used the next one is read."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = [pool.submit(read_photo, view) for view in views[:1]]
+        for view in [*views[1:], None]:
+            photo = coming.pop().result()
+            if view is not None:
+                coming.append(pool.submit(read_photo, view))
+            yield photo
+            del photo
+
+
 def _paint_tiles(plan: Plan, tiles: Sequence[int], settings: TextureSettings, step: Callable[[int], None]):
     """Finished maps of the tiles, and of each: texels that a photograph shows, texels that are covered."""
     size, mesh = settings.size, plan.mesh
@@ -175,9 +191,8 @@ def _paint_tiles(plan: Plan, tiles: Sequence[int], settings: TextureSettings, st
     for number in tiles:
         faces, uv = mesh.tile(number)
         corners[number] = mesh.faces[faces], texel_corners(uv, size)
-    for i, shot in enumerate(plan.shots):
+    for i, (shot, photo) in enumerate(zip(plan.shots, read_ahead([shot.view for shot in plan.shots]))):
         step(i)
-        photo = read_photo(shot.view)
         part = _no_finer(cut(photo, shot.box), plan, i, corners)
         del photo
         w, h = part.camera.width, part.camera.height

@@ -18,8 +18,9 @@ from .paint import _box, _covers
 from .rays import Met, surface_along
 from .shares import neighbour_mean
 from .shots import Surface
+from .subdivision import Polygons
 from .tangent import Frames, corner_angle_normals, tangent_frames
-from .uv_mesh import UvMesh, texel_corners
+from .uv_mesh import UvMesh, count_cover, texel_corners
 
 REACH = 0.08  # of the head's radius: how far the dense surface may lie from the mesh
 APART = 0.15  # of it: a dense head whose usual distance is larger belongs to another mesh
@@ -37,8 +38,9 @@ class Detail:
     """Maps by UDIM tile, rows from the top.
 
     normals: [S, S, 3] uint16, tangent space, n = v / 65535 * 2 - 1, OpenGL axes (green up), MikkTSpace.
-    displacement: [S, S] float32 world units along the smooth normals of the mesh as it is (Simple subdivision); the
-    mid level is 0. occlusion: [S, S] uint8, 255 open; curvature: [S, S] uint8, 128 flat, brighter where it bulges.
+    displacement: [S, S] float32 world units along the smooth normals of the mesh as it is (Simple subdivision), or of
+    the mesh as Catmull and Clark subdivide it; the mid level is 0. occlusion: [S, S] uint8, 255 open; curvature:
+    [S, S] uint8, 128 flat, brighter where it bulges.
     missed_pct: of the places, where the dense head was not met and the mesh's own shape stands.
     """
 
@@ -58,11 +60,18 @@ class DenseHead:
 
 
 def bake_detail(
-    mesh: UvMesh, dense_head: DenseHead, size: int, extras: bool = False, check: Check = unchecked
+    mesh: UvMesh,
+    dense_head: DenseHead,
+    size: int,
+    extras: bool = False,
+    subdivided: bool = False,
+    *,
+    check: Check = unchecked,
 ) -> Detail:
     """The detail of a dense head on a mesh's UVs of size texels a side.
 
-    extras: occlusion and curvature too. Raises BridgeError "detail-apart" where both do not lie on each other.
+    extras: occlusion and curvature too. subdivided: displacement over Catmull and Clark's surface, not over the mesh as
+    it is. Raises BridgeError "detail-apart" where both do not lie on each other.
     """
     radius, dense = head_radius(mesh), dense_head.mesh
     dense_normals = corner_angle_normals(dense.vertices - dense.vertices.mean(0), dense.faces)
@@ -83,7 +92,9 @@ def bake_detail(
     surface = Surface(dense.vertices, dense.faces, dense_normals, radius)
     met = surface_along(fine.points, directions, REACH * radius, surface, np.concatenate(values, 1))
     check()
-    height, seen = _close_gaps(fine, source, met, directions)
+    height, seen = _close_gaps(source[fine.faces], source, met, directions)
+    lifted = _over_subdivision(mesh, surface, FINENESS * _usual_edge(dense)) if subdivided else None
+    check()
     detail = Detail({}, {}, {}, {}, float(100 * (~met.found).mean()))
     numbers = UvMesh(fine.points, fine.faces, fine.uv, fine.faces)
     for tile in numbers.tiles():
@@ -97,7 +108,11 @@ def bake_detail(
         fill_gutter(image, covered, FLAT)
         detail.normals[tile] = image
         check()
-        maps: list[tuple[dict[int, np.ndarray], np.ndarray, int | None]] = [(detail.displacement, height, None)]
+        maps: list[tuple[dict[int, np.ndarray], np.ndarray, int | None]] = []
+        if lifted is None:
+            maps += [(detail.displacement, height, None)]
+        else:
+            detail.displacement[tile] = lifted.map(tile, size)
         if extras:
             maps += [(detail.occlusion, seen[:, 3], 255), (detail.curvature, seen[:, 4], 255)]
         for target, value, top in maps:
@@ -112,6 +127,37 @@ def bake_detail(
                 target[tile] = scaled[..., 0]
             check()
     return detail
+
+
+@dataclass(frozen=True, eq=False)
+class _Heights:
+    """How far the dense surface lies above the places of a subdivided mesh."""
+
+    mesh: UvMesh  # its triangles, with a row of uv for each corner
+    height: np.ndarray  # [V] float32
+
+    def map(self, tile: int, size: int) -> np.ndarray:  # [S, S] float32
+        faces, uv = self.mesh.tile(tile)
+        corners, covered = texel_corners(uv, size), np.zeros((size, size), np.uint8)
+        plane = np.zeros((size, size, 1), np.float32)
+        _paint_plain(corners, np.ascontiguousarray(self.mesh.faces[faces]), self.height, plane)
+        count_cover(corners, covered)
+        fill_gutter(plane, covered, 0.0)
+        return plane[..., 0]
+
+
+def _over_subdivision(mesh: UvMesh, dense: Surface, edge: float) -> _Heights:
+    """The heights over the mesh as it is subdivided, at places as close as edge."""
+    polygons = Polygons.of(mesh).refined()
+    while polygons.edge() > edge and 4 * len(polygons.points) <= MOST_ROWS:
+        polygons = polygons.refined()
+    faces, uv = polygons.triangles()
+    rows = np.arange(3 * len(faces), dtype=np.int32).reshape(-1, 3)
+    fine = UvMesh(polygons.points, faces, uv.reshape(-1, 2), rows)
+    directions = corner_angle_normals(fine.vertices - fine.vertices.mean(0), faces)
+    met = surface_along(fine.vertices, directions, REACH * dense.radius, dense, dense.normals)
+    height, _ = _close_gaps(faces, np.arange(len(fine.vertices)), met, directions)
+    return _Heights(fine, np.ascontiguousarray(height, np.float32))
 
 
 def occlusion(mesh: Mesh, normals: np.ndarray, radius: float, check: Check = unchecked) -> np.ndarray:  # [V] 0..1
@@ -189,9 +235,12 @@ def _subdivided(frames: Frames, edge: float) -> tuple[Frames, np.ndarray]:
 
 
 def _close_gaps(
-    fine: Frames, weld: np.ndarray, met: Met, directions: np.ndarray
+    faces: np.ndarray, weld: np.ndarray, met: Met, directions: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:  # [R], [R, k]
-    """Places that met nothing take what their neighbours met, smoothly; far from any, the mesh's own shape."""
+    """Places that met nothing take what their neighbours met, smoothly; far from any, the mesh's own shape.
+
+    faces [F, 3] of welded places; weld [R]: which of them each row is.
+    """
     found, height, seen = met
     if found.all():
         return height, seen
@@ -202,7 +251,7 @@ def _close_gaps(
     table = np.zeros((count, 1 + seen.shape[1]), np.float64)
     table[weld] = np.concatenate([np.zeros((len(own), 1)), own], 1)
     table[weld[found]] = np.concatenate([height[found, None], seen[found]], 1)
-    smooth = neighbour_mean(weld[fine.faces].astype(np.int32), count).astype(np.float64)
+    smooth = neighbour_mean(faces.astype(np.int32), count).astype(np.float64)
     part = smooth[~known]
     for _ in range(40):
         table[~known] = part @ table

@@ -6,13 +6,14 @@ or more photographs see, each channel for itself, made robust by Tukey weights; 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 VOTERS = 20_000  # vertices
 ROUNDS = 12
 DARK = 0.004  # linear light: below this a pixel is noise
+BRIGHTEST = 0.998  # of the places: what is darker keeps its colour, what is brighter may be clipped
 SCATTER = (0.5, 0.06)  # scale of Tukey's weights in log light, in the first and the last round
 
 
@@ -56,6 +57,18 @@ def equalise(colors: np.ndarray, quality: np.ndarray, corner: np.ndarray | None 
         if corner is not None:
             slope = float(np.clip(-pulls[0] / max(pulls[1], 1e-9), 0, 1.5))
     return Balance(np.exp(gains), np.full(views, slope))
+
+
+def in_range(balance: Balance, colors: np.ndarray, quality: np.ndarray) -> Balance:
+    """The same balance with less light where it would lift places beyond white, which a map of colours cannot hold.
+
+    Places [V] have the colour of the photograph that shows them best; colors [m, V, 3] are those before equalising.
+    """
+    best = quality.argmax(0)
+    shown = np.flatnonzero(quality.max(0) > 0)
+    light = colors[best[shown], shown] * balance.gains[best[shown]]
+    top = float(np.quantile(light.max(1), BRIGHTEST))
+    return replace(balance, gains=balance.gains / max(top, 1.0))
 
 
 def _solve(weights: np.ndarray, value: np.ndarray) -> np.ndarray:  # [m]

@@ -19,6 +19,7 @@ from .settings import TextureSettings
 from .uv_mesh import UvMesh
 
 FIRST_TILE = 1001
+REPORT, MESH_FILES = "texture.json", ("textured.obj", "textured.mtl", "textured.npz")
 UNREADABLE = "Give a PLY (UVs are made) or an OBJ (its UVs are used)."
 
 
@@ -84,7 +85,7 @@ def write_report(
 ) -> None:
     """Write what was done and how it went as JSON. more: what is told beside mesh, albedo and settings."""
     write_json(
-        folder / "texture.json",
+        folder / REPORT,
         {
             "settings": asdict(settings),
             "tiles": mesh.tiles(),

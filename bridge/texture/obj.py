@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -71,10 +72,17 @@ def write_obj(path: Path, mesh: UvMesh, texture: str) -> None:
     corners = np.stack([mesh.faces, mesh.faces_uv], -1).reshape(len(mesh.faces), 6) + 1
     with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(f"mtllib {material.name}\n")
-        np.savetxt(file, mesh.vertices, "v %.9g %.9g %.9g")
-        np.savetxt(file, mesh.uv, "vt %.7f %.7f")
+        _write_rows(file, "v %.9g %.9g %.9g\n", mesh.vertices)
+        _write_rows(file, "vt %.7f %.7f\n", mesh.uv)
         file.write("usemtl head\n")
-        np.savetxt(file, corners, "f %d/%d %d/%d %d/%d")
+        _write_rows(file, "f %d/%d %d/%d %d/%d\n", corners)
+
+
+def _write_rows(file: IO[str], line: str, rows: np.ndarray) -> None:
+    """Rows [n, k] as lines of text; np.savetxt takes several times as long."""
+    for begin in range(0, len(rows), 10_000):
+        part = rows[begin : begin + 10_000]
+        file.write(line * len(part) % tuple(part.ravel().tolist()))
 
 
 def _other_diagonal(corners: list[tuple[int, int]], uv: list[list[float]], vertices: list[list[float]]) -> bool:

@@ -23,6 +23,7 @@ class TextureSettings:
     vignetting: bool = False  # estimate how photographs darken towards their corners
     delight: bool = False  # take the light out of the colours
     extras: bool = False  # occlusion and curvature beside the detail maps
+    subdivided: bool = False  # displacement over the mesh as Catmull and Clark subdivide it, not over the mesh as it is
     bits: int = 8  # of the albedo's PNG: 8 or 16
 
     def __post_init__(self) -> None:

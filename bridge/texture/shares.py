@@ -14,6 +14,8 @@ VOTE_ROUNDS = 4  # in which a place listens to its neighbours, so that no island
 NEIGHBOUR_WEIGHT = 3.0
 BORDER_MM = (0.012, 0.04)  # of the head's radius: width of the borders between photographs, details and middle tones
 MOST_ROUNDS = 120
+LEAST_FOCUS = 0.2  # of the others' contrast: a photograph with less counts as one with so much
+FOCUS_ROUNDS = 12  # of smoothing along the surface
 HIGHLIGHT = 0.22  # in log light above what the others show: a highlight, which counts half
 
 
@@ -36,6 +38,21 @@ def neighbour_mean(faces: np.ndarray, count: int) -> csr_matrix:
     degree = np.asarray(matrix.sum(1)).ravel()
     half = diags((0.5 / np.maximum(degree, 1)).astype(np.float32)) @ matrix
     return (half + diags(np.where(degree > 0, 0.5, 1.0).astype(np.float32))).tocsr().astype(np.float32)
+
+
+def focus(quality: np.ndarray, contrast: np.ndarray, smooth: csr_matrix) -> np.ndarray:  # [m, V] 0..1
+    """What qualities are multiplied by: less where a photograph has less fine detail than the others have there.
+
+    quality, contrast [m, V]; smooth: neighbour_mean of the mesh. A photograph out of focus or shaken loses against one
+    that is not; where all are alike nothing changes.
+    """
+    others = quality.sum(0) - quality
+    usual = ((quality * contrast).sum(0) - quality * contrast) / np.maximum(others, 1e-12)
+    judged = (quality > 0) & (others > 1e-3 * quality)
+    ratio = np.where(judged, contrast / np.maximum(usual, 1e-6), 1).astype(np.float32).T
+    for _ in range(FOCUS_ROUNDS):
+        ratio = smooth @ ratio
+    return np.clip(ratio.T, LEAST_FOCUS, 1) ** 2
 
 
 def suppress_highlights(quality: np.ndarray, colors: np.ndarray) -> np.ndarray:  # [m, V]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from ..capture.images import Photo, remap, resize_map
 from ..capture.masks import head_mask
 from ..capture.record import View
 from ..raster import make_rasteriser
-from .light import to_linear
+from .light import grey, to_linear
 from .settings import TextureSettings
 
 SMALL = 1024  # pixels of the longer side of the head's box when photographs are judged and compared
@@ -26,6 +26,9 @@ LEAST_POWER, STRICTEST_POWER = 1.0, 9.0  # of the cosine in the quality, by the 
 LEAST_MARGIN, WIDEST_MARGIN = 0.006, 0.034  # of the head's radius from rims, by the control "silhouette"
 FINE_SIGMA = 3.0  # pixels: what is blurred more is stored smaller
 BANDS = (0.012, 0.06)  # of the head's radius: blur between details, middle and broad tones
+VOID = 6 / 255  # of the sRGB range: what undistorting leaves along a photograph's border is not brighter, with the
+# noise that JPEG adds
+VOID_BLOCK, VOID_MARGIN = 5, 4  # pixels of the small picture: what is averaged, and what beside it is mixed with it
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,16 +50,23 @@ class Shot:
     camera: Camera  # of the small picture
     pixels: np.ndarray  # [h, w, 3] float32 sRGB, small
     quality: np.ndarray  # [V] float32: 0 not seen; the larger, the better it shows the place
-    colors: np.ndarray  # [V, 3] float32 linear light of the small picture, NaN where not seen
+    colors: np.ndarray  # [V, 3] float32 linear light of the small picture, 0 where not seen
     place: np.ndarray  # [V, 2] float32 pixels of the small picture that the vertices project to
+    contrast: np.ndarray  # [V] float32: of the finest detail around the place, relative to its brightness
     broad: tuple[np.ndarray, np.ndarray]  # the picture blurred by BANDS without what lies behind the head, each as
     # small as it may be
 
+    def for_painting(self) -> Shot:
+        """Without what only decisions need: of forty photographs it is most of what is kept."""
+        none = np.empty((0, 3), np.float32)
+        return replace(self, pixels=none, quality=none[:, 0], colors=none, contrast=none[:, 0])
 
-def head_box(camera: Camera, vertices: np.ndarray) -> tuple[int, int, int, int] | None:
-    """x0, y0, x1, y1 in pixels of the part of the image that the mesh covers; None where it is nowhere in it."""
-    pixels, depth = camera.project(vertices)
-    pixels = pixels[depth > 0]
+
+def head_box(camera: Camera, pixels: np.ndarray) -> tuple[int, int, int, int] | None:
+    """x0, y0, x1, y1 in pixels of the part of the image that the mesh covers; None where it is nowhere in it.
+
+    pixels [n, 2]: where its vertices are.
+    """
     if not len(pixels):
         return None
     low, high = pixels.min(0), pixels.max(0)
@@ -78,7 +88,8 @@ def take(view: View, photo: Photo, mask: np.ndarray | None, surface: Surface, se
     mask [H, W] 0..1 of the photograph's field of view, any size; None takes the view's own, if it has one.
     """
     vertices, radius = surface.vertices, surface.radius
-    box = head_box(photo.camera, vertices)
+    whole, along = photo.camera.project(vertices)
+    box = head_box(photo.camera, whole[along > 0])
     if box is None:
         return None
     given = head_mask(view, photo) if mask is None else resize_map(mask, photo.camera.width, photo.camera.height)
@@ -89,9 +100,10 @@ def take(view: View, photo: Photo, mask: np.ndarray | None, surface: Surface, se
     pixels = resize_map(part.pixels, *size)
     x0, y0, x1, y1 = box
     shown = np.ones(size[::-1], np.float32) if given is None else resize_map(given[y0:y1, x0:x1], *size)
+    shown = np.where(_void(pixels), 0, shown).astype(np.float32)
     depth = make_rasteriser("cpu", [camera]).render(vertices, surface.faces).depth[0]
     inside, distance = _rims(shown, depth, radius)
-    place, along = camera.project(vertices)
+    place = (whole - [x0, y0]) * (camera.width / part.camera.width, camera.height / part.camera.height)
     ray = camera.center - vertices
     cosine = (ray * surface.normals).sum(1) / np.linalg.norm(ray, axis=1)
     if settings.back_faces:
@@ -105,13 +117,15 @@ def take(view: View, photo: Photo, mask: np.ndarray | None, surface: Surface, se
     seen = (along > 0) & (rendered > 0) & (along < rendered + DEPTH_TOLERANCE * radius)
     found = at_pixels(pixels, place)
     finest = (camera.K[0, 0] / np.maximum(along, 1e-9)) / scale  # full pixels a world unit
-    quality = np.where(seen, facing * rim * finest * radius / 1000, 0) * (1 - 0.9 * (found.max(1) > CLIPPED))
+    sure = np.clip(at_pixels(shown, place), 0, 1)  # a mask that hesitates is trusted less
+    quality = np.where(seen, facing * rim * sure * finest * radius / 1000, 0) * (1 - 0.9 * (found.max(1) > CLIPPED))
     quality[~np.isfinite(quality)] = 0
     colors = to_linear(found)
-    colors[quality <= 0] = np.nan
+    colors[quality <= 0] = 0
+    contrast = at_pixels(_contrast(pixels, max(pixel * BANDS[0], 1.0)), place)
     middle, broad = (_blur_inside(pixels, inside, max(pixel * band, 1.0)) for band in BANDS)
     quality, place = quality.astype(np.float32), place.astype(np.float32)
-    return Shot(view, box, camera, pixels, quality, colors, place, (middle, broad))
+    return Shot(view, box, camera, pixels, quality, colors, place, contrast, (middle, broad))
 
 
 def at_pixels(image: np.ndarray, pixels: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:  # [n, ...]
@@ -119,6 +133,19 @@ def at_pixels(image: np.ndarray, pixels: np.ndarray, how: int = cv2.INTER_LINEAR
     # the coordinate of a pixel's centre is its index plus one half; remap counts from the centres
     x, y = (pixels - 0.5).astype(np.float32).T
     return remap(image, x, y, how, cv2.BORDER_CONSTANT)
+
+
+def _void(pixels: np.ndarray) -> np.ndarray:  # [h, w] bool
+    """Where a small picture [h, w, 3] has no light at all from its border on.
+
+    Undistorting a photograph leaves such corners and edges. They are no background that a mask would know.
+    """
+    dark = cv2.blur(pixels.max(-1), (VOID_BLOCK, VOID_BLOCK), borderType=cv2.BORDER_REPLICATE) <= VOID
+    count, labels = cv2.connectedComponents(dark.astype(np.uint8), connectivity=4)
+    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    reached = np.zeros(count, bool)
+    reached[edge[edge > 0]] = True
+    return cv2.dilate(reached[labels].astype(np.uint8), np.ones((2 * VOID_MARGIN + 1,) * 2, np.uint8)) > 0
 
 
 def _rims(shown: np.ndarray, depth: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
@@ -133,6 +160,13 @@ def _rims(shown: np.ndarray, depth: np.ndarray, radius: float) -> tuple[np.ndarr
     # a frame of head pixels: where the photograph's border cuts the head there is no background to fear
     distance = cv2.distanceTransform(cv2.copyMakeBorder(solid, 1, 1, 1, 1, cv2.BORDER_REPLICATE), cv2.DIST_L2, 5)
     return solid.astype(np.float32), np.ascontiguousarray(distance[1:-1, 1:-1])
+
+
+def _contrast(pixels: np.ndarray, sigma: float) -> np.ndarray:  # [h, w] float32
+    """How strong the finest detail is around each pixel, as a share of the brightness: what a blurred picture lacks."""
+    level = grey(pixels)
+    fine = np.abs(cv2.Laplacian(level, cv2.CV_32F))
+    return cv2.GaussianBlur(fine, (0, 0), sigma) / (cv2.GaussianBlur(level, (0, 0), sigma) + 0.02)
 
 
 def _blur_inside(pixels: np.ndarray, inside: np.ndarray, sigma: float) -> np.ndarray:

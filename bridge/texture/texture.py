@@ -20,6 +20,7 @@ from .settings import TextureSettings
 from .unwrap import unwrap
 from .uv_mesh import UvMesh, check_uvs
 
+OVER = {False: "the mesh as it is (Simple subdivision)", True: "Catmull-Clark subdivision (UV Smooth: None)"}
 UNWRAP_SHARE, ALBEDO_SHARE = 0.15, 0.7  # of the time
 
 
@@ -87,7 +88,7 @@ def texture(
     check()
     extra: dict[str, object] = {}
     if detail_from is not None:
-        detail = bake_detail(mesh, detail_from, settings.size, settings.extras, check)
+        detail = bake_detail(mesh, detail_from, settings.size, settings.extras, settings.subdivided, check=check)
         maps |= files.write_detail(folder, detail)
         heights = np.concatenate([plane.ravel() for plane in detail.displacement.values()])
         extra = {
@@ -96,7 +97,7 @@ def texture(
                 "unit": "world",
                 "least": float(heights.min()),
                 "most": float(heights.max()),
-                "over": "the mesh as it is (Simple subdivision)",
+                "over": OVER[settings.subdivided],
             },
             "detail_missed_pct": round(detail.missed_pct, 2),
         }

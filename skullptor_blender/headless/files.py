@@ -75,11 +75,16 @@ def write_maps(options: argparse.Namespace, outcome, frame: int | None, digits: 
     copy(outcome.picture, numbered(options.picture, frame, digits))
     if options.maps:
         target = options.maps if frame is None else options.maps / f"{frame:0{digits}d}"
-        try:
-            shutil.copytree(Path(outcome.report).parent, target, dirs_exist_ok=True)
-        except (OSError, shutil.Error) as error:
-            raise Trouble(f"'{target}' cannot be written: {error}") from None
-        print(f"Wrote {target}", flush=True)
+        copy_folder(Path(outcome.report).parent, target)
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """All files of a folder to where they were asked for. Raises Trouble with the system's reason."""
+    try:
+        shutil.copytree(source, target, dirs_exist_ok=True)
+    except (OSError, shutil.Error) as error:
+        raise Trouble(f"'{target}' cannot be written: {error}") from None
+    print(f"Wrote {target}", flush=True)
 
 
 def save(target: Path) -> None:

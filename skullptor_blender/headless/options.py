@@ -64,6 +64,10 @@ def parser(program: str = "batch.py") -> argparse.ArgumentParser:
     sources.add_argument("--capture-folder", metavar="DIR", help="where the imported photographs are kept")
     sources.add_argument("--front", metavar="NAME", help="the photograph that shows the face from the front")
     sources.add_argument("--keep-world", action="store_true", help="do not turn imported cameras upright")
+    p.add_argument(
+        "--texture", choices=("1024", "2048", "4096", "8192"), metavar="SIZE",
+        help="also bake the photographs into maps of 1024 to 8192 texels a side; with --ply in a folder beside it too",
+    )  # fmt: skip
     settings = p.add_argument_group("settings (default: those stored in the scene)")
     settings.add_argument("--preset", choices=("draft", "standard", "fine"))
     settings.add_argument("--normals", choices=("network", "david", "measured"))
@@ -146,5 +150,7 @@ def from_the_shell(options: argparse.Namespace) -> None:
 def check_usage(options: argparse.Namespace) -> None:
     if options.task == "cameras" and not (options.source or options.photos):
         raise Trouble("There are no cameras to make: give --import or --photos.")
+    if options.texture and options.task != "reconstruct":
+        raise Trouble("--texture belongs to --task reconstruct: it needs a head.")
     if options.source and options.photos:
         raise Trouble("Give either --import or --photos, not both.")

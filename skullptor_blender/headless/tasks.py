@@ -12,8 +12,8 @@ from pathlib import Path
 import bpy
 
 from ..link import session
-from ..scene import rigs
-from .files import check_target, copy, save, write_files, write_maps, write_text
+from ..scene import materials, rigs
+from .files import check_target, copy, copy_folder, save, write_files, write_maps, write_text
 from .options import KEYWORDS, check_usage, frames_of, from_the_shell, numbered
 from .trouble import Trouble
 
@@ -170,9 +170,26 @@ def one(options: argparse.Namespace, frame: int | None, digits: int) -> tuple[ob
             kept = Path(outcome.result).with_suffix(".ply")
             return head, outcome.text, f"{trouble} The head is kept as '{kept}'."
         warn(outcome)
-        return head, outcome.text, ""
     except Trouble as trouble:
         return None, "", str(trouble)
+    try:
+        said = f"{outcome.text}, {texture(options, head, frame, digits)}" if options.texture else outcome.text
+    except Trouble as trouble:
+        return head, outcome.text, str(trouble)
+    return head, said, ""
+
+
+def texture(options: argparse.Namespace, head, frame: int | None, digits: int) -> str:
+    """The head wears its photographs; the maps lie beside the PLY, if there is one. Raises Trouble."""
+    bpy.context.scene.skullptor_texture.size = options.texture
+    bpy.context.view_layer.objects.active = head
+    keywords = {"bridge_python": options.bridge_python} if options.bridge_python else {}
+    outcome = call(bpy.ops.skullptor.texture_head, **keywords)
+    warn(outcome)
+    if options.ply:
+        ply = numbered(options.ply, frame, digits)
+        copy_folder(Path(head[materials.MARK]), ply.with_name(f"{ply.stem}_texture"))
+    return outcome.text
 
 
 def check(options: argparse.Namespace, frame: int | None, digits: int) -> tuple[str, str]:

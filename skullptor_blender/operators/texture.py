@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import bpy
@@ -11,7 +12,7 @@ from ..link import mesh_file, run_files, session
 from ..link.command import BridgeCommand
 from ..link.worker import WorkerError
 from ..scene import capture as scene_capture
-from ..scene import materials
+from ..scene import displace, eyes, materials
 from ..scene import result as scene_result
 from ..scene import template as scene_template
 from ..ui import heat_map, preferences, view
@@ -21,6 +22,7 @@ from .bridge_operator import BridgeOperator
 DETAILS = (
     ("none", "Colours Only", "No detail maps"),
     ("shape", "Normals, Heights", "What the head has and the template's quads do not, as normals and heights"),
+    ("displaced", "Displaced", "The heights under a Subdivision and a Displace modifier, not as a normal map"),
     ("all", "All Maps", "Occlusion and curvature as well, as images that the material does not use"),
 )
 SIZES = tuple((str(size), f"{size // 1024}k", f"{size} x {size} texels") for size in (1024, 2048, 4096, 8192))
@@ -56,12 +58,18 @@ class TextureSettings(bpy.types.PropertyGroup):
             description="Colour what no photograph shows from its neighbours and its mirror side",
             default=True,
         ),
+        "vignetting": BoolProperty(
+            name="Vignetting", description="Brighten photographs towards their corners as far as they disagree there"
+        ),
         "delight": BoolProperty(name="Remove Light", description="Take the light out of the colours"),
+        "deep": BoolProperty(name="16 Bits", description="Colours with 16 bits a channel, for grading and painting"),
         "details": EnumProperty(
             name="Details", items=DETAILS, default="shape", description="Maps of the dense head on a wrapped template"
         ),
         "packed": BoolProperty(
-            name="Pack Images", description="Keep the maps inside the .blend file, not beside it", default=True
+            name="Pack Images",
+            description="Keep the maps inside the .blend file; else in a folder beside it",
+            default=True,
         ),
     }
 
@@ -105,6 +113,9 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
         left_out = [name for name in names if not context.view_layer.objects[name].data.skullptor.texture]
         if len(left_out) == len(names):
             raise WorkerError("no-images", "No photograph may give colours.", "Tick some of them in the panel Texture.")
+        if not chosen.packed and not bpy.data.filepath:
+            cure = "Save the scene first, or tick Pack Images."
+            raise WorkerError("texture", "Maps beside the file need a file.", cure)
         interpreter = preferences.interpreter(context, self.bridge_python)
         self.head, self.shape = ob.name, materials.shape_of(ob.data)
         self.folder = run_files.new_run(preferences.cache_folder(context))
@@ -127,8 +138,11 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
         arguments = ["texture", str(mesh), "--capture", str(capture), "-o", str(self.maps), "--size", chosen.size]
         arguments += ["--frontal", f"{chosen.frontal:.3f}", "--silhouette", f"{chosen.silhouette:.3f}"]
         flags = {"--back-faces": chosen.back_faces, "--no-equalise": not chosen.equalise, "--no-fill": not chosen.fill}
-        arguments += [flag for flag, on in (flags | {"--delight": chosen.delight}).items() if on]
-        arguments += ["--detail-from", str(self.folder / "dense.ply")] if dense is not None else []
+        flags |= {"--vignetting": chosen.vignetting, "--delight": chosen.delight}
+        arguments += [flag for flag, on in flags.items() if on]
+        arguments += ["--bits", "16"] if chosen.deep else []
+        if dense is not None:
+            arguments += ["--detail-from", str(self.folder / "dense.ply"), "--displacement-over", "subdivision"]
         arguments += ["--extras"] if dense is not None and chosen.details == "all" else []
         arguments += ["--without", *left_out] if left_out else []
         log = preferences.cache_folder(context) / "texture.log"
@@ -144,8 +158,19 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
             sentence = f"'{ob.name}' was edited while it was textured: {materials.difference(ob.data, self.shape)}."
             raise WorkerError("texture", sentence, "Texture it again.")
         heat_map.show(ob.data, heat_map.PHOTOGRAPHS)
+        packed = context.scene.skullptor_texture.packed
         try:
-            materials.dress(context.scene, ob, self.maps, context.scene.skullptor_texture.packed)
+            folder = self.maps if packed else beside_file(self.maps, ob.name)
+            heights = materials.read_maps(folder).get("displacement", [])
+            wanted = scene_template.KEY in ob and context.scene.skullptor_texture.details == "displaced"
+            displaced = wanted and len(heights) == 1  # Blender's modifier knows no tiles
+            materials.dress(context.scene, ob, folder, packed, normals=not displaced)
+            displace.take_off(ob)
+            if displaced:
+                displace.put_on(ob, heights[0], packed)
+            if scene_template.KEY in ob:
+                metres = context.scene.unit_settings.scale_length or 1.0
+                eyes.dress(ob, dense_head(context, ob), metres, None if packed else folder)
         except materials.NoTexture as error:
             raise WorkerError("texture", str(error), "Texture it again.") from None
         view.show_colors(context, "TEXTURE")
@@ -154,6 +179,17 @@ class SKULLPTOR_OT_texture_head(BridgeOperator, bpy.types.Operator):
     def clean_up(self) -> None:
         if self.folder is not None:
             run_files.drop(self.folder)
+
+
+def beside_file(maps: Path, name: str) -> Path:
+    """A copy of the maps beside the saved scene: the cache forgets old runs. Raises WorkerError "output"."""
+    folder = Path(bpy.data.filepath).parent / f"{bpy.path.clean_name(name)}_texture"
+    try:
+        shutil.copytree(maps, folder, dirs_exist_ok=True)
+    except (OSError, shutil.Error) as error:
+        cure = "Choose a folder you may write to for the scene, or tick Pack Images."
+        raise WorkerError("output", f"'{folder}' cannot be written: {error}.", cure) from None
+    return folder
 
 
 def target(context: bpy.types.Context) -> bpy.types.Object | None:

@@ -64,12 +64,13 @@ def difference(mesh: bpy.types.Mesh, before: Mapping[str, int]) -> str:
     return f"it has {' and '.join(changed)}"
 
 
-def dress(scene: bpy.types.Scene, ob: bpy.types.Object, folder: Path, packed: bool) -> None:
+def dress(scene: bpy.types.Scene, ob: bpy.types.Object, folder: Path, packed: bool, normals: bool = True) -> None:
     """Give an object the maps of a folder as its material, and UVs where it had none.
 
-    packed: images go into the .blend file, else they stay in the folder. Raises NoTexture.
+    packed: images go into the .blend file, else they stay in the folder. normals: connect the normal map, if there is
+    one; a mesh that is displaced has the same shape already. Raises NoTexture.
     """
-    maps = read_maps(folder)
+    maps = {kind: paths for kind, paths in read_maps(folder).items() if normals or kind != "normal"}
     stored = folder / "textured.npz"
     if stored.is_file() and ob.data.uv_layers.active is None:
         try:
@@ -171,6 +172,8 @@ def make(name: str, maps: Mapping[str, list[Path]], packed: bool, metres: float)
 
 def _image_node(nodes: bpy.types.Nodes, paths: list[Path], space: str, packed: bool) -> bpy.types.Node:
     image = bpy.data.images.load(str(paths[0]))
+    if not packed and bpy.data.filepath:  # file and folder may move together
+        image.filepath = bpy.path.relpath(str(paths[0]))
     image[MARK] = True
     if len(paths) > 1:  # UDIM: one image of all tiles, named by their numbers
         image.source = "TILED"

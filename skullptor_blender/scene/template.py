@@ -25,6 +25,7 @@ COLOURS = {
     "lashes": (0.03, 0.02, 0.02),
     "other": (0.3, 0.3, 0.3),
 }
+SHEER = {"lashes": 0.3}  # cards that stand for hairs would be black bars
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -109,7 +110,8 @@ def _material(part: str) -> bpy.types.Material:
         material.use_nodes = True
     shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Base Color"].default_value = (*COLOURS.get(part, COLOURS["other"]), 1.0)
-    material.diffuse_color = (*COLOURS.get(part, COLOURS["other"]), 1.0)
+    shader.inputs["Alpha"].default_value = SHEER.get(part, 1.0)
+    material.diffuse_color = (*COLOURS.get(part, COLOURS["other"]), SHEER.get(part, 1.0))
     return material
 
 

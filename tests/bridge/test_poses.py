@@ -93,6 +93,15 @@ def test_where_the_pictures_do_not_agree_afterwards_it_was_not_the_poses(scene, 
     assert poses.corrections(vertices, faces, wrong, np.ones(8)) is None
 
 
+def test_views_that_go_on_disagreeing_must_gain_more(scene, monkeypatch):
+    vertices, faces, pictures = scene
+    wrong = poses.placed(pictures, pushed(pictures, 1.0))
+    monkeypatch.setattr(poses, "GAIN_UNLIKE", 0.0)
+    assert poses.corrections(vertices, faces, wrong, np.ones(8)) is not None
+    monkeypatch.setattr(poses, "UNLIKE", 0.0)
+    assert poses.corrections(vertices, faces, wrong, np.ones(8)) is None
+
+
 def test_a_view_that_is_not_trusted_stays_and_pulls_nobody(scene):
     vertices, faces, pictures = scene
     wrong = pushed(pictures, 1.0)

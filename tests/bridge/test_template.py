@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+import tomllib
 import zipfile
 
 import numpy as np
@@ -187,6 +189,38 @@ def test_a_glb_is_read_as_trimesh_writes_it(tmp_path):
     (tmp_path / "no.glb").write_bytes(b"glTF")
     with pytest.raises(BridgeError, match="binary glTF"):
         read_glb(tmp_path / "no.glb")
+
+
+def test_a_runtime_that_is_not_the_tested_file_is_not_installed(tmp_path, monkeypatch):
+    from bridge.model import package
+
+    with zipfile.ZipFile(tmp_path / "skpruntime-1.0-py3-none-any.whl", "w") as archive:
+        archive.writestr("skpruntime.py", "")
+        archive.writestr("skpruntime-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: skpruntime\nVersion: 1.0\n")
+        archive.writestr("skpruntime-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\n")
+        archive.writestr("skpruntime-1.0.dist-info/RECORD", "")
+    asked = tmp_path / "runtime.txt"
+    asked.write_text(f"skpruntime==1.0 --hash=sha256:{'0' * 64}\n")
+    monkeypatch.setattr(package, "WHEELS", {})
+    monkeypatch.setattr(package, "RUNTIME_MODULE", "skpruntime")
+    monkeypatch.setattr(package, "RUNTIME", asked)
+    with pytest.raises(BridgeError, match="pip could not fetch ai-edge-litert"):
+        package.bring_all(lambda share, text: None, tmp_path)
+    assert importlib.util.find_spec("skpruntime") is None
+
+
+def test_the_runtime_on_record_is_the_one_of_the_extra():
+    from packaging.requirements import Requirement
+
+    from bridge.model import package
+
+    lines = package.RUNTIME.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    pinned = {line.split("==")[0]: line for line in lines if not line.startswith("#")}
+    assert set(pinned) >= {"ai-edge-litert", "ml-dtypes", "tqdm"}
+    assert all(line.count("--hash=sha256:") >= 1 for line in pinned.values())
+    extra = tomllib.loads((package.RUNTIME.parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = Requirement(extra["project"]["optional-dependencies"]["template"][0])
+    assert wanted.specifier.contains(pinned["ai-edge-litert"].split()[0].split("==")[1])
 
 
 def test_all_that_templates_need_comes_from_a_folder_and_a_missing_wheel_is_named(tmp_path, monkeypatch, capsys):

@@ -16,15 +16,16 @@ from bridge.errors import BridgeError, Cancelled  # noqa: E402
 from bridge.mesh import Mesh  # noqa: E402
 from bridge.texture.bake import bake, decide  # noqa: E402
 from bridge.texture.delight import estimate  # noqa: E402
-from bridge.texture.equalise import equalise  # noqa: E402
+from bridge.texture.equalise import equalise, in_range  # noqa: E402
+from bridge.texture.files import write_albedo  # noqa: E402
 from bridge.texture.fill import fill_gutter, mirror_images  # noqa: E402
 from bridge.texture.light import to_linear, to_srgb  # noqa: E402
 from bridge.texture.paint import paint_values  # noqa: E402
 from bridge.texture.png import write_png  # noqa: E402
 from bridge.texture.settings import TextureSettings  # noqa: E402
-from bridge.texture.shots import at_pixels  # noqa: E402
+from bridge.texture.shots import _void, at_pixels  # noqa: E402
 from bridge.texture.unwrap import unwrap  # noqa: E402
-from bridge.texture.uv_mesh import UvMesh, texel_corners  # noqa: E402
+from bridge.texture.uv_mesh import UvMesh, count_cover, texel_corners  # noqa: E402
 from tests.support import synthetic  # noqa: E402
 
 CENTER, SCALE, SIZE = np.array([50.0, -20.0, 10.0]), 3.0, 256
@@ -108,6 +109,61 @@ def test_the_background_reaches_no_texel(mesh, tmp_path):
     bare = [replace(view, mask=None) for view in shoot(tmp_path, background=(1, 0, 1))]
     image, _ = bake_map(mesh, bare)
     assert (np.minimum(image[..., 0], image[..., 2]) - image[..., 1] > 0.35).sum() == 0
+
+
+def test_a_mesh_of_two_tiles_gets_two_maps(mesh, views, tmp_path):
+    """The underside moved into the next tile: each map shows its part as the one map did, under its UDIM name."""
+    (whole,) = bake(mesh, views, [None] * 8, ACROSS, SETTINGS).maps.values()
+    charts = mesh.charts()
+    uv = mesh.uv.copy()
+    uv[np.unique(mesh.faces_uv[charts == 1]), 0] += 1
+    parts = bake(replace(mesh, uv=uv), views, [None] * 8, ACROSS, SETTINGS)
+    assert list(parts.maps) == [1001, 1002]
+    for tile, chart in ((1001, 0), (1002, 1)):
+        covered = np.zeros((SIZE, SIZE), np.uint8)
+        count_cover(texel_corners(mesh.uv[mesh.faces_uv[charts == chart]], SIZE), covered)
+        gap = np.abs(parts.maps[tile].astype(int) - whole)[covered > 0]
+        assert covered.sum() > 500 and gap.mean() < 2  # of 255: photographs are averaged down a little otherwise
+    assert write_albedo(tmp_path, parts) == ["albedo.1001.png", "albedo.1002.png"]
+    assert {path.name for path in tmp_path.iterdir()} == {"albedo.1001.png", "albedo.1002.png"}
+
+
+def test_what_undistorting_left_black_reaches_no_texel(mesh, tmp_path):
+    """Black along a photograph's border, with the noise of a JPEG, cuts through the body; the others know the place."""
+    views = shoot(tmp_path)
+    void = np.random.default_rng(0).integers(0, 6, (320, 320, 3)).astype(np.uint8)
+    spoiled = cv2.imread(str(views[0].image))
+    spoiled[230:] = void[230:]
+    write(views[0].image, spoiled)
+    image, _ = bake_map(mesh, [replace(view, mask=None) for view in views])
+    assert errors(mesh, image).max() < 0.2  # the body itself is brighter than 0.2 everywhere
+    # black that touches no border is the head's own
+    blot = np.full((64, 64, 3), 0.5, np.float32)
+    blot[20:40, 20:40] = 0
+    assert not _void(blot).any()
+
+
+def test_a_blurred_photograph_loses_against_sharp_ones(mesh, tmp_path):
+    views = shoot(tmp_path)
+    sharp = decide(mesh, views, [None] * 8, ACROSS, SETTINGS).shares.detail[0].sum()
+    write(views[0].image, cv2.GaussianBlur(cv2.imread(str(views[0].image), cv2.IMREAD_UNCHANGED), (0, 0), 4))
+    blurred = decide(mesh, views, [None] * 8, ACROSS, SETTINGS).shares.detail
+    assert blurred[0].sum() < 0.7 * sharp
+    assert np.ptp(blurred[1:].sum(1)) < 0.7 * sharp  # the others share its place
+
+
+def test_no_place_is_lifted_beyond_white():
+    """One dark photograph among bright ones that are nearly white: all are made a little darker, none is clipped."""
+    albedo = np.random.default_rng(1).uniform(0.5, 0.95, (4000, 3))
+    gains = np.array([1.0, 1.0, 0.3])[:, None, None]
+    colors, quality = np.float32(albedo * gains), np.ones((3, 4000), np.float32)
+    plain = equalise(colors, quality)
+    assert (colors * plain.gains[:, None]).max() <= 1  # their mean is 0.65: nothing to do
+    lifted = replace(plain, gains=plain.gains * 2)
+    held = in_range(lifted, colors, quality)
+    assert np.quantile((colors * held.gains[:, None]).max(-1), 0.99) == pytest.approx(1, abs=0.02)
+    assert np.allclose(held.gains / held.gains[0], lifted.gains / lifted.gains[0])
+    assert in_range(plain, colors, quality).gains == pytest.approx(plain.gains)
 
 
 def test_exposure_and_tint_are_brought_to_one(mesh, tmp_path):

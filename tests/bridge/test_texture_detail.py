@@ -15,6 +15,7 @@ from bridge.texture.exr import write_exr  # noqa: E402
 from bridge.texture.paint import paint_values  # noqa: E402
 from bridge.texture.rays import surface_along  # noqa: E402
 from bridge.texture.shots import Surface  # noqa: E402
+from bridge.texture.subdivision import Polygons  # noqa: E402
 from bridge.texture.tangent import corner_angle_normals, tangent_frames  # noqa: E402
 from bridge.texture.unwrap import unwrap  # noqa: E402
 from bridge.texture.uv_mesh import UvMesh, texel_corners  # noqa: E402
@@ -80,6 +81,53 @@ def test_displacement_leads_to_the_dense_surface(pair, detail):
     radius = np.linalg.norm(moved, axis=1)
     error = np.abs(radius - 1 - bumpy(moved / radius[:, None]))
     assert np.quantile(error, 0.95) < 0.0015  # of a ball of radius 1; the bumps are 0.02 high
+
+
+def cube() -> Polygons:
+    """Six quads, each in its own field of the map."""
+    points = np.array([[x, y, z] for x in (-1.0, 1) for y in (-1.0, 1) for z in (-1.0, 1)])
+    quads = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])
+    field = np.array([[0.05, 0.05], [0.95, 0.05], [0.95, 0.95], [0.05, 0.95]]) / [3, 2]
+    uv = np.concatenate([field + [k % 3 / 3, k // 3 / 2] for k in range(6)])
+    return Polygons(points, quads.ravel(), np.full(6, 4), uv)
+
+
+def test_catmull_and_clarks_numbers():
+    finer = cube().refined()
+    assert sorted({tuple(np.abs(p).round(9)) for p in finer.points}) == [
+        (0, 0, 1), (0, 0.75, 0.75), (0, 1, 0), (0.555555556,) * 3, (0.75, 0, 0.75), (0.75, 0.75, 0), (1, 0, 0),
+    ]  # fmt: skip
+    assert len(finer.sizes) == 24 and (finer.refined().sizes == 4).all()
+    # a border is a curve of its own: one quad becomes a disc
+    square = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
+    quad = Polygons(square, np.arange(4), np.array([4]), np.zeros((4, 2)))
+    assert quad.refined().points[0] == pytest.approx([0.125, 0.125, 0])
+
+
+def test_displacement_over_a_subdivided_mesh_leads_to_the_dense_surface(pair):
+    ball = cube().refined().refined()
+    quads = ball.corners.reshape(-1, 4)
+    halves = np.array([[0, 1, 2], [0, 2, 3]])
+    rows = np.arange(len(ball.corners)).reshape(-1, 4)[:, halves].reshape(-1, 3)
+    points = ball.points / np.linalg.norm(ball.points, axis=1, keepdims=True)
+    polygons = np.repeat(np.arange(len(quads)), 2)
+    mesh = UvMesh(points, ball.corners[rows].astype(np.int32), ball.uv, rows.astype(np.int32), polygons)
+    fine = Polygons.of(mesh)
+    assert np.array_equal(fine.corners, ball.corners)
+    for _ in range(4):
+        fine = fine.refined()
+    faces, uv = fine.triangles()
+    normals = corner_angle_normals(fine.points, faces)
+    at, covered = texels(texel_corners(uv, SIZE), faces, np.concatenate([fine.points, normals], 1))
+    at = at[covered]
+
+    def error(subdivided):
+        made = bake_detail(mesh, DenseHead("dense", pair[1]), SIZE, subdivided=subdivided)
+        moved = at[:, :3] + made.displacement[1001][covered][:, None] * at[:, 3:]
+        radius = np.linalg.norm(moved, axis=1)
+        return np.quantile(np.abs(radius - 1 - bumpy(moved / radius[:, None])), 0.95)
+
+    assert error(True) < 0.0015 < 0.005 < error(False)
 
 
 def test_tangents_point_along_u_and_mirrored_islands_have_the_other_hand():

@@ -29,12 +29,13 @@ class SKULLPTOR_PT_texture(Sidebar, bpy.types.Panel):
         column.prop(settings, "frontal")
         column.prop(settings, "silhouette")
         column = layout.column(heading="Photographs")
-        for name in ("equalise", "fill", "back_faces", "delight"):
+        for name in ("equalise", "vignetting", "fill", "back_faces", "delight"):
             column.prop(settings, name)
         column = layout.column()
         if scene_template.wrapped(context) is not None:
             column.prop(settings, "details")
         column = layout.column(heading="Maps")
+        column.prop(settings, "deep")
         column.prop(settings, "packed")
         column = layout.column()
         head = scene_template.wrapped(context) or scene_result.chosen(context)
@@ -48,10 +49,11 @@ class SKULLPTOR_PT_texture_photographs(Sidebar, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        """A tick a photograph: may it give colours?"""
+        """A tick a photograph: may it give colours? And its mask, to paint out what is no head."""
         column = self.layout.column(align=True)
         for ob in rigs.cameras(rigs.active(context.scene), context.view_layer):
             if ob.data.skullptor.use:
                 line = column.row(align=True)
                 line.prop(ob.data.skullptor, "texture", text="")
                 select_button(line, ob.name)
+                line.operator("skullptor.edit_mask", text="", icon="BRUSH_DATA").camera = ob.name
