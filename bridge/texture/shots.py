@@ -56,8 +56,13 @@ class Shot:
     broad: tuple[np.ndarray, np.ndarray]  # the picture blurred by BANDS without what lies behind the head, each as
     # small as it may be
 
+    def without_colors(self) -> Shot:
+        """Once colours and contrast of all photographs are in one table."""
+        none = np.empty((0, 3), np.float32)
+        return replace(self, colors=none, contrast=none[:, 0])
+
     def for_painting(self) -> Shot:
-        """Without what only decisions need: of forty photographs it is most of what is kept."""
+        """Without what only decisions need."""
         none = np.empty((0, 3), np.float32)
         return replace(self, pixels=none, quality=none[:, 0], colors=none, contrast=none[:, 0])
 
