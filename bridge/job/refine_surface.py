@@ -18,6 +18,7 @@ from ..service.protocol import Status
 from ..solve import SolveSettings
 from ..solve.settings import Preset
 from .conditions import refining
+from .memory import trim_heaps
 from .record import Job, Tools
 
 FINEST = {"draft": 500, "standard": 1000, "fine": 4000}  # pixels across the head's sphere that are looked at last
@@ -28,13 +29,18 @@ def refine(job: Job, tools: Tools) -> None:
     report, settings = tools.report, job.settings
     if len(job.inputs.photos) < 2:
         return
+
+    def stepped(done: int, total: int) -> None:
+        trim_heaps()  # what a step takes stays with its threads' heaps: 40 photographs of 24 MP went from 4.3 to 6.3 GB
+        report.step(done, total)
+
     vertices = settings.max_vertices or SolveSettings.preset(cast(Preset, settings.preset)).max_vertices
     refined = refine_surface(
         job.mesh,
         photographs(job),
         job.frame,
         Detail(FINEST[settings.preset], vertices, poses=refining(settings)),
-        Watch(report.check, report.step, report.control.finish.is_set),
+        Watch(report.check, stepped, report.control.finish.is_set),
     )
     job.mesh, job.expected_error = refined.mesh, refined.expected_error
     if refined.moved_px:
