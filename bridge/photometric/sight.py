@@ -58,7 +58,11 @@ class Sights:
 
         def one(i: int) -> Sight:
             sight = _look(vertices, normals, faces, pictures, i)
-            return sight if keep else replace(sight, triangle=sight.triangle[:0], normals=sight.normals[:0])
+            if keep:
+                return sight
+            # copies, or the whole arrays stay behind the empty slices
+            nothing = sight.triangle[:0].copy(), sight.normals[:0].copy()
+            return replace(sight, triangle=nothing[0], normals=nothing[1])
 
         with ThreadPoolExecutor(WORKERS) as pool:
             return cls(vertices, normals, faces, pictures, list(pool.map(one, range(len(pictures.cameras)))))

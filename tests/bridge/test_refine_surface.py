@@ -253,6 +253,8 @@ def test_views_that_are_looked_at_twice_say_the_same(monkeypatch):
     monkeypatch.setattr(sight, "KEPT", 0)
     again = collect(vertices, faces, pictures)
     np.testing.assert_array_equal(kept.force, again.force)
+    seen = sight.Sights.of(vertices, faces, pictures).views[0]  # an empty slice would keep the whole array
+    assert seen.triangle.base is None and seen.normals.base is None
 
 
 def test_all_pictures_together_fit_the_memory(monkeypatch):
