@@ -90,7 +90,7 @@ def read_matte(path: Path, view: str, width: int, height: int) -> np.ndarray:  #
             f"{width} x {height}.",
             "Export the mask at the size of the image.",
         )
-    return (mask / scale).astype(np.float32)
+    return np.divide(mask, np.float32(scale), dtype=np.float32)  # not through doubles: masks are large
 
 
 def read_normals(path: Path, encoding: NormalsEncoding, where: str) -> np.ndarray:  # [h, w, 3] float32

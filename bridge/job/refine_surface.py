@@ -14,11 +14,11 @@ from ..check.findings import WARNING, Finding, names
 from ..errors import BridgeError
 from ..photometric import Detail, Photographs, Refined, Watch, refine_surface
 from ..refine import write_capture
+from ..service.memory import trim_heaps
 from ..service.protocol import Status
 from ..solve import SolveSettings
 from ..solve.settings import Preset
 from .conditions import refining
-from .memory import trim_heaps
 from .record import Job, Tools
 
 FINEST = {"draft": 500, "standard": 1000, "fine": 4000}  # pixels across the head's sphere that are looked at last

@@ -10,10 +10,10 @@ from pathlib import Path
 from ..errors import BridgeError, Cancelled
 from ..files import claim_folder
 from ..normals.sessions import out_of_memory
+from ..service import memory
 from ..service.protocol import Error, Message, Run, Status
 from ..service.reporter import Reporter
 from ..service.wire import Control, Send
-from . import memory
 from .cache import Cache
 from .journal import Journal
 from .predictors import Predictors

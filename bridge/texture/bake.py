@@ -16,6 +16,7 @@ from ..capture.record import View
 from ..errors import BridgeError
 from ..mesh.normals import vertex_normals
 from ..mesh.topology import surface_area
+from ..service.memory import trim_heaps
 from . import delight as delighting
 from .align import align
 from .equalise import Balance, equalise, in_range
@@ -84,6 +85,7 @@ def bake(
     shown, given = [views[i] for i in chosen], [masks[i] for i in chosen]
     plan = decide(mesh, shown, given, across, settings, step=lambda done: step(done, total))
     plan = replace(plan, shots=[shot.for_painting() for shot in plan.shots])
+    trim_heaps()  # a gigabyte that forty photographs of 24 MP had taken for the decisions
     maps: dict[int, np.ndarray] = {}
     tiles = plan.mesh.tiles()
     group = max(1, MAP_BYTES // (settings.size**2 * 12))
@@ -135,6 +137,7 @@ def decide(
     quality *= focus(quality, np.stack([shot.contrast for shot in shots]), smooth)
     colors = np.stack([shot.colors for shot in shots])
     shots = [shot.without_colors() for shot in shots]  # forty photographs of a fine head: a third of a gigabyte
+    trim_heaps()
     balance = Balance(np.ones((len(shots), 3)), np.zeros(len(shots)))
     corner = _corner_distances(shots) if settings.vignetting else None
     if settings.equalise:
