@@ -105,7 +105,7 @@ def run(options: argparse.Namespace, terminal: Terminal, control: Control) -> in
                 )
                 store.fail(reason)
             terminal.show(pace.next())
-    if (gathered := gather(store, source.unit_mm, not options.no_smooth)) is not None:
+    if (gathered := gather(store, source.unit_mm, not options.no_smooth, settings.wrap)) is not None:
         print(gathered)
     print(f"Wrote {options.output}: {len(frames) - failures} frames, {failures} failed. {pace}")
     return failures
