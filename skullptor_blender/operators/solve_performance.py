@@ -72,8 +72,9 @@ class SKULLPTOR_OT_solve_performance(BridgeOperator, bpy.types.Operator):
         drafts = self._drafts(context)
         cache = preferences.cache_folder(context)
         folder = self.folder = self._folder(cache)
+        template = self.template if Path(self.template).stem == self.template else bpy.path.abspath(self.template)
         captures, heads = folder / CAPTURES, folder / HEADS
-        arguments = ["sequence", str(captures), "-o", str(heads), "--wrap", self.template, "--resume"]
+        arguments = ["sequence", str(captures), "-o", str(heads), "--wrap", template, "--resume"]
         arguments += ["--frames", f"{min(drafts)}-{max(drafts)}"]
         key = self.key_frame if self.properties.is_property_set("key_frame") else min(drafts)
         arguments += ["--key", str(key)]

@@ -15,6 +15,7 @@ from skullptor_extension.skullptor_blender.link.job import FINISHED
 from skullptor_extension.skullptor_blender.operators import solve_performance
 from skullptor_extension.skullptor_blender.scene import cameras as scene_cameras
 from skullptor_extension.skullptor_blender.scene import performance, performance_files
+from skullptor_extension.skullptor_blender.ui import panels
 
 from .helpers import photo
 from .test_template import WRAPPED
@@ -193,6 +194,17 @@ def test_the_scenes_frames_become_captures_and_their_performance_one_object(movi
     assert 0 < centres[1][2] - centres[0][2] < 0.2
     (ob,) = set(bpy.data.objects) - before
     assert performance.frames_of(ob) == (FIRST, FIRST + FRAMES - 1)
+
+
+def test_the_panel_shows_where_a_camera_has_a_sequence_and_its_button_takes_the_template(moving, capture, draw):
+    assert panels.SKULLPTOR_PT_performance.poll(bpy.context)
+    bpy.context.scene.skullptor_wrap.template = "own"
+    bpy.context.scene.skullptor_wrap.file = "//mine.obj"
+    log = draw(panels.SKULLPTOR_PT_performance)
+    assert ("skullptor.solve_performance",) in [args[:1] for call, args, _ in log if call == "operator"]
+    for ob in moving:
+        ob.data.background_images[0].image.source = "FILE"
+    assert not panels.SKULLPTOR_PT_performance.poll(bpy.context)
 
 
 def test_frames_that_too_few_cameras_show_are_said(moving, engine, tmp_path):
