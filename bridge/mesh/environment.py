@@ -11,7 +11,7 @@ from pathlib import Path
 from ..files import cache_folder
 
 BRIDGE = Path(__file__).resolve().parent.parent
-PACKAGES = ("mesh", "raster", "solve", "photometric", "training")  # the packages with compiled kernels
+PACKAGES = ("mesh", "raster", "solve", "photometric", "texture", "training")  # the packages with compiled kernels
 
 
 def prepare() -> None:
@@ -47,7 +47,7 @@ def _version() -> str:
     """Of the sources that hold kernels."""
     digest = hashlib.sha256()
     for package in PACKAGES:
-        for path in sorted((BRIDGE / package).glob("*.py")):
+        for path in sorted((BRIDGE / package).rglob("*.py")):
             digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

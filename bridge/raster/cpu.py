@@ -12,29 +12,11 @@ from ..mesh import Surface
 from ..mesh.normals import closed_normals_backward, closed_vertex_normals, normalisation_backward, vertex_normals
 from .fused import add_parts, step_views
 from .images import ImageTargets, LossSettings, PackedCameras, Render
-from .shading import pixel_ray, pixel_weights
+from .look import centred, render_view
 from .silhouette import ITEM_FIELDS, find_silhouettes, item_capacity
 from .visibility import project, rasterise
 
 MAX_PARTS = 16  # gradient buffers; constant, so that results do not depend on the machine's number of cores
-
-
-@njit(cache=True)
-def _render_view(vertices, values, faces, R, t, center, K, projected, facing, ids, depth, image):
-    """Visibility of one view and the interpolated vertex values [V, k] in its image [H, W, k]."""
-    project(vertices, R, t, K, projected)
-    rasterise(projected, faces, depth, ids, facing)
-    for y in range(ids.shape[0]):
-        for x in range(ids.shape[1]):
-            f = ids[y, x]
-            if f < 0:
-                continue
-            dx, dy, dz = pixel_ray(x, y, R, K)
-            i, j, k = faces[f, 0], faces[f, 1], faces[f, 2]
-            w0, w1, w2, s, ra, rb, rc = pixel_weights(vertices, i, j, k, center, dx, dy, dz)
-            for m in range(values.shape[1]):
-                image[y, x, m] = w0 * values[i, m] + w1 * values[j, m] + w2 * values[k, m]
-            depth[y, x] = 1.0 / depth[y, x]
 
 
 @njit(parallel=True, cache=True)
@@ -43,9 +25,9 @@ def _render_views(vertices, values, faces, R, t, center, K, size, offset, projec
     for c in prange(R.shape[0]):
         H, W = size[c, 0], size[c, 1]
         a, b = offset[c], offset[c + 1]
-        _render_view(vertices, values, faces, R[c], t[c], center[c], K[c], projected[c], facing[c],
-                     ids[a:b].reshape(H, W), depth[a:b].reshape(H, W),
-                     images[a:b].reshape(H, W, values.shape[1]))  # fmt: skip
+        render_view(vertices, values, faces, R[c], t[c], center[c], K[c], projected[c], facing[c],
+                    ids[a:b].reshape(H, W), depth[a:b].reshape(H, W),
+                    images[a:b].reshape(H, W, values.shape[1]))  # fmt: skip
 
 
 class CpuRasteriser:
@@ -63,9 +45,8 @@ class CpuRasteriser:
     def render(self, vertices: np.ndarray, faces: np.ndarray, attributes: np.ndarray | None = None) -> Render:
         vertices = np.asarray(vertices, np.float64)
         faces = np.ascontiguousarray(faces, np.int32)
-        origin = (vertices.min(0) + vertices.max(0)) / 2 if len(vertices) else np.zeros(3)
-        packed = PackedCameras.of(self.cameras, origin)  # centred, so that float32 positions are exact enough
-        local = np.ascontiguousarray(vertices - origin, np.float32)
+        origin, local = centred(vertices)
+        packed = PackedCameras.of(self.cameras, origin)
         values = vertex_normals(vertices - origin, faces)
         if attributes is not None:
             values = np.concatenate([values, np.asarray(attributes, np.float32).reshape(len(vertices), -1)], 1)

@@ -11,7 +11,7 @@ f32 = np.float32
 NEAR = 1e-6  # world units; a vertex nearer than this (or behind the camera) has no place in the image
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def project(vertices, R, t, K, projected):
     """projected [V, 3] float32 = pixel x, pixel y, 1 / depth; 1 / depth = 0 marks a vertex that is not in front."""
     r00, r01, r02, t0 = f32(R[0, 0]), f32(R[0, 1]), f32(R[0, 2]), f32(t[0])
@@ -34,7 +34,7 @@ def project(vertices, R, t, K, projected):
             projected[i, 2] = f32(0)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def rasterise(P, faces, zbuffer, ids, facing):
     """Fills zbuffer [H, W] (1 / depth, 0 = background), ids [H, W] (-1 = background), facing [F] (1 = front).
 

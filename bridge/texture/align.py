@@ -13,9 +13,10 @@ import numpy as np
 
 from ..capture.images import resize_map
 from ..errors import Check, unchecked
-from ..raster import make_rasteriser
+from ..raster.look import look
 from .light import grey, to_srgb
 from .shots import FINE_SIGMA, Shot, Surface, at_pixels
+from .side_by_side import side_by_side
 
 ROUNDS = 2
 HALF = 0.6  # of the flow that a photograph follows in a round
@@ -33,36 +34,41 @@ def align(
     colors [m, V, 3] equalised linear light; shares [m, V] of the broad tones.
     """
     offsets = np.zeros((len(shots), len(surface.vertices), 2), np.float32)
-    encoded = grey(to_srgb(colors))
+    encoded = np.stack([grey(to_srgb(own)) for own in colors])
+
+    def moved(i: int) -> np.ndarray:  # [V]: the tone that equalising gave a vertex, with the grey of where it looks now
+        level, place = grey(shots[i].pixels), shots[i].place
+        now, before = at_pixels(level, place + offsets[i]), at_pixels(level, place)
+        return np.where(shares[i] > 0, encoded[i] * (now + 0.02) / (before + 0.02), encoded[i])
+
     for turn in range(ROUNDS):
         if turn:
-            for i, shot in enumerate(shots):
-                level = grey(shot.pixels)
-                now, before = at_pixels(level, shot.place + offsets[i]), at_pixels(level, shot.place)
-                # the tone that equalising gave this vertex, with the grey of where it looks now
-                encoded[i] = np.where(shares[i] > 0, encoded[i] * (now + 0.02) / (before + 0.02), encoded[i])
+            for i, tone in enumerate(side_by_side(moved, range(len(shots)))):
+                encoded[i] = tone
         whole, weight = (shares * encoded).sum(0), shares.sum(0)
-        for i, shot in enumerate(shots):
-            check()
+
+        def found(i: int, whole: np.ndarray = whole, weight: np.ndarray = weight) -> np.ndarray:  # [V, 2]
             others = weight - shares[i]
             known = others > 0.05
             mean = np.where(known, (whole - shares[i] * encoded[i]) / np.maximum(others, 1e-6), 0)
-            flow = _flow(shot, mean, known & (shares[i] > 0), encoded[i], surface)
-            found = at_pixels(flow, shot.place)
-            offsets[i] += HALF * (found - (offsets[i] if turn else 0))
+            flow = _flow(shots[i], mean, known & (shares[i] > 0), surface)
+            return at_pixels(flow, shots[i].place)
+
+        for i, motion in enumerate(side_by_side(found, range(len(shots)))):
+            check()
+            offsets[i] += HALF * (motion - (offsets[i] if turn else 0))
     return offsets
 
 
-def _flow(shot: Shot, level: np.ndarray, known: np.ndarray, own: np.ndarray, surface: Surface) -> np.ndarray:
+def _flow(shot: Shot, level: np.ndarray, known: np.ndarray, surface: Surface) -> np.ndarray:
     """[h, w, 2]: where the painted picture's details lie in the photograph, relative to where they should."""
-    attributes = np.stack([level, known.astype(np.float32), own], 1)
-    render = make_rasteriser("cpu", [shot.camera]).render(surface.vertices, surface.faces, attributes)
-    assert render.attributes is not None  # some were given
-    painted, sure, mine = (np.ascontiguousarray(render.attributes[0][..., k]) for k in range(3))
-    hit = render.depth[0] > 0
+    attributes = np.stack([level, known.astype(np.float32)], 1)
+    depth, image = look(shot.camera, surface.vertices, surface.faces, attributes)
+    painted, sure = (np.ascontiguousarray(image[..., k]) for k in range(2))
+    hit = depth > 0
     if (sure > 0.9).sum() < 200:
         return np.zeros((*painted.shape, 2), np.float32)
-    pixel = surface.radius * shot.camera.K[0, 0] / float(np.median(render.depth[0][hit]))
+    pixel = surface.radius * shot.camera.K[0, 0] / float(np.median(depth[hit]))
     sure = cv2.erode((sure > 0.99).astype(np.float32), np.ones((5, 5), np.uint8))
     photo = cv2.GaussianBlur(grey(shot.pixels), (0, 0), max(BLUR * pixel, 0.5))
     # the photograph in the tone of the painted picture: slow changes of light are no motion

@@ -6,8 +6,7 @@ rims; a texel then only interpolates. So a map of any size costs its pixels and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +25,7 @@ from .paint import paint, paint_values, tables
 from .settings import TextureSettings
 from .shares import Shares, focus, neighbour_mean, share_out, suppress_highlights
 from .shots import Shot, Surface, cut, take
+from .side_by_side import side_by_side
 from .uv_mesh import UvMesh, texel_corners
 
 EDGE = 0.014  # of the head's radius: a mesh with longer edges is subdivided for the decisions
@@ -116,10 +116,12 @@ def decide(
     normals = vertex_normals(vertices - vertices.mean(0), faces)
     surface = Surface(vertices, faces, normals, radius)
     shots = []
-    for k, (view, photo) in enumerate(zip(views, read_ahead(views))):
+
+    def look(k: int) -> Shot | None:
+        return take(views[k], read_photo(views[k]), masks[k], surface, settings)
+
+    for k, shot in enumerate(side_by_side(look, range(len(views)))):
         step(k)
-        shot = take(view, photo, masks[k], surface, settings)
-        del photo
         if shot is not None and (shot.quality > 0).any():
             shots.append(shot)
     if not shots:
@@ -173,18 +175,6 @@ def decide(
     return Plan(fine, shots, shares, gain, offsets, blended, (~known).astype(np.float32), balance)
 
 
-def read_ahead(views: Sequence[View]) -> Iterator[Photo]:
-    """The photographs one after the other; while one is used the next one is read."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = [pool.submit(read_photo, view) for view in views[:1]]
-        for view in [*views[1:], None]:
-            photo = coming.pop().result()
-            if view is not None:
-                coming.append(pool.submit(read_photo, view))
-            yield photo
-            del photo
-
-
 def _paint_tiles(plan: Plan, tiles: Sequence[int], settings: TextureSettings, step: Callable[[int], None]):
     """Finished maps of the tiles, and of each: texels that a photograph shows, texels that are covered."""
     size, mesh = settings.size, plan.mesh
@@ -193,19 +183,22 @@ def _paint_tiles(plan: Plan, tiles: Sequence[int], settings: TextureSettings, st
     for number in tiles:
         faces, uv = mesh.tile(number)
         corners[number] = mesh.faces[faces], texel_corners(uv, size)
-    for i, (shot, photo) in enumerate(zip(plan.shots, read_ahead([shot.view for shot in plan.shots]))):
+
+    def read(i: int) -> Photo:
+        shot = plan.shots[i]
+        return _no_finer(cut(read_photo(shot.view), shot.box), plan, i, corners)
+
+    for i, part in enumerate(side_by_side(read, range(len(plan.shots)), workers=1)):  # painting takes all cores itself
         step(i)
-        part = _no_finer(cut(photo, shot.box), plan, i, corners)
-        del photo
+        shot = plan.shots[i]
         w, h = part.camera.width, part.camera.height
         place = (shot.place + plan.offsets[i]) * np.array([w / shot.camera.width, h / shot.camera.height], np.float32)
         gain = np.ascontiguousarray(plan.gain(i), np.float32)
         shares = plan.shares
         detail, middle, broad = (np.ascontiguousarray(k[i]) for k in (shares.detail, shares.middle, shares.broad))
-        pixels = np.ascontiguousarray(part.pixels)
         for number in tiles:
             faces, texels = corners[number]
-            paint(texels, faces, place, gain, detail, middle, broad, pixels, *shot.broad, *tables(), out[number])
+            paint(texels, faces, place, gain, detail, middle, broad, part.pixels, *shot.broad, *tables(), out[number])
     result, counts = {}, {}
     for number in tiles:
         faces, texels = corners[number]

@@ -11,13 +11,15 @@ from scipy.spatial import cKDTree
 from ..capture.cameras import Camera
 from ..errors import BridgeError, Check, unchecked
 from ..mesh import Mesh
-from ..raster import make_rasteriser
+from ..mesh.boxtree import BoxTree
+from ..raster.look import look
 from .bake import _split, head_radius
 from .fill import fill_gutter
 from .paint import _box, _covers
 from .rays import Met, surface_along
 from .shares import neighbour_mean
 from .shots import Surface
+from .side_by_side import side_by_side
 from .subdivision import Polygons
 from .tangent import Frames, corner_angle_normals, tangent_frames
 from .uv_mesh import UvMesh, count_cover, texel_corners
@@ -90,10 +92,11 @@ def bake_detail(
         values += [occlusion(dense, dense_normals, radius, check)[:, None]]
         values += [curvature(dense, dense_normals, radius)[:, None]]
     surface = Surface(dense.vertices, dense.faces, dense_normals, radius)
-    met = surface_along(fine.points, directions, REACH * radius, surface, np.concatenate(values, 1))
+    tree = BoxTree.of(surface.vertices, surface.faces)
+    met = surface_along(fine.points, directions, REACH * radius, surface, np.concatenate(values, 1), tree=tree)
     check()
     height, seen = _close_gaps(source[fine.faces], source, met, directions)
-    lifted = _over_subdivision(mesh, surface, FINENESS * _usual_edge(dense)) if subdivided else None
+    lifted = _over_subdivision(mesh, surface, tree, FINENESS * _usual_edge(dense)) if subdivided else None
     check()
     detail = Detail({}, {}, {}, {}, float(100 * (~met.found).mean()))
     numbers = UvMesh(fine.points, fine.faces, fine.uv, fine.faces)
@@ -146,7 +149,7 @@ class _Heights:
         return plane[..., 0]
 
 
-def _over_subdivision(mesh: UvMesh, dense: Surface, edge: float) -> _Heights:
+def _over_subdivision(mesh: UvMesh, dense: Surface, tree: BoxTree, edge: float) -> _Heights:
     """The heights over the mesh as it is subdivided, at places as close as edge."""
     polygons = Polygons.of(mesh).refined()
     while polygons.edge() > edge and 4 * len(polygons.points) <= MOST_ROWS:
@@ -155,7 +158,7 @@ def _over_subdivision(mesh: UvMesh, dense: Surface, edge: float) -> _Heights:
     rows = np.arange(3 * len(faces), dtype=np.int32).reshape(-1, 3)
     fine = UvMesh(polygons.points, faces, uv.reshape(-1, 2), rows)
     directions = corner_angle_normals(fine.vertices - fine.vertices.mean(0), faces)
-    met = surface_along(fine.vertices, directions, REACH * dense.radius, dense, dense.normals)
+    met = surface_along(fine.vertices, directions, REACH * dense.radius, dense, dense.normals, tree=tree)
     height, _ = _close_gaps(faces, np.arange(len(fine.vertices)), met, directions)
     return _Heights(fine, np.ascontiguousarray(height, np.float32))
 
@@ -167,9 +170,8 @@ def occlusion(mesh: Mesh, normals: np.ndarray, radius: float, check: Check = unc
     far = 20 * reach
     focal = 0.98 * OCCLUSION_PIXELS / 2 * np.sqrt(far**2 - reach**2) / reach
     K = np.array([[focal, 0, OCCLUSION_PIXELS / 2], [0, focal, OCCLUSION_PIXELS / 2], [0, 0, 1]])
-    open_sky, whole = np.zeros(len(mesh.vertices)), np.zeros(len(mesh.vertices))
-    for i in range(OCCLUSION_VIEWS):
-        check()
+
+    def sky(i: int) -> tuple[np.ndarray, np.ndarray]:  # of each vertex: the cosine of a direction, and where it is open
         z = 1 - (2 * i + 1) / OCCLUSION_VIEWS  # a spiral spreads directions evenly
         turn = i * np.pi * (3 - np.sqrt(5))
         side = np.sqrt(1 - z * z)
@@ -178,13 +180,18 @@ def occlusion(mesh: Mesh, normals: np.ndarray, radius: float, check: Check = unc
         right /= np.linalg.norm(right)
         R = np.stack([right, np.cross(-towards, right), -towards])
         camera = Camera("sky", K, R, -R @ (center + far * towards), OCCLUSION_PIXELS, OCCLUSION_PIXELS)
-        depth = make_rasteriser("cpu", [camera]).render(mesh.vertices, mesh.faces).depth[0]
+        depth, _ = look(camera, mesh.vertices, mesh.faces)
         pixels, along = camera.project(mesh.vertices)
         x, y = np.clip(pixels.astype(int), 0, OCCLUSION_PIXELS - 1).T
         cosine = np.maximum(normals @ towards, 0)
         slope = 1 / np.maximum(cosine, 0.15)  # a pixel of a slanted surface spans depths
         clear = along < depth[y, x] + (OCCLUSION_DEPTH * radius + slope * 1.5 * far / focal * 0.5)
-        open_sky += cosine * (clear | (depth[y, x] == 0))
+        return cosine, clear | (depth[y, x] == 0)
+
+    open_sky, whole = np.zeros(len(mesh.vertices)), np.zeros(len(mesh.vertices))
+    for cosine, clear in side_by_side(sky, range(OCCLUSION_VIEWS)):
+        check()
+        open_sky += cosine * clear
         whole += cosine
     return open_sky / np.maximum(whole, 1e-9)
 
@@ -251,10 +258,11 @@ def _close_gaps(
     table = np.zeros((count, 1 + seen.shape[1]), np.float64)
     table[weld] = np.concatenate([np.zeros((len(own), 1)), own], 1)
     table[weld[found]] = np.concatenate([height[found, None], seen[found]], 1)
-    smooth = neighbour_mean(faces.astype(np.int32), count).astype(np.float64)
-    part = smooth[~known]
+    lost = np.flatnonzero(~known)
+    around = faces[~known[faces].all(1)]  # all that says what their neighbours are
+    part = neighbour_mean(around.astype(np.int32), count)[lost].astype(np.float64)
     for _ in range(40):
-        table[~known] = part @ table
+        table[lost] = part @ table
     merged = table[weld]
     return np.where(found, height, merged[:, 0]), np.where(found[:, None], seen, merged[:, 1:])
 

@@ -16,6 +16,7 @@ from .exr import write_exr
 from .obj import read_obj, write_obj
 from .png import write_png
 from .settings import TextureSettings
+from .side_by_side import side_by_side
 from .uv_mesh import UvMesh
 
 FIRST_TILE = 1001
@@ -51,20 +52,25 @@ def write_albedo(folder: Path, albedo: Albedo) -> list[str]:
 def write_detail(folder: Path, detail: Detail) -> dict[str, list[str]]:
     """normal.png (16 bit), displacement.exr (32 bit), and occlusion.png and curvature.png where they were made."""
     tiles = list(detail.normals)
+    planes = {
+        "normal": detail.normals,
+        "displacement": detail.displacement,
+        "occlusion": detail.occlusion,
+        "curvature": detail.curvature,
+    }
+
+    def write(chosen: tuple[str, int]) -> tuple[str, str]:
+        kind, tile = chosen
+        name = map_name(kind, tile, tiles, ".exr" if kind == "displacement" else ".png")
+        if kind == "displacement":
+            write_exr(folder / name, planes[kind][tile])
+        else:
+            write_png(folder / name, planes[kind][tile], srgb=False)
+        return kind, name
+
     made: dict[str, list[str]] = {}
-    for kind, planes in (
-        ("normal", detail.normals),
-        ("occlusion", detail.occlusion),
-        ("curvature", detail.curvature),
-    ):
-        for tile, image in planes.items():
-            name = map_name(kind, tile, tiles)
-            write_png(folder / name, image, srgb=False)
-            made.setdefault(kind, []).append(name)
-    for tile, plane in detail.displacement.items():
-        name = map_name("displacement", tile, tiles, ".exr")
-        write_exr(folder / name, plane)
-        made.setdefault("displacement", []).append(name)
+    for kind, name in side_by_side(write, [(kind, tile) for kind, found in planes.items() for tile in found]):
+        made.setdefault(kind, []).append(name)
     return made
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from .shares import neighbour_mean
+from .side_by_side import side_by_side
 
 SMOOTHING = 80  # rounds over what was spread, so that no rays show
 FILL_ROUNDS = 200  # rings that colours are spread over
@@ -15,6 +16,7 @@ MOST_GAP = 0.2  # of the sRGB range that the mirror side's tone is moved by
 PAIR_NORMAL = 0.6  # least cosine between their normals
 PLANE_VOTERS = 5000
 PLANE_ROUNDS = 12
+STRIP = 1024  # rows of a map whose gutter is filled at a time
 GUTTER_SHARE = 1 / 64  # of a map's side: how far colours reach over the borders of islands
 
 
@@ -46,18 +48,25 @@ def spread(colours: np.ndarray, known: np.ndarray, faces: np.ndarray) -> np.ndar
     colours, known = colours.copy(), known.copy()
     start = np.concatenate([faces[:, 0], faces[:, 1], faces[:, 2]])
     end = np.concatenate([faces[:, 1], faces[:, 2], faces[:, 0]])
-    count = len(known)
+    open_edges = ~known[end]
+    start, end = start[open_edges], end[open_edges]
+    unknown = np.flatnonzero(~known)
+    row = np.empty(len(known), np.int64)
+    row[unknown] = np.arange(len(unknown))
     for _ in range(FILL_ROUNDS):
-        rim = known[start] & ~known[end]
+        rim = known[start]
         if not rim.any():
             break
-        a, b = start[rim], end[rim]
-        votes = np.bincount(b, minlength=count)
+        a, b = start[rim], row[end[rim]]
+        start, end = start[~rim], end[~rim]
+        votes = np.bincount(b, minlength=len(unknown))
         reached = votes > 0
         for channel in range(3):
-            sums = np.bincount(b, colours[a, channel], count)
-            colours[reached, channel] = sums[reached] / votes[reached]
-        known |= reached
+            sums = np.bincount(b, colours[a, channel], len(unknown))
+            colours[unknown[reached], channel] = sums[reached] / votes[reached]
+        known[unknown[reached]] = True
+        still = ~known[end]
+        start, end = start[still], end[still]
     colours[~known] = colours[known].mean(0)
     return colours
 
@@ -84,7 +93,7 @@ def mirror_images(vertices: np.ndarray, normals: np.ndarray, across: np.ndarray,
     axis, offset = across / np.linalg.norm(across), 0.0  # from the middle
     for _ in range(PLANE_ROUNDS):
         image = _mirrored(points - middle, axis, offset) + middle
-        gap, near = tree.query(image)
+        gap, near = tree.query(image, workers=-1)
         # distances along the surface's normals, robustly (Gauss and Newton; what changes with tilts and offset)
         tilts = np.linalg.svd(axis[None])[2][1:]
         gaps = ((image - vertices[near]) * normals[near]).sum(1)
@@ -106,7 +115,7 @@ def mirror_images(vertices: np.ndarray, normals: np.ndarray, across: np.ndarray,
     offset += float(middle @ axis)
     image = _mirrored(vertices, axis, offset)
     turned = normals - 2 * np.outer(normals @ axis, axis)
-    gap, near = tree.query(image)
+    gap, near = tree.query(image, workers=-1)
     good = (gap < PAIR_DISTANCE * radius) & ((turned * normals[near]).sum(1) > PAIR_NORMAL)
     return np.where(good, near, -1)
 
@@ -120,19 +129,32 @@ def fill_gutter(image: np.ndarray, covered: np.ndarray, beyond: object = None) -
 
     image [S, S, k], covered [S, S] uint8.
     """
-    if covered.all() or not covered.any():
-        return
-    reach = max(8, round(covered.shape[0] * GUTTER_SHARE))
-    distance, label = cv2.distanceTransformWithLabels(
-        (covered == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
     inside = covered > 0
+    if inside.all() or not inside.any():
+        return
     step = max(1, covered.size // 4_000_000)
     mean = image[inside][::step].mean(0) if beyond is None else np.asarray(beyond)
-    # the place of the covered texel that carries each label
-    place = np.zeros(int(label.max()) + 1, np.int64 if covered.size > 2**31 else np.int32)
-    place[label[inside]] = np.flatnonzero(inside)
-    near = ~inside & (distance <= reach)
-    flat = image.reshape(covered.size, -1)
-    flat[near.reshape(-1)] = flat[place[label[near]]]
-    image[~inside & ~near] = mean.astype(image.dtype)
+    reach = max(8, round(covered.shape[0] * GUTTER_SHARE))
+
+    def strip(begin: int) -> None:
+        # a strip with what may reach into it: distances to the whole map would take twelve bytes a texel
+        first, end = max(0, begin - reach - 2), min(len(inside), begin + STRIP + reach + 2)
+        around, own = inside[first:end], slice(begin - first, min(begin + STRIP, len(inside)) - first)
+        outside = ~around[own]
+        if not outside.any():
+            return
+        target = image[begin : begin + STRIP]
+        if not around.any():
+            target[outside] = mean.astype(image.dtype)
+            return
+        distance, label = cv2.distanceTransformWithLabels(
+            (~around).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        )
+        place = np.zeros(int(label.max()) + 1, np.int64)  # of the covered texel that carries each label
+        place[label[around]] = np.flatnonzero(around)
+        near = outside & (distance[own] <= reach)
+        target[near] = image[first:end].reshape(around.size, -1)[place[label[own][near]]]
+        target[outside & ~near] = mean.astype(image.dtype)
+
+    for _ in side_by_side(strip, range(0, len(inside), STRIP)):
+        pass

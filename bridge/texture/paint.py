@@ -82,7 +82,7 @@ def _bicubic(image, x, y, c):
     return total
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, cache=True, nogil=True)
 def paint(corners, faces, place, gain, detail, middle, broad, photo, first, second, decode, encode, out):
     """Adds a photograph's bands to out [S, S, 3] float32 sRGB.
 
@@ -124,7 +124,7 @@ def paint(corners, faces, place, gain, detail, middle, broad, photo, first, seco
                     out[y, x, m] += value
 
 
-@njit(parallel=True, cache=True)
+@njit(parallel=True, cache=True, nogil=True)
 def paint_values(corners, faces, values, share, out, covered):
     """Adds vertex values [V, k] times share [V] to out [S, S, k] and marks what triangles cover."""
     size = out.shape[0]

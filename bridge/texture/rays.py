@@ -100,14 +100,21 @@ class Met(NamedTuple):
 
 
 def surface_along(
-    points: np.ndarray, directions: np.ndarray, reach: float, surface: Surface, values: np.ndarray
+    points: np.ndarray,
+    directions: np.ndarray,
+    reach: float,
+    surface: Surface,
+    values: np.ndarray,
+    *,
+    tree: BoxTree | None = None,
 ) -> Met:
     """From points [n, 3] along unit directions [n, 3], both ways, as far as reach: where the surface is met.
 
     What looks the other way there is not met. values [V, k]: of the surface's vertices, interpolated.
+    tree: the surface's boxes in float64, where they were made before.
     """
     vertices, faces = np.ascontiguousarray(surface.vertices, np.float64), surface.faces
-    tree = BoxTree.of(vertices, faces)
+    tree = tree or BoxTree.of(vertices, faces)
     met = Met(np.zeros(len(points), np.bool_), np.zeros(len(points)), np.zeros((len(points), values.shape[1])))
     points, directions = np.ascontiguousarray(points, np.float64), np.ascontiguousarray(directions, np.float64)
     normals, values = np.ascontiguousarray(surface.normals, np.float64), np.ascontiguousarray(values, np.float64)

@@ -11,7 +11,7 @@ from ..capture.cameras import Camera
 from ..capture.images import Photo, remap, resize_map
 from ..capture.masks import head_mask
 from ..capture.record import View
-from ..raster import make_rasteriser
+from ..raster.look import look
 from .light import grey, to_linear
 from .settings import TextureSettings
 
@@ -74,7 +74,7 @@ def head_box(camera: Camera, pixels: np.ndarray) -> tuple[int, int, int, int] | 
     """
     if not len(pixels):
         return None
-    low, high = pixels.min(0), pixels.max(0)
+    low, high = (np.array([extreme(column) for column in pixels.T]) for extreme in (np.min, np.max))
     margin = BOX_MARGIN * float((high - low).max())
     x0, y0 = (max(0, int(k)) for k in low - margin)
     x1, y1 = min(camera.width, int(high[0] + margin) + 1), min(camera.height, int(high[1] + margin) + 1)
@@ -82,9 +82,10 @@ def head_box(camera: Camera, pixels: np.ndarray) -> tuple[int, int, int, int] | 
 
 
 def cut(photo: Photo, box: tuple[int, int, int, int]) -> Photo:
-    """The part of a photograph in a box x0, y0, x1, y1, with its camera."""
+    """A copy of the part of a photograph in a box x0, y0, x1, y1, with its camera."""
     x0, y0, x1, y1 = box
-    return Photo(photo.camera.crop(x0, y0, x1 - x0, y1 - y0), photo.pixels[y0:y1, x0:x1], None)
+    pixels = photo.pixels[y0:y1, x0:x1].copy()  # or the rest of the photograph stays in memory with it
+    return Photo(photo.camera.crop(x0, y0, x1 - x0, y1 - y0), pixels, None)
 
 
 def take(view: View, photo: Photo, mask: np.ndarray | None, surface: Surface, settings: TextureSettings) -> Shot | None:
@@ -106,11 +107,11 @@ def take(view: View, photo: Photo, mask: np.ndarray | None, surface: Surface, se
     x0, y0, x1, y1 = box
     shown = np.ones(size[::-1], np.float32) if given is None else resize_map(given[y0:y1, x0:x1], *size)
     shown = np.where(_void(pixels), 0, shown).astype(np.float32)
-    depth = make_rasteriser("cpu", [camera]).render(vertices, surface.faces).depth[0]
+    depth, _ = look(camera, vertices, surface.faces)
     inside, distance = _rims(shown, depth, radius)
     place = (whole - [x0, y0]) * (camera.width / part.camera.width, camera.height / part.camera.height)
-    ray = camera.center - vertices
-    cosine = (ray * surface.normals).sum(1) / np.linalg.norm(ray, axis=1)
+    ray = (camera.center - vertices).T  # coordinate by coordinate: numpy is slow along short rows
+    cosine = _sum(ray * surface.normals.T) / np.sqrt(_sum(ray * ray))
     if settings.back_faces:
         cosine = np.abs(cosine)
     rendered = at_pixels(depth, place, cv2.INTER_NEAREST)
@@ -123,7 +124,7 @@ def take(view: View, photo: Photo, mask: np.ndarray | None, surface: Surface, se
     found = at_pixels(pixels, place)
     finest = (camera.K[0, 0] / np.maximum(along, 1e-9)) / scale  # full pixels a world unit
     sure = np.clip(at_pixels(shown, place), 0, 1)  # a mask that hesitates is trusted less
-    quality = np.where(seen, facing * rim * sure * finest * radius / 1000, 0) * (1 - 0.9 * (found.max(1) > CLIPPED))
+    quality = np.where(seen, facing * rim * sure * finest * radius / 1000, 0) * (1 - 0.9 * (_highest(found) > CLIPPED))
     quality[~np.isfinite(quality)] = 0
     colors = to_linear(found)
     colors[quality <= 0] = 0
@@ -145,7 +146,7 @@ def _void(pixels: np.ndarray) -> np.ndarray:  # [h, w] bool
 
     Undistorting a photograph leaves such corners and edges. They are no background that a mask would know.
     """
-    dark = cv2.blur(pixels.max(-1), (VOID_BLOCK, VOID_BLOCK), borderType=cv2.BORDER_REPLICATE) <= VOID
+    dark = cv2.blur(_highest(pixels), (VOID_BLOCK, VOID_BLOCK), borderType=cv2.BORDER_REPLICATE) <= VOID
     count, labels = cv2.connectedComponents(dark.astype(np.uint8), connectivity=4)
     edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     reached = np.zeros(count, bool)
@@ -182,6 +183,14 @@ def _blur_inside(pixels: np.ndarray, inside: np.ndarray, sigma: float) -> np.nda
     weighted, weight = (resize_map(k, *size) for k in (pixels * core[..., None], core))
     blurred = cv2.GaussianBlur(np.dstack([weighted, weight]), (0, 0), sigma * size[0] / core.shape[1])
     return np.ascontiguousarray(blurred[..., :3] / blurred[..., 3:])
+
+
+def _sum(coordinates: np.ndarray) -> np.ndarray:  # [3, V] -> [V]
+    return coordinates[0] + coordinates[1] + coordinates[2]
+
+
+def _highest(colors: np.ndarray) -> np.ndarray:  # [..., 3] -> [...]
+    return np.maximum(np.maximum(colors[..., 0], colors[..., 1]), colors[..., 2])
 
 
 def _between(share: float, low: float, high: float) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...errors import BridgeError, unchecked
 from ...mesh import Mesh
+from ..side_by_side import side_by_side
 from ..uv_mesh import UvMesh
 from .cut import open_charts, split_underside
 from .flatten import flatten
@@ -32,8 +33,8 @@ def unwrap(mesh: Mesh, up: np.ndarray, front: np.ndarray, check: Callable[[], No
     points = vertices[origin]
     uv = np.zeros((len(points), 2))
     charts = UvMesh(vertices, faces, uv, faces_uv).charts()
-    members = []
-    for chart in range(charts.max() + 1):
+
+    def laid_out(chart: int) -> tuple[np.ndarray, np.ndarray]:  # rows of points, and their [n, 2] coordinates
         inside = np.flatnonzero(charts == chart)
         rows, small = np.unique(faces_uv[inside], return_inverse=True)
         small = small.reshape(-1, 3).astype(np.int32)
@@ -44,9 +45,9 @@ def unwrap(mesh: Mesh, up: np.ndarray, front: np.ndarray, check: Callable[[], No
             sentence = f"The mesh cannot be unwrapped: {error} ({len(inside)} triangles)."
             raise BridgeError("unwrap", sentence, "Clean the mesh (holes, doubled faces) or bring UVs.") from None
         area = np.bincount(small.ravel(), minlength=len(rows)).astype(float)
-        flat = smallest_box(flat) * UNDERSIDE_SCALE if under else upright(flat, area, points[rows] @ up)
-        members.append((rows, flat))
-        check()
+        return rows, smallest_box(flat) * UNDERSIDE_SCALE if under else upright(flat, area, points[rows] @ up)
+
+    members = list(side_by_side(laid_out, range(charts.max() + 1)))
     for (rows, _), placed in zip(members, pack([flat for _, flat in members])):
         uv[rows] = placed
     return UvMesh(vertices, faces, uv, faces_uv)
