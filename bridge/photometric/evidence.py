@@ -31,14 +31,18 @@ class Evidence:
     mean_ncc: np.ndarray  # [views] mean correlation of each view with its partners, NaN where it was not compared
 
 
-def partners_of(pictures: Pictures) -> list[list[int]]:
-    """For each view the others that it is compared with: near in angle, but not too near."""
+def partners_of(pictures: Pictures, trust: Sequence[float] | np.ndarray | None = None) -> list[list[int]]:
+    """For each view the others that it is compared with: near in angle, but not too near.
+
+    trust [views]: views of 0 are nobody's partners and have none.
+    """
+    asked = np.ones(len(pictures.cameras), bool) if trust is None else np.asarray(trust) > 0
     towards = np.stack([camera.center / np.linalg.norm(camera.center) for camera in pictures.cameras])
     angles = np.degrees(np.arccos(np.clip(towards @ towards.T, -1, 1)))
     found = []
-    for row in angles:
+    for row, asks in zip(angles, asked, strict=True):
         near = [int(j) for j in np.argsort(row, kind="stable") if NEAR_DEG < row[j] < FAR_DEG]
-        found.append(near[:PARTNERS])
+        found.append([j for j in near[:PARTNERS] if asks and asked[j]])
     return found
 
 
@@ -58,7 +62,7 @@ def collect(
     """
     sights = Sights.of(vertices, faces, pictures)
     factors = np.ones(len(pictures.cameras)) if trust is None else np.asarray(trust)
-    partners = partners_of(pictures)
+    partners = partners_of(pictures, trust)
     pairs: list[list[tuple[int, float]]] = [[] for _ in partners]
     for i, near in enumerate(partners):
         for j in near:

@@ -106,7 +106,7 @@ def _steps(
 ) -> tuple[np.ndarray, float]:  # [views, 6]
     """A step of every view, and how little they look like their partners' pictures: 1 - correlation, mean."""
     sights = Sights.of(vertices, faces, pictures)
-    pairs = [[j for j in near if trust[i] > 0 and trust[j] > 0] for i, near in enumerate(partners_of(pictures))]
+    pairs = partners_of(pictures, trust)
 
     def one(i: int) -> tuple[np.ndarray, float]:
         check()

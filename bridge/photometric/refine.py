@@ -112,7 +112,7 @@ def refine_surface(
             points, faces = remeshed(points, faces, evidence.information > 0, level.vertices, watch.check)
         if folded and level.across <= MENDED:
             before = points
-            points, faces = mended(points, faces, pictures, partners_of(pictures), watch.check)
+            points, faces = mended(points, faces, pictures, partners_of(pictures, trust), watch.check)
             folded = points is not before
         for number in range(level.steps):
             if detail.poses and number == level.steps // 2:
