@@ -1,20 +1,21 @@
 """A synthetic performance: a template's person with expressions and head motion, photographed frame by frame.
 
-    python -m bench.performance OUT [--template hm08|ict] [--cameras 6|10] [--frames N] [--still] [--size 1000]
+    python -m bench.performance OUT [--template hm08|ict] [--cameras 6|10] [--frames N] [--still | --speech]
+        [--size 1000]
 
-writes OUT/rig (the capture of frame 1), OUT/images/cam00/0001.jpg ... and OUT/truth.npz. The skin's texture is a noise
-in the volume of the neutral head, so that every point of it looks the same in each frame; lit, with sensor noise.
+writes OUT/rig (the capture of frame 1; of ten cameras also capture-six.json with six of them), OUT/truth.npz and
+OUT/images/cam00/0001.jpg ... The skin's texture is a noise in the volume of the neutral head, so that every point of it
+looks the same in each frame; lit, with sensor noise.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, map_coordinates
-from scipy.spatial.transform import Rotation
+from numba import njit, prange
+from scipy.ndimage import gaussian_filter
 
 from bridge.capture import images
 from bridge.capture.cameras import Camera
@@ -24,57 +25,13 @@ from bridge.model.load import load_template
 from bridge.raster import make_rasteriser
 from bridge.wrap.landmark_maps import paint
 
+from .acting import Performance, act
+
 CELLS, GRAIN_MM = 160, (2.0, 5.0)  # of the noise: its cells, and the sizes of its blobs
 CONTRAST, NOISE = 0.10, 0.01
+NOISES = 5_000_011  # of a sensor, kept
 AWAY_MM = 900.0
-CURVES = {  # shape -> (height, frequency over the sequence, phase)
-    "jawOpen": (0.7, 3.0, 0.0),
-    "eyeBlinkLeft": (1.0, 2.0, 0.3),
-    "eyeBlinkRight": (1.0, 2.0, 0.3),
-    "mouthSmileLeft": (0.8, 2.0, 0.5),
-    "mouthSmileRight": (0.8, 2.0, 0.5),
-    "browInnerUp": (0.9, 1.0, 0.2),
-    "browDownLeft": (0.6, 2.0, 0.8),
-    "browDownRight": (0.6, 2.0, 0.8),
-    "mouthPucker": (0.5, 3.0, 0.6),
-}
-
-
-@dataclass(frozen=True, eq=False)
-class Performance:
-    """The truth of every frame, in the rig's world, which is the template's frame (millimetres)."""
-
-    vertices: np.ndarray  # [frames, V, 3]
-    expression: np.ndarray  # [frames, m]
-    R: np.ndarray  # [frames, 3, 3]
-    t: np.ndarray  # [frames, 3]
-
-
-def act(template: Template, frames: int, seed: int, still: bool = False) -> Performance:
-    """Frame 0 is neutral; the last one is the first one again. still: the head does not turn and nothing moves."""
-    rng = np.random.default_rng(seed)
-    person = template.vertices.copy()
-    if len(template.identity):
-        person = person + np.tensordot(rng.normal(0, 0.7, len(template.identity)), template.identity, 1)
-    time = np.arange(frames) / max(1, frames - 1)
-    expression = np.zeros((frames, len(template.expressions)))
-    for name, (height, frequency, phase) in CURVES.items():
-        curve = np.maximum(0, np.sin(2 * np.pi * (frequency * time - phase)) - np.sin(-2 * np.pi * phase) * (1 - time))
-        envelope = np.minimum(1, 4 * np.minimum(time, 1 - time))
-        expression[:, template.expression_names.index(name)] = height * np.clip(curve, 0, 1) * envelope
-    angles = np.radians(14) * np.stack(
-        [np.sin(4 * np.pi * time) * 0.5, np.sin(2 * np.pi * time), 0.3 * np.sin(4 * np.pi * time)], 1
-    )
-    shift = 12.0 * np.stack(
-        [np.sin(2 * np.pi * time), 0.5 * np.sin(4 * np.pi * time), 0.5 * np.sin(2 * np.pi * time)], 1
-    )
-    if still:
-        angles, shift, expression = angles * 0, shift * 0, expression * 0
-    centre = person.mean(0)
-    R = Rotation.from_rotvec(angles).as_matrix()
-    shapes = person + np.einsum("fm,mvd->fvd", expression, template.expressions)
-    vertices = np.einsum("fij,fvj->fvi", R, shapes - centre) + centre + shift[:, None]
-    return Performance(vertices, expression, R, shift)
+SIX = (0, 2, 4, 5, 7, 9)  # of ten cameras
 
 
 def rig(count: int, centre: np.ndarray, size: int) -> list[Camera]:
@@ -97,6 +54,7 @@ class Studio:
     def __init__(self, template: Template, neutral: np.ndarray, cameras: list[Camera], seed: int) -> None:
         self.rng = np.random.default_rng(seed)
         self.cameras = cameras
+        self.rasteriser = make_rasteriser("cpu", cameras)
         self.triangles = template.triangles_of("skin", "eye_left", "eye_right")
         self.color = paint(template, template.landmarks, self.rng)
         noise = self.rng.normal(size=(CELLS,) * 3).astype(np.float32)
@@ -104,45 +62,84 @@ class Studio:
         layers = [gaussian_filter(noise, mm / self.cell / 2.5) for mm in GRAIN_MM]
         self.volume = sum(layer / layer.std() for layer in layers) / len(layers)
         self.neutral = neutral
+        # of the sensor: every picture begins somewhere else in it, because making it anew takes longer than all else
+        self.noise = self.rng.normal(0, NOISE, NOISES).astype(np.float32)
 
-    def photograph(self, vertices: np.ndarray) -> list[np.ndarray]:  # [H, W, 3] uint8
-        attributes = np.concatenate([self.color, self.neutral], 1)
-        render = make_rasteriser("cpu", self.cameras).render(vertices, self.triangles, attributes)
+    def photograph(self, vertices: np.ndarray) -> list[np.ndarray]:  # [H, W, 3] uint8 RGB
+        attributes = np.concatenate([self.color, (self.neutral - self.low) / self.cell], 1)
+        render = self.rasteriser.render(vertices, self.triangles, attributes)
         light = np.array([0.4, 0.5, 1.0]) / np.linalg.norm([0.4, 0.5, 1.0])
-        found = []
         assert render.attributes is not None
+        found = []
         for normals, values, triangle in zip(render.normals, render.attributes, render.triangle):
-            hit = triangle >= 0
-            picture = np.full((*hit.shape, 3), 0.55)
-            cells = (values[hit][:, 3:] - self.low) / self.cell
-            grain = 1 + CONTRAST * map_coordinates(self.volume, cells.T, order=1, mode="nearest")
-            shade = 0.35 + 0.75 * np.clip(normals[hit] @ light, 0, 1)
-            picture[hit] = np.clip(values[hit][:, :3] * (grain * shade)[:, None], 0, 1) ** (1 / 2.2)
-            picture += self.rng.normal(0, NOISE, picture.shape)
-            found.append((np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8))
+            picture = np.empty((*triangle.shape, 3), np.uint8)
+            _expose(triangle, normals, values, self.volume, light, self.noise, self.rng.integers(NOISES), picture)
+            found.append(picture)
         return found
 
 
+@njit(parallel=True, cache=True)
+def _expose(triangle, normals, values, volume, light, noise, begin, picture):
+    """Colour times grain times light, as sRGB, with a sensor's noise. values [H, W, 6]: colour, place in the volume."""
+    H, W = triangle.shape
+    last = volume.shape[0] - 1.0001
+    for y in prange(H):
+        for x in range(W):
+            grain = shade = 0.0
+            hit = triangle[y, x] >= 0
+            if hit:
+                a = min(max(values[y, x, 3], 0.0), last)
+                b = min(max(values[y, x, 4], 0.0), last)
+                c = min(max(values[y, x, 5], 0.0), last)
+                i, j, k = int(a), int(b), int(c)
+                a, b, c = a - i, b - j, c - k
+                total = 0.0
+                for corner in range(8):
+                    di, dj, dk = corner >> 2, (corner >> 1) & 1, corner & 1
+                    weight = (a if di else 1 - a) * (b if dj else 1 - b) * (c if dk else 1 - c)
+                    total += weight * volume[i + di, j + dj, k + dk]
+                grain = 1 + CONTRAST * total
+                facing = 0.0
+                for d in range(3):
+                    facing += normals[y, x, d] * light[d]
+                shade = 0.35 + 0.75 * max(facing, 0.0)
+            for d in range(3):
+                value = 0.55
+                if hit:
+                    value = min(max(values[y, x, d] * grain * shade, 0.0), 1.0) ** (1 / 2.2)
+                value += noise[(begin + 3 * (y * W + x) + d) % noise.shape[0]]
+                picture[y, x, d] = int(min(max(value, 0.0), 1.0) * 255 + 0.5)
+
+
 def write(
-    folder: Path, template: Template, frames: int, count: int, size: int, seed: int = 1, still: bool = False
+    folder: Path,
+    template: Template,
+    frames: int,
+    count: int,
+    size: int,
+    seed: int = 1,
+    still: bool = False,
+    speech: bool = False,
 ) -> Performance:
     """All files of a performance; its truth."""
-    performance = act(template, frames, seed, still)
+    performance = act(template, frames, seed, still, speech)
     head = performance.vertices[0]
     centre = np.array([0, head[:, 1].max() - 130, head[:, 2].max() - 90])
     studio = Studio(template, head, rig(count, centre, size), seed)
     views = []
     for f in range(frames):
         for camera, picture in zip(studio.cameras, studio.photograph(performance.vertices[f])):
-            place = folder / "images" / camera.name / f"{f + 1:04d}.png"
+            place = folder / "images" / camera.name / f"{f + 1:04d}.jpg"
             place.parent.mkdir(parents=True, exist_ok=True)
             images.write(place, picture[..., ::-1])
             if f == 0:
-                first = folder / "rig" / "images" / f"{camera.name}.png"
+                first = folder / "rig" / "images" / f"{camera.name}.jpg"
                 first.parent.mkdir(parents=True, exist_ok=True)
                 images.write(first, picture[..., ::-1])
                 views.append(View(camera, first))
     save(Capture("performance", tuple(views), 1.0), folder / "rig")
+    if count == 10:
+        save(Capture("performance", tuple(views[i] for i in SIX), 1.0), folder / "rig", "capture-six.json")
     with (folder / "truth.npz").open("wb") as file:
         np.savez(file, vertices=performance.vertices.astype(np.float32), expression=performance.expression,
                  R=performance.R, t=performance.t)  # fmt: skip
@@ -157,7 +154,8 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--size", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--still", action="store_true")
+    parser.add_argument("--still", action="store_true", help="nothing moves")
+    parser.add_argument("--speech", action="store_true", help="syllables, blinks and grimaces, for takes of 100 frames")
     options = parser.parse_args()
     write(
         options.output,
@@ -167,6 +165,7 @@ def main() -> None:
         options.size,
         options.seed,
         options.still,
+        options.speech,
     )
 
 

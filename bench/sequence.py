@@ -19,17 +19,23 @@ from scipy.spatial.transform import Rotation
 from bridge.capture.inputs import read_inputs
 from bridge.head.landmarks import Landmarker, find_faces
 from bridge.head.triangulate import triangulate
-from bridge.mesh.closest import Target
+from bridge.mesh.closest import Target, face_normals
+from bridge.mesh.normals import vertex_normals
 from bridge.model import Template
 from bridge.model.load import load_template
 from bridge.model.package import LANDMARKS, need
+from bridge.model.template import split_quads
 from bridge.sequence import caches
 from bridge.sequence.frames import open_source
 from bridge.sequence.identity import Identity, identity_of, load_identity
 from bridge.sequence.track import Tracker, placed
 from bridge.wrap.regions import find_regions
 
-CURVES = ("jawOpen", "eyeBlinkLeft", "eyeBlinkRight", "mouthSmileLeft", "mouthSmileRight", "browInnerUp")
+CURVES = (
+    "jawOpen", "eyeBlinkLeft", "eyeBlinkRight", "mouthSmileLeft", "mouthSmileRight", "browInnerUp", "browDownLeft",
+    "browOuterUpLeft",
+)  # fmt: skip
+TEXTURE = 2048  # texels of its side
 
 
 def perfect(template: Template, head: np.ndarray, inputs, landmarker: Landmarker) -> Identity:
@@ -70,6 +76,50 @@ def report(found: np.ndarray, truth: np.ndarray, face: np.ndarray, still: np.nda
     return {key: round(value, 4) for key, value in body.items()}
 
 
+class Texels:
+    """Points of the face spread evenly over the template's texture, and which points of the truth's skin they show."""
+
+    def __init__(self, identity: Identity, head: np.ndarray, skin: np.ndarray, count: int = 4000) -> None:
+        """head [V, 3], skin [T, 3]: the truth's first frame and its triangles."""
+        rng = np.random.default_rng(0)
+        triangles, corners = identity.triangles, split_quads(identity.faces_uv)
+        face = identity.face[triangles].all(1)
+        self.triangles, corners = triangles[face], corners[face]
+        a, b, c = (identity.uv[corners[:, k]].astype(np.float64) * TEXTURE for k in range(3))
+        area = np.abs((b - a)[:, 0] * (c - a)[:, 1] - (b - a)[:, 1] * (c - a)[:, 0]) / 2
+        a, b, c = (identity.neutral[self.triangles[:, k]] for k in range(3))
+        surface = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 2
+        self.chosen = rng.choice(len(area), count, p=area / area.sum())
+        self.weights = rng.dirichlet(np.ones(3), count)
+        self.texels_a_mm = np.sqrt(area / np.maximum(surface, 1e-9))[self.chosen]  # [n]
+        self.head, self.skin = head, skin
+
+    def skin_under(self, found: np.ndarray, truth: np.ndarray) -> np.ndarray:  # [V, 3] each -> [n, 3]
+        """Where in the first frame lies the skin that is under each texel now."""
+        now = self.triangles[self.chosen]
+        points = np.einsum("nk,nkd->nd", self.weights, found[now])
+        normals = np.einsum("nk,nkd->nd", self.weights, vertex_normals(found, self.triangles)[now])
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        hit = Target(truth, self.skin).closest(points, normals, face_normals(truth, self.skin), 0.3)
+        return np.einsum("nk,nkd->nd", hit.weights, self.head[self.skin[hit.face]])
+
+    def drift(self, found: np.ndarray, truth: np.ndarray) -> np.ndarray:  # [frames, V, 3] each -> [frames, n] texels
+        """How far each texel has moved over the skin since the first frame."""
+        places = np.stack([self.skin_under(*pair) for pair in zip(found, truth)])
+        return np.linalg.norm(places - places[0], axis=2) * self.texels_a_mm
+
+
+def drifted(texels: np.ndarray) -> dict[str, float]:
+    """texels [frames, n]. Last: the first frame's pose again, which is what has added up over the take."""
+    return {
+        "drift_last_texels": round(float(texels[-1].mean()), 4),
+        "drift_last_p95_texels": round(float(np.quantile(texels[-1], 0.95)), 4),
+        "drift_mean_texels": round(float(texels[1:].mean()), 4),
+        "drift_median_texels": round(float(np.median(texels[1:])), 4),
+        "drift_p95_texels": round(float(np.quantile(texels[1:], 0.95)), 4),
+    }
+
+
 def solved(output: Path, template: Template, true: dict[str, np.ndarray]) -> dict[str, float]:
     """The errors of a solved sequence; the truth's points are those where the key frame's vertices lie on it."""
     first, samples = caches.read_pc2(output / "point_cache.pc2")
@@ -90,6 +140,7 @@ def solved(output: Path, template: Template, true: dict[str, np.ndarray]) -> dic
     if len(found[0]) == len(true["vertices"][0]):  # the same topology
         error = np.linalg.norm(found - true["vertices"], axis=2)
         body["vertex_to_vertex_mm"] = round(float(error[:, identity.face].mean()), 4)
+    body |= drifted(Texels(identity, true["vertices"][0], triangles).drift(found, true["vertices"]))
     return {"key_frame_mm": round(wrap, 4), "interpolated": len(curves["interpolated"])} | body
 
 
@@ -136,11 +187,9 @@ def main() -> None:
     identity = tracker.identity
     still = identity.follows & ~identity.face
     names = list(identity.shape_names)
-    print(
-        json.dumps(
-            report(np.stack(found), true["vertices"], identity.face, still, true, names, np.stack(weights)), indent=1
-        )
-    )
+    body = report(np.stack(found), true["vertices"], identity.face, still, true, names, np.stack(weights))
+    texels = Texels(identity, true["vertices"][0], template.triangles_of("skin"))
+    print(json.dumps(body | drifted(texels.drift(np.stack(found), true["vertices"])), indent=1))
 
 
 if __name__ == "__main__":

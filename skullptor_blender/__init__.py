@@ -20,6 +20,7 @@ MODULES = (
     "operators.predictions",
     "operators.import_cameras",
     "operators.performance",
+    "operators.solve_performance",
     "operators.photographs",
     "operators.photo_to_head",
     "operators.check",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from .normal_map import NormalMap
 # photograph in 1024; all of 26 photographs of 24 MP would be 7.5 GB.
 LONGER_SIDE = 2048
 HEAD_SIDE = 1024  # of the head in it, where a mask says how small it is
+READERS = 2  # photographs that are decoded at once: each of 24 MP takes some 400 MB meanwhile
 LEAST_SIDE = 32  # pixels: in less nobody sees a head
 TOGETHER = 1e-3  # of the distance to what they look at: cameras that stand no further apart see no depth
 # Pixels of a photograph as it is read, with and without a mask that may say how small the head is: 26 of 24 MP that
@@ -121,16 +123,25 @@ def read_inputs(path: Path, step: Callable[[int, int], None] = lambda done, tota
     if len(capture.views) > 1:
         check_rig(capture.cameras)
     inputs = Inputs(capture, [], [])
-    for i, view in enumerate(capture.views):
-        photo, mask = read_view(view)
-        photo = downscaled(photo, _kept(photo.camera, mask))
-        inputs.photos.append(replace(photo, pixels=photo.pixels.astype(np.float16)))
-        if mask is not None:
-            mask = resize_map(mask, photo.camera.width, photo.camera.height).astype(np.float16)
-        inputs.packed_masks.append(mask)
-        step(i + 1, len(capture.views))
+    pool = ThreadPoolExecutor(READERS)
+    try:
+        for photo, mask in pool.map(_read_packed, capture.views):
+            inputs.photos.append(photo)
+            inputs.packed_masks.append(mask)
+            step(len(inputs.photos), len(capture.views))
+    finally:
+        pool.shutdown(cancel_futures=True)
     judge_masks(inputs)
     return inputs
+
+
+def _read_packed(view: captures.View) -> tuple[Photo, np.ndarray | None]:
+    """A view's photograph and matte as they are kept: shrunk, in half floats."""
+    photo, mask = read_view(view)
+    photo = downscaled(photo, _kept(photo.camera, mask))
+    if mask is not None:
+        mask = resize_map(mask, photo.camera.width, photo.camera.height).astype(np.float16)
+    return replace(photo, pixels=photo.pixels.astype(np.float16)), mask
 
 
 def read_view(view: captures.View) -> tuple[Photo, np.ndarray | None]:

@@ -31,14 +31,18 @@ class Evidence:
     mean_ncc: np.ndarray  # [views] mean correlation of each view with its partners, NaN where it was not compared
 
 
-def partners_of(pictures: Pictures) -> list[list[int]]:
-    """For each view the others that it is compared with: near in angle, but not too near."""
+def partners_of(pictures: Pictures, trust: Sequence[float] | np.ndarray | None = None) -> list[list[int]]:
+    """For each view the others that it is compared with: near in angle, but not too near.
+
+    trust [views]: views of 0 are nobody's partners and have none.
+    """
+    asked = np.ones(len(pictures.cameras), bool) if trust is None else np.asarray(trust) > 0
     towards = np.stack([camera.center / np.linalg.norm(camera.center) for camera in pictures.cameras])
     angles = np.degrees(np.arccos(np.clip(towards @ towards.T, -1, 1)))
     found = []
-    for row in angles:
+    for row, asks in zip(angles, asked, strict=True):
         near = [int(j) for j in np.argsort(row, kind="stable") if NEAR_DEG < row[j] < FAR_DEG]
-        found.append(near[:PARTNERS])
+        found.append([j for j in near[:PARTNERS] if asks and asked[j]])
     return found
 
 
@@ -48,27 +52,42 @@ def collect(
     pictures: Pictures,
     trust: Sequence[float] | np.ndarray | None = None,
     check: Check = unchecked,
+    *,
+    turn: int | None = None,
 ) -> Evidence:
     """Compare every view with its partners through the mesh: vertices [V, 3] in the head's frame, faces [F, 3].
 
-    trust [views]: factors, 0 where a view is not asked.
+    trust [views]: factors, 0 where a view is not asked. turn: two views that are partners of each other are compared
+    one way, which counts twice, and the other way at the next turn: half the work for nearly the same evidence.
     """
     sights = Sights.of(vertices, faces, pictures)
     factors = np.ones(len(pictures.cameras)) if trust is None else np.asarray(trust)
-    pairs = [[(j, min(factors[i], factors[j])) for j in near if min(factors[i], factors[j]) > 0]
-             for i, near in enumerate(partners_of(pictures))]  # fmt: skip
-    information, force, mean_ncc = np.zeros(len(vertices)), np.zeros(len(vertices)), []
+    partners = partners_of(pictures, trust)
+    pairs: list[list[tuple[int, float]]] = [[] for _ in partners]
+    for i, near in enumerate(partners):
+        for j in near:
+            counts = min(factors[i], factors[j])
+            if turn is not None and i in partners[j]:
+                counts *= 2.0 if (i < j) == ((i + j + turn) % 2 == 1) else 0.0
+            if counts > 0:
+                pairs[i].append((j, counts))
+    information, force = np.zeros(len(vertices)), np.zeros(len(vertices))
+    likeness, pixels = np.zeros(len(pairs)), np.zeros(len(pairs))
 
-    def one(i: int) -> tuple[np.ndarray, np.ndarray, float]:
+    def one(i: int) -> tuple[np.ndarray, np.ndarray, list[tuple[float, int]]]:
         check()
         return _view(i, vertices, sights, pairs[i])
 
     with ThreadPoolExecutor(WORKERS) as pool:
-        for part in pool.map(one, range(len(pairs))):  # in the order of the views: the same digits every time
+        for i, part in enumerate(pool.map(one, range(len(pairs)))):  # in the views' order: the same digits every time
             information += part[0]
             force += part[1]
-            mean_ncc.append(part[2])
-    return Evidence(information, force, np.array(mean_ncc))
+            for (j, _), (ncc, count) in zip(pairs[i], part[2], strict=True):
+                for view in (i, j) if turn is not None and i in partners[j] else (i,):  # one way stands for both
+                    likeness[view] += ncc
+                    pixels[view] += count
+    mean_ncc = np.where(pixels > 0, likeness / np.maximum(pixels, 1), np.nan)
+    return Evidence(information, force, mean_ncc)
 
 
 def lay_over(mine: Sight, sights: Sights, j: int, into: Sequence[np.ndarray]) -> int:
@@ -85,29 +104,28 @@ def lay_over(mine: Sight, sights: Sights, j: int, into: Sequence[np.ndarray]) ->
 
 def _view(
     i: int, vertices: np.ndarray, sights: Sights, partners: Sequence[tuple[int, float]]
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """The sums [V], [V] of one view with its partners (their numbers and trust), and their mean correlation."""
+) -> tuple[np.ndarray, np.ndarray, list[tuple[float, int]]]:
+    """The sums [V], [V] of one view with its partners (their numbers and trust), and with each the sum of its pixels'
+    correlations and their number."""
     total = np.zeros(len(vertices)), np.zeros(len(vertices))
+    alike = [(0.0, 0)] * len(partners)
     if not partners or not sights.views[i].use.any():
-        return *total, float("nan")
+        return *total, alike
     mine, pictures = sights.whole(i), sights.pictures
     reference = mine.cut(pictures.grey[i])
     shape = reference.shape
     values, change, cosine = (np.empty(shape, np.float32) for _ in range(3))
     information, force = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     terms = np.empty((3, *shape), np.float32)
-    mean_ncc, count = 0.0, 0
-    for j, trust in partners:
+    for number, (j, trust) in enumerate(partners):
         seen = lay_over(mine, sights, j, (values, change, cosine))
         if not seen:
             continue
         noise = pictures.noise[i], pictures.noise[j]
-        total_ncc, pixels = gather(reference, values, change, cosine, HALF, *noise, trust, terms, information, force)
-        mean_ncc += total_ncc
-        count += pixels
+        alike[number] = gather(reference, values, change, cosine, HALF, *noise, trust, terms, information, force)
     scatter(mine.triangle, mine.depth, mine.first, mine.back, mine.camera.center, vertices, sights.faces, information,
             force, *total)  # fmt: skip
-    return *total, mean_ncc / count if count else float("nan")
+    return *total, alike
 
 
 @njit(cache=True, nogil=True)

@@ -30,8 +30,9 @@ RELAXATIONS = (0.6, 0.7, 1.3, 0.7)
 WINDOW = 13  # pixels of the windows that are normalised
 SMOOTH = 1.5  # pixels of a Gaussian, so that a step of a pixel is a small one
 NOISES = 4.0  # variances of the noise below which a window is plain
-LEAST_PIXELS = 400  # of a view that its partners show too
-SHARED = 1 / 60  # share of a pixel's say: neighbours share their windows, and their errors
+LEAST_PIXELS = 100  # of a view that are asked
+EVERY = 2  # a pixel of so many rows and columns is asked: smooth pictures say the same beside it
+SHARED = 1 / 60 * EVERY**2  # share of a pixel's say: neighbours share their windows, and their errors
 PRIOR_PX = 2.0  # standard deviation of a pose in pixels of the picture
 # Pixels that poses are off on average at least, or they stay to the bit: 0.005 to 0.035 where they are right, 0.044 to
 # 0.12 where features have left a tenth of a degree. COARSE_PX at the first resolution, whose surface is not right yet
@@ -105,7 +106,7 @@ def _steps(
 ) -> tuple[np.ndarray, float]:  # [views, 6]
     """A step of every view, and how little they look like their partners' pictures: 1 - correlation, mean."""
     sights = Sights.of(vertices, faces, pictures)
-    pairs = [[j for j in near if trust[i] > 0 and trust[j] > 0] for i, near in enumerate(partners_of(pictures))]
+    pairs = partners_of(pictures, trust)
 
     def one(i: int) -> tuple[np.ndarray, float]:
         check()
@@ -135,6 +136,9 @@ def _step(i: int, sights: Sights, partners: Sequence[int]) -> tuple[np.ndarray, 
     shown /= np.maximum(weight, 1e-9)
     own = _normalised(own, known, NOISES * pictures.noise[i])
     inside = cv2.erode(known.astype(np.uint8), np.ones((WINDOW // 2, WINDOW // 2), np.uint8)) > 0
+    asked: np.ndarray = np.zeros(shape, bool)
+    asked[::EVERY, ::EVERY] = True
+    inside &= asked
     if inside.sum() < LEAST_PIXELS:
         return nothing
     own, shown = (cv2.GaussianBlur(picture, (0, 0), SMOOTH) for picture in (own, shown))

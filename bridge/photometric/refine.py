@@ -49,6 +49,7 @@ REACH = 0.01  # of the head's radius: over which the curvature's local mean is t
 # longer stays: shoulders, the back of a crown that two views see at a grazing angle
 STAYS = 0.3
 ANCHOR = 400.0 * (2 * np.pi / STAYS) ** 4  # information per area about staying
+BOTH_WAYS = 2  # steps at the end of a level that compare every pair of views both ways
 MENDED = 500  # pixels across: up to there a mesh that was mended is looked at again
 FARTHEST = 1.5  # pixels a vertex moves in a step
 FINE_ENOUGH = 0.7  # share of a level's pixels that the photographs must have for it to be worth its time
@@ -111,7 +112,7 @@ def refine_surface(
             points, faces = remeshed(points, faces, evidence.information > 0, level.vertices, watch.check)
         if folded and level.across <= MENDED:
             before = points
-            points, faces = mended(points, faces, pictures, partners_of(pictures), watch.check)
+            points, faces = mended(points, faces, pictures, partners_of(pictures, trust), watch.check)
             folded = points is not before
         for number in range(level.steps):
             if detail.poses and number == level.steps // 2:
@@ -121,7 +122,8 @@ def refine_surface(
                     pictures = placed(pictures, twists)
                     cameras = [moved(*each, frame.radius) for each in zip(photographs.cameras, twists, strict=True)]
                     photographs = replace(photographs, cameras=cameras)
-            evidence = collect(points, faces, pictures, trust, watch.check)
+            turn = number if number < level.steps - BOTH_WAYS else None
+            evidence = collect(points, faces, pictures, trust, watch.check, turn=turn)
             trust = np.where(_outvoted(evidence.mean_ncc), 0.0, trust)
             watch.check()
             bending = Bending.of(points, faces, BENDING, REACH, SHARP)

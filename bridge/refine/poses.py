@@ -107,9 +107,7 @@ def refine(
     step(1, 3)
     while len(used) >= LEAST_VIEWS:
         rig = _Rig.of([given[i] for i in used], tracks.of_views(used), [silhouettes[i] for i in used], sphere, check)
-        found = rig.adjusted()
-        if rig.tracks.count and rig.outlines.misfit(found.cameras) > WRONG_MISFIT:
-            found = rig.adjusted(by_outlines=False)
+        found = rig.best()
         loose = [i for i, value in zip(used, found.loose, strict=True) if value > LOOSEST]
         if not loose:
             break
@@ -152,6 +150,19 @@ class _Rig:
     @property
     def finest(self) -> float:
         return FINEST * self.head_pixels
+
+    def best(self) -> Adjusted:
+        """By features and outlines, or by features alone where no cameras make the outlines those of one solid."""
+        if not self.tracks.count:
+            return self.adjusted()
+        by_features = self.adjusted(by_outlines=False)
+        if by_features.loose.max() <= LOOSEST and self._wrong_outlines(by_features):
+            return by_features  # outlines cost ten times as much
+        by_both = self.adjusted()
+        return by_features if self._wrong_outlines(by_both) else by_both
+
+    def _wrong_outlines(self, adjusted: Adjusted) -> bool:
+        return self.outlines.misfit(adjusted.cameras) > WRONG_MISFIT
 
     def adjusted(self, by_outlines: bool = True) -> Adjusted:
         free = [True] * len(self.given)

@@ -86,7 +86,7 @@ def run(options: argparse.Namespace, terminal: Terminal, control: Control) -> in
     if settings.wrap and not options.every_frame:
         number = options.key if options.key is not None else source.frames[0].number
         chosen(source.frames, str(number))  # is there
-        print(f"Key frame {number} ...", flush=True)
+        terminal.show(protocol.Progress("sequence", f"Key frame {number}", 0, len(frames), 0.0, None))
         plan = replace(plan, identity=str(key_identity(plan, store, number, control)))
     todo = [frame.number for frame in frames]
     if options.resume:
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace, terminal: Terminal, control: Control) -> in
                 )
                 store.fail(reason)
             terminal.show(pace.next())
-    if (gathered := gather(store, source.unit_mm, not options.no_smooth)) is not None:
+    if (gathered := gather(store, source.unit_mm, not options.no_smooth, settings.wrap)) is not None:
         print(gathered)
     print(f"Wrote {options.output}: {len(frames) - failures} frames, {failures} failed. {pace}")
     return failures

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from scipy.ndimage import convolve1d
@@ -15,10 +16,11 @@ from ..report import results
 from . import caches
 from .frames import spans
 from .identity import Identity, load_identity
-from .key_frame import FILE
-from .solve import TRACK
+from .key_frame import FILE, wrapped_in
+from .solve import TRACK, VERTICES, WRAPPED
 from .store import Store
 from .track import Pose
+from .wrapped import pose_of, unposed
 
 CACHE, CURVES, TEMPLATE = "point_cache.pc2", "curves.json", "template.npz"
 # What measuring adds to a still head; a change that is larger is motion and stays. Radians, edges of the face, weights
@@ -39,24 +41,77 @@ class Gathered:
         return f"{text} Interpolated between their neighbours: {spans(self.missing)}." if self.missing else text
 
 
-def gather(store: Store, unit_mm: float | None = None, smooth: bool = True) -> Gathered | None:
-    """Write the caches of all tracked or wrapped frames; None where there are none. Raises BridgeError "output"."""
-    numbers = [number for number in store.finished() if (store.place(number) / TRACK).is_file()]
-    if not numbers:
-        return None
-    identity = load_identity(store.folder / FILE)
-    poses = [read_pose(store.place(number) / TRACK) for number in numbers]
-    if smooth:
-        poses = smoothed(numbers, poses, identity.size)
-    by_number = dict(zip(numbers, poses, strict=True))
+def gather(store: Store, unit_mm: float | None = None, smooth: bool = True, template: str = "") -> Gathered | None:
+    """Write the caches of all followed frames, or else of all wrapped ones, whose template is named; None where there
+    are neither. Raises BridgeError "output".
+    """
+    followed, wrapped = (
+        [number for number in store.finished() if (store.place(number) / name).is_file()] for name in (TRACK, WRAPPED)
+    )
+    if followed:
+        identity = load_identity(store.folder / FILE)
+        return _write(store, identity, Followed(store, identity), followed, unit_mm, smooth)
+    if wrapped and template:
+        identity = wrapped_in(store.place(wrapped[0]), template)
+        return _write(store, identity, Wrapped(store, identity), wrapped, unit_mm, smooth)
+    return None
 
-    def vertices(number: int) -> np.ndarray:
-        with np.load(store.place(number) / TRACK, allow_pickle=False) as stored:
-            return identity.posed(by_number[number].expression) + stored["detail"]
 
+class Takes(Protocol):
+    """Finished frames of one kind."""
+
+    def pose(self, number: int) -> Pose:
+        """As it was measured."""
+
+    def vertices(self, number: int, pose: Pose) -> np.ndarray:  # [V, 3]
+        """In the head's own frame. pose: as it was measured, but its weights may be smoothed ones."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Frames of a known identity."""
+
+    store: Store
+    identity: Identity
+
+    def pose(self, number: int) -> Pose:
+        return read_pose(self.store.place(number) / TRACK)
+
+    def vertices(self, number: int, pose: Pose) -> np.ndarray:
+        with np.load(self.store.place(number) / TRACK, allow_pickle=False) as stored:
+            return self.identity.posed(pose.expression) + stored["detail"]
+
+
+@dataclass(frozen=True)
+class Wrapped:
+    """Frames that were each reconstructed on their own."""
+
+    store: Store
+    identity: Identity
+
+    def pose(self, number: int) -> Pose:
+        return pose_of(self.identity, self._world(number))
+
+    def vertices(self, number: int, pose: Pose) -> np.ndarray:
+        return unposed(self.identity, pose, self._world(number))
+
+    def _world(self, number: int) -> np.ndarray:
+        return np.load(self.store.place(number) / VERTICES).astype(np.float64)
+
+
+def _write(
+    store: Store, identity: Identity, takes: Takes, numbers: Sequence[int], unit_mm: float | None, smooth: bool
+) -> Gathered:
+    """All files of these frames. One of them at a time is in memory."""
+    measured = [takes.pose(number) for number in numbers]
+    poses = smoothed(numbers, measured, identity.size) if smooth else measured
+    local = {
+        number: replace(before, expression=after.expression)
+        for number, before, after in zip(numbers, measured, poses, strict=True)
+    }
     missing, first = caches.gaps(numbers), numbers[0]
     count = numbers[-1] - first + 1
-    samples = (sample for _, sample in caches.filled(numbers, vertices))
+    samples = (sample for _, sample in caches.filled(numbers, lambda number: takes.vertices(number, local[number])))
     caches.write_pc2(store.folder / CACHE, first, samples, len(identity.neutral), count)
     weights = caches.interpolated(numbers, np.stack([pose.expression for pose in poses]))
     turns = caches.interpolated(numbers, Rotation.from_matrix([pose.R for pose in poses]).as_rotvec())

@@ -13,7 +13,7 @@ from ..model.load import load_template
 from ..service.wire import Control
 from .identity import Identity, identity_of
 from .plan import Plan
-from .solve import Reconstruction
+from .solve import WRAPPED, Reconstruction
 from .store import Store
 
 FILE = "identity.npz"
@@ -46,10 +46,14 @@ def key_identity(plan: Plan, store: Store, number: int, control: Control, check:
 
 def identity_in(folder: Path, template_name: str, inputs: Inputs, check: Check = unchecked) -> Identity:
     """The identity of a frame that a Reconstruction left in a folder."""
+    return wrapped_in(folder, template_name, check).with_look(inputs.cameras, inputs.pixels)
+
+
+def wrapped_in(folder: Path, template_name: str, check: Check = unchecked) -> Identity:
+    """The same without what its skin looks like."""
     template = with_landmarks(load_template(template_name, check), template_name, check)
     assert template.landmarks is not None
-    with np.load(folder / "wrap.npz", allow_pickle=False) as stored:
+    with np.load(folder / WRAPPED, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
     regions = {name.removeprefix("region_"): value for name, value in arrays.items() if name.startswith("region_")}
-    found = identity_of(arrays, template.landmarks, regions)
-    return found.with_look(inputs.cameras, inputs.pixels)
+    return identity_of(arrays, template.landmarks, regions)

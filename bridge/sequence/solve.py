@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,10 +115,12 @@ class Reconstruction:
 
 
 class Tracking:
-    """A frame of a known identity: no carving, the template goes straight to the photographs."""
+    """A frame of a known identity: no carving, the template goes to the photographs; its dense head on request."""
 
     def __init__(self, plan: Plan, source: Source) -> None:
         self.source = source
+        alone = replace(plan, identity="", settings=replace(plan.settings, wrap=""))
+        self._dense = Reconstruction(alone, source) if plan.dense else None
         self._tracker = Tracker(load_identity(Path(plan.identity)), Landmarker(need(LANDMARKS)))
 
     def __call__(self, number: int, folder: Path, control: Control) -> dict:
@@ -139,7 +142,10 @@ class Tracking:
         results.write_npz(folder / TRACK, R=pose.R, t=pose.t, expression=pose.expression, detail=tracked.detail)
         names = self._tracker.identity.shape_names
         used = {name: round(float(value), 4) for name, value in zip(names, pose.expression) if value > 0.02}
-        return {"views": len(inputs.photos), "unlike": round(tracked.error, 4), "expression": used}
+        body = {"views": len(inputs.photos), "unlike": round(tracked.error, 4), "expression": used}
+        if self._dense is not None:
+            body |= self._dense(number, folder, control)
+        return body
 
 
 def solver(plan: Plan, source: Source) -> SolveFrame:

@@ -247,13 +247,13 @@ class Tracker:
             / (marks.sigma**2 + (0.5 * identity.size) ** 2)
             / (1 + (size / (3 * np.median(size) + 1e-9)) ** 2) ** 2
         )
-        J = np.concatenate([_rigid(now - centre - pose.t), np.einsum("de,nej->ndj", pose.R, self.at_marks)], 2)
+        J = np.concatenate([rigid(now - centre - pose.t), np.einsum("de,nej->ndj", pose.R, self.at_marks)], 2)
         A = np.einsum("n,nda,ndb->ab", pull, J, J, optimize=True)
         b = np.einsum("n,nda,nd->a", pull, J, error)
         if skin is not None:
             assert chosen is not None
             # in the head's own axes, where the shapes' part of J never changes
-            J = np.concatenate([_rigid(shape[chosen] - centre), self.basis[chosen]], 2).astype(np.float32)
+            J = np.concatenate([rigid(shape[chosen] - centre), self.basis[chosen]], 2).astype(np.float32)
             local_A = np.einsum("ba,nbc,cd->nad", pose.R, skin[0], pose.R, optimize=True).astype(np.float32)
             AJ = np.empty_like(J)
             for d in range(3):  # three by hand: a product of thousands of small matrices is slow
@@ -330,7 +330,7 @@ def bounded(A: np.ndarray, b: np.ndarray, weights: np.ndarray, held: np.ndarray)
     return step
 
 
-def _rigid(points: np.ndarray) -> np.ndarray:  # [n, 3] -> [n, 3, 6]
+def rigid(points: np.ndarray) -> np.ndarray:  # [n, 3] -> [n, 3, 6]
     """Of turned points with respect to a turn about the centre and a shift."""
     J = np.zeros((len(points), 3, 6))
     x, y, z = points.T

@@ -23,12 +23,16 @@ FOLDERS = (
     "mask_folder",
     "normals_folder",
     "bridge_python",
+    "folder",
+    "solved",
 )
 TASKS = {
     "reconstruct": "a head mesh (the default)",
     "normals": "only the normals and masks, into the folder of --maps",
     "check": "only say what is wrong with the cameras",
     "cameras": "only make the cameras of --import or --photos",
+    "performance": "one template that follows the head through the scene's frames, or those of --frame-start and"
+    " --frame-end",
 }
 MOST_FRAMES = 100_000
 
@@ -68,6 +72,16 @@ def parser(program: str = "batch.py") -> argparse.ArgumentParser:
         "--texture", choices=("1024", "2048", "4096", "8192"), metavar="SIZE",
         help="also bake the photographs into maps of 1024 to 8192 texels a side; with --ply in a folder beside it too",
     )  # fmt: skip
+    performance = p.add_argument_group("performance")
+    performance.add_argument("--folder", metavar="DIR", help="where captures and solved frames are kept, to go on from")
+    performance.add_argument("--template", default="hm08", metavar="NAME", help="hm08, hm08-body, ict or a file")
+    performance.add_argument("--key", type=int, metavar="FRAME", help="a neutral frame (default: the first)")
+    performance.add_argument(
+        "--solved", metavar="DIR", help="what `python -m bridge sequence` wrote: nothing is solved"
+    )
+    performance.add_argument(
+        "--export", type=Path, nargs="+", metavar="FILE", help="Alembic (.abc), USD (.usd, .usdc, .usda) or FBX (.fbx)"
+    )
     settings = p.add_argument_group("settings (default: those stored in the scene)")
     settings.add_argument("--preset", choices=("draft", "standard", "fine"))
     settings.add_argument("--normals", choices=("network", "david", "measured"))
@@ -152,5 +166,11 @@ def check_usage(options: argparse.Namespace) -> None:
         raise Trouble("There are no cameras to make: give --import or --photos.")
     if options.texture and options.task != "reconstruct":
         raise Trouble("--texture belongs to --task reconstruct: it needs a head.")
+    if options.task != "performance" and (
+        options.folder or options.solved or options.export or options.key is not None
+    ):
+        raise Trouble("--folder, --solved, --key and --export belong to --task performance.")
+    if options.task == "performance" and (options.frames or options.frame is not None):
+        raise Trouble("--task performance goes through all frames from --frame-start to --frame-end.")
     if options.source and options.photos:
         raise Trouble("Give either --import or --photos, not both.")

@@ -13,6 +13,7 @@ import bpy
 
 from ..link import session
 from ..scene import materials, rigs
+from .animation import perform
 from .files import check_target, copy, copy_folder, save, write_files, write_maps, write_text
 from .options import KEYWORDS, check_usage, frames_of, from_the_shell, numbered
 from .trouble import Trouble
@@ -30,8 +31,9 @@ def execute(options: argparse.Namespace) -> None:
                 check_target(target)
     if options.maps:
         check_target(options.maps / "normals.json")
-    if options.output:
-        check_target(options.output)
+    for target in (options.output, *(options.export or ())):
+        if target:
+            check_target(target)
     scene = bpy.context.scene
     if options.scene:
         scene = bpy.data.scenes.get(options.scene)
@@ -49,6 +51,8 @@ def execute(options: argparse.Namespace) -> None:
         with only(options.views, scene, view_layer):
             if options.task == "cameras":
                 said, trouble = "the cameras are made", ""
+            elif options.task == "performance":
+                head, said, trouble = perform(options, call)
             elif frames:
                 said, trouble = every_frame(options, scene, frames, digits)
             else:

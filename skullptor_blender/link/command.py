@@ -47,15 +47,17 @@ class BridgeCommand:
         stage: str = "Starting the engine",
         prepare: Callable[[], object] | None = None,
         entry: Sequence[str] | None = None,
+        partial: int = 0,
     ) -> None:
         """title: of the button. follow: asked after each command that went well for the arguments of one
         more. stage: shown until a command names one. prepare: what is to be written first, in a thread.
         entry: what stands between the interpreter and the arguments, where it is another program than the bridge.
+        partial: an exit code that, without an error, means: done, with warnings.
 
         Raises WorkerError "no-bridge" or "output".
         """
         self.title, self.interpreter, self.root, self.log = title, interpreter, root, log
-        self.follow, self.entry = follow, entry or ENTRY
+        self.follow, self.entry, self.partial = follow, entry or ENTRY, partial
         self.state, self.stage, self.fraction = RUNNING, stage, 0.0
         self.eta_s: float | None = None
         self.error: WorkerError | None = None
@@ -176,7 +178,7 @@ class BridgeCommand:
         code = self._child.returncode
         if self.cancelled_at is not None:
             self.state = CANCELLED
-        elif code == 0:
+        elif code == 0 or (code == self.partial and not self._complaint):
             self._go_on()
         else:
             self.state, self.error = FAILED, self._reason(code)

@@ -12,7 +12,6 @@ from . import result
 
 PARTS = ("eye_left", "eye_right")  # vertex groups
 LIDS = "lids"  # vertex group of the skin around them
-UV_LAYER = "Eyes"
 SIZE = 512  # pixels of the picture, which shows the front half of an eyeball
 IRIS_MM = 5.9  # radius
 PUPIL = 0.36  # of the iris
@@ -120,18 +119,20 @@ def _material(ob: bpy.types.Object, image: bpy.types.Image) -> bpy.types.Materia
     nodes, links = material.node_tree.nodes, material.node_tree.links
     shader = next(node for node in nodes if node.type == "BSDF_PRINCIPLED")
     shader.inputs["Roughness"].default_value = 0.12
-    shows, place = nodes.new("ShaderNodeTexImage"), nodes.new("ShaderNodeUVMap")
-    shows.image, place.uv_map = image, UV_LAYER
+    shows = nodes.new("ShaderNodeTexImage")
+    shows.image = image
     shows.location = (shader.location.x - 300, shader.location.y)
-    place.location = (shader.location.x - 500, shader.location.y - 150)
-    links.new(place.outputs["UV"], shows.inputs["Vector"])
     links.new(shows.outputs["Color"], shader.inputs["Base Color"])
     nodes.active = shows
     return material
 
 
 def _wear(ob, balls: list[Eyeball], places: np.ndarray, forward: np.ndarray, material: bpy.types.Material) -> None:
-    """UVs that look along the gaze, and the material in the slots of the eyes."""
+    """UVs that look along the gaze, and the material in the slots of the eyes.
+
+    Solid view knows the mesh's main UVs alone, so the eyes' lie there too, in a tile of their own beside the skin's:
+    pictures repeat, and nothing overlaps the skin.
+    """
     mesh = ob.data
     uv = np.zeros((len(places), 2))
     up = np.linalg.svd(forward[None])[2][1:]  # any two directions across the gaze: an iris is round
@@ -143,11 +144,14 @@ def _wear(ob, balls: list[Eyeball], places: np.ndarray, forward: np.ndarray, mat
         uv[ball.vertices] = 0.5 + aside / np.maximum(length, 1e-12)[:, None] * (turned / np.pi)[:, None]
     corners = np.empty(len(mesh.loops), np.int32)
     mesh.loops.foreach_get("vertex_index", corners)
-    first = mesh.uv_layers.active.name if mesh.uv_layers.active else None
-    layer = mesh.uv_layers.get(UV_LAYER) or mesh.uv_layers.new(name=UV_LAYER)
-    layer.uv.foreach_set("vector", np.ascontiguousarray(uv[corners], np.float32).ravel())
-    if first:
-        mesh.uv_layers.active = mesh.uv_layers[first]
-    ours = {int(v) for ball in balls for v in ball.vertices}
+    layer = mesh.uv_layers.active or mesh.uv_layers.new()
+    main = np.empty(2 * len(mesh.loops), np.float32)
+    layer.uv.foreach_get("vector", main)
+    main = main.reshape(-1, 2)
+    rows = np.concatenate([ball.vertices for ball in balls])
+    eyes = np.isin(corners, rows)
+    main[eyes] = uv[corners[eyes]] + (np.ceil(main[~eyes, 0].max(initial=1.0)), 0)
+    layer.uv.foreach_set("vector", main.ravel())
+    ours = set(rows.tolist())
     for slot in {p.material_index for p in mesh.polygons if p.vertices[0] in ours} - {0}:
         mesh.materials[slot] = material

@@ -14,6 +14,7 @@ from . import template as scene_template
 
 CACHE, CURVES, TEMPLATE = "point_cache.pc2", "curves.json", "template.npz"
 MODIFIER = "Performance"
+FRAMES = "skullptor_frames"  # custom property of the object: its first and last frame
 
 
 def folder_of(path: Path) -> Path:
@@ -41,8 +42,15 @@ def create(scene: bpy.types.Scene, collection: bpy.types.Collection, folder: Pat
     _key_shapes(ob, curves["shapes"], first)
     unit = (curves["unit_mm"] or 1000.0) / 1000.0 / scene.unit_settings.scale_length
     _key_motion(ob, curves["head"], first, unit)
+    ob[FRAMES] = [first, last]
     scene.frame_start, scene.frame_end = min(scene.frame_start, first), max(scene.frame_end, last)
     return ob
+
+
+def frames_of(ob: bpy.types.Object) -> tuple[int, int]:
+    """The first and the last frame that an object plays. Raises KeyError where it is no performance."""
+    first, last = ob[FRAMES]
+    return int(first), int(last)
 
 
 def _key_shapes(ob: bpy.types.Object, shapes: Mapping[str, list[float]], first: int) -> None:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 
 import bpy
 import numpy as np
 import pytest
+from skullptor_extension.skullptor_blender import batch
+from skullptor_extension.skullptor_blender.link import session
+from skullptor_extension.skullptor_blender.link.job import FINISHED
+from skullptor_extension.skullptor_blender.operators import solve_performance
+from skullptor_extension.skullptor_blender.scene import cameras as scene_cameras
+from skullptor_extension.skullptor_blender.scene import performance, performance_files
+from skullptor_extension.skullptor_blender.ui import panels
 
+from .helpers import photo
 from .test_template import WRAPPED
 
 FIRST, FRAMES = 101, 3
@@ -69,3 +78,153 @@ def test_without_the_cache_the_shapes_play(folder):
 def test_a_folder_that_is_no_sequence_is_said(tmp_path):
     with pytest.raises(RuntimeError, match="python -m bridge sequence"):
         bpy.ops.skullptor.import_performance(filepath=str(tmp_path))
+
+
+def played(ob, frames):
+    return np.stack([evaluated(ob, frame) for frame in frames])
+
+
+@pytest.mark.parametrize("kind", ["abc", "usdc"])
+def test_what_is_exported_plays_the_same_when_it_comes_back(folder, tmp_path, kind):
+    """Every vertex of every frame, with Blender's own importers; the scene's range is as it was."""
+    bpy.ops.skullptor.import_performance(filepath=str(folder))
+    ob = bpy.context.view_layer.objects.active
+    frames = range(FIRST, FIRST + FRAMES)
+    wanted = played(ob, frames)
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = 1, 500
+    path = tmp_path / f"take.{kind}"
+    performance_files.export(bpy.context, ob, path, *performance.frames_of(ob))
+    assert (scene.frame_start, scene.frame_end) == (1, 500)
+    before = set(bpy.data.objects)
+    if kind == "abc":
+        bpy.ops.wm.alembic_import(filepath=str(path), as_background_job=False, set_frame_range=True)
+        assert (scene.frame_start, scene.frame_end) == (FIRST, FIRST + FRAMES - 1)
+    else:
+        bpy.ops.wm.usd_import(filepath=str(path))
+    (back,) = (found for found in set(bpy.data.objects) - before if found.type == "MESH")
+    found = played(back, frames)
+    assert found.shape == wanted.shape
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_fbx_keeps_the_shape_keys_and_their_curves(folder, tmp_path):
+    bpy.ops.skullptor.import_performance(filepath=str(folder))
+    ob = bpy.context.view_layer.objects.active
+    names = [key.name for key in ob.data.shape_keys.key_blocks]
+    ob.modifiers[0].show_viewport = False  # FBX knows no point caches: it plays what the shapes play
+    wanted = played(ob, range(FIRST, FIRST + FRAMES))
+    performance_files.export(bpy.context, ob, tmp_path / "take.fbx", *performance.frames_of(ob))
+    before = set(bpy.data.objects)
+    bpy.ops.import_scene.fbx(filepath=str(tmp_path / "take.fbx"), anim_offset=0.0)
+    (back,) = (found for found in set(bpy.data.objects) - before if found.type == "MESH")
+    assert [key.name for key in back.data.shape_keys.key_blocks] == names
+    weights = []
+    for frame in range(FIRST, FIRST + FRAMES):
+        bpy.context.scene.frame_set(frame)
+        weights.append(back.data.shape_keys.key_blocks["jawOpen"].value)
+    np.testing.assert_allclose(weights, [0, 0.5, 1.0], atol=1e-4)
+    np.testing.assert_allclose(played(back, range(FIRST, FIRST + FRAMES)), wanted, atol=1e-3)
+
+
+def test_an_unknown_ending_is_said(folder, tmp_path):
+    bpy.ops.skullptor.import_performance(filepath=str(folder))
+    ob = bpy.context.view_layer.objects.active
+    with pytest.raises(ValueError, match=".usdc"):
+        performance_files.export(bpy.context, ob, tmp_path / "take.xyz", 1, 2)
+
+
+@pytest.fixture
+def moving(tmp_path, capture):
+    """Image sequences of four frames as references; one camera moves, and at frame 3 another has lost its picture."""
+    cameras = scene_cameras.build(bpy.context, capture)
+    for number in (1, 2, 3, 4):
+        for index, ob in enumerate(cameras):
+            if (number, index) != (3, 2):
+                photo(tmp_path / "plates" / f"{ob.name}_{number:04d}.png", 64, 48, value=20 * number)
+    for ob in cameras:
+        background = ob.data.background_images[0]
+        image = bpy.data.images.load(str(tmp_path / "plates" / f"{ob.name}_0001.png"))
+        image.source = "SEQUENCE"
+        background.image = image
+        background.image_user.frame_start, background.image_user.frame_duration = 1, 4
+    cameras[0].keyframe_insert("location", frame=1)
+    cameras[0].location.z += 0.2
+    cameras[0].keyframe_insert("location", frame=4)
+    return cameras
+
+
+class Engine:
+    """In the engine's place: keeps what it was told, and leaves a solved sequence."""
+
+    solved = None
+    told = None
+
+    def __init__(self, title, interpreter, root, arguments, log, *, stage, prepare, partial):
+        prepare()
+        type(self).told = [str(argument) for argument in arguments]
+        shutil.copytree(self.solved, arguments[arguments.index("-o") + 1])
+        self.title, self.stage, self.fraction, self.eta_s = title, stage, 1.0, None
+        self.state, self.running, self.warnings, self.elapsed, self.cancelled_at = FINISHED, False, [], 1.0, None
+
+
+@pytest.fixture
+def engine(folder, tmp_path, monkeypatch):
+    Engine.solved, Engine.told = folder, None
+    monkeypatch.setattr(solve_performance, "BridgeCommand", Engine)
+    monkeypatch.setattr(solve_performance.preferences, "interpreter", lambda *_: tmp_path)
+    return Engine
+
+
+def test_the_scenes_frames_become_captures_and_their_performance_one_object(moving, engine, tmp_path):
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = 1, 4
+    scene.frame_set(2)
+    before = set(bpy.data.objects)
+    made = tmp_path / "made"
+    assert bpy.ops.skullptor.solve_performance(directory=str(made), template="ict", key_frame=2) == {"FINISHED"}
+    assert scene.frame_current == 2
+    assert engine.told[:2] == ["sequence", str(made / "captures")]
+    asked = " ".join(engine.told)
+    assert "--wrap ict" in asked and "--resume" in asked and "--frames 1-4" in asked and "--key 2" in asked
+    bodies = [json.loads((made / "captures" / f"frame_000{n}" / "capture.json").read_text()) for n in (1, 2, 3, 4)]
+    assert [len(body["views"]) for body in bodies] == [4, 4, 3, 4]  # a camera that has dropped a frame is left out
+    centres = [-np.array(body["views"][0]["R"]).T @ body["views"][0]["t"] for body in bodies]
+    np.testing.assert_allclose(centres[3] - centres[0], [0, 0, 0.2], atol=1e-5)
+    assert 0 < centres[1][2] - centres[0][2] < 0.2
+    (ob,) = set(bpy.data.objects) - before
+    assert performance.frames_of(ob) == (FIRST, FIRST + FRAMES - 1)
+
+
+def test_the_panel_shows_where_a_camera_has_a_sequence_and_its_button_takes_the_template(moving, capture, draw):
+    assert panels.SKULLPTOR_PT_performance.poll(bpy.context)
+    bpy.context.scene.skullptor_wrap.template = "own"
+    bpy.context.scene.skullptor_wrap.file = "//mine.obj"
+    log = draw(panels.SKULLPTOR_PT_performance)
+    assert ("skullptor.solve_performance",) in [args[:1] for call, args, _ in log if call == "operator"]
+    for ob in moving:
+        ob.data.background_images[0].image.source = "FILE"
+    assert not panels.SKULLPTOR_PT_performance.poll(bpy.context)
+
+
+def test_frames_that_too_few_cameras_show_are_said(moving, engine, tmp_path):
+    for ob in moving[:2]:
+        (tmp_path / "plates" / f"{ob.name}_0004.png").unlink()
+    assert bpy.ops.skullptor.solve_performance(directory=str(tmp_path / "made"), frame_start=1, frame_end=4) == {
+        "FINISHED"
+    }
+    assert "--frames 1-3" in " ".join(engine.told)
+    assert any("4" in warning and "Too few cameras" in warning for warning in session.outcome.warnings)
+
+
+def test_a_scene_without_sequences_of_its_frames_is_one_sentence(engine, tmp_path):
+    with pytest.raises(RuntimeError, match="No frame is seen by 3 cameras"):
+        bpy.ops.skullptor.solve_performance(directory=str(tmp_path / "made"), frame_start=1, frame_end=2)
+
+
+def test_the_batch_imports_and_exports(folder, tmp_path, capsys):
+    target = tmp_path / "out" / "take.usdc"
+    code = batch.run(["--task", "performance", "--solved", str(folder), "--export", str(target)])
+    assert code == 0 and target.is_file()
+    assert f"Done: frames {FIRST} to {FIRST + FRAMES - 1} are imported" in capsys.readouterr().out
+    assert batch.run(["--task", "reconstruct", "--export", str(target)]) != 0

@@ -306,7 +306,7 @@ def test_a_templates_eyes_have_the_iris_that_the_head_shows(tmp_path):
     image = next(node.image for node in left.node_tree.nodes if node.type == "TEX_IMAGE")
     picture = np.array(image.pixels).reshape(eyes.SIZE, eyes.SIZE, 4)[..., :3]
     uv = np.empty(2 * len(ob.data.loops), np.float32)
-    ob.data.uv_layers[eyes.UV_LAYER].uv.foreach_get("vector", uv)
+    ob.data.uv_layers.active.uv.foreach_get("vector", uv)  # the only ones that Solid view shows
     corners = np.array([loop.vertex_index for loop in ob.data.loops])
 
     def shown(degrees):  # the colour on the picture, so far off the gaze
@@ -318,7 +318,10 @@ def test_a_templates_eyes_have_the_iris_that_the_head_shows(tmp_path):
     assert shown(45) == pytest.approx(eyes.SCLERA, abs=0.01)
     # the corners of a ring lie as far from the picture's middle as the ring is off the gaze
     ring = np.isin(corners, np.arange(24, 36))
-    apart = np.linalg.norm(uv.reshape(-1, 2)[ring] - 0.5, axis=1)
+    assert len(ob.data.uv_layers) == 1 and not any(node.type == "UVMAP" for node in left.node_tree.nodes)
+    uv = uv.reshape(-1, 2)
+    assert uv[corners < 216, 0].min() >= 1 > uv[corners >= 216, 0].max()  # in a tile beside the skin's
+    apart = np.linalg.norm(uv[ring] - [1.5, 0.5], axis=1)
     assert np.degrees(apart * np.pi) == pytest.approx(np.degrees(np.linspace(0.2, np.pi - 0.2, 9)[2]), abs=1)
     # without lids there is no telling where it looks
     ob.vertex_groups.remove(ob.vertex_groups["lids"])

@@ -11,14 +11,18 @@ from scipy.spatial.transform import Rotation
 
 pytest.importorskip("numba")
 
+from bridge.model import head_model  # noqa: E402
 from bridge.report import results  # noqa: E402
 from bridge.sequence import caches  # noqa: E402
+from bridge.sequence import gather as gathering  # noqa: E402
 from bridge.sequence.gather import gather, smoothed  # noqa: E402
-from bridge.sequence.identity import Identity  # noqa: E402
+from bridge.sequence.identity import Identity, identity_of  # noqa: E402
 from bridge.sequence.look import LEVELS  # noqa: E402
-from bridge.sequence.solve import TRACK  # noqa: E402
+from bridge.sequence.solve import TRACK, VERTICES, WRAPPED  # noqa: E402
 from bridge.sequence.store import Store  # noqa: E402
-from bridge.sequence.track import Pose  # noqa: E402
+from bridge.sequence.track import Pose, placed  # noqa: E402
+from bridge.sequence.wrapped import pose_of  # noqa: E402
+from bridge.wrap.regions import find_regions  # noqa: E402
 
 SQUARE = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
 
@@ -84,3 +88,56 @@ def test_a_blink_of_one_frame_is_motion_and_stays():
     still[4] = pose(1.0, angle=0.3, shift=5.0)
     after = smoothed(range(9), still, 5.0)
     assert after[4].expression[0] > 0.99 and after[4].t[0] > 4.99 and after[3].expression[0] < 0.01
+
+
+@pytest.fixture(scope="module")
+def person():
+    """Who performs in the shipped head model's shape."""
+    template = head_model.load().template
+    regions = find_regions(template)
+    wrapped = {
+        "vertices": template.vertices, "faces": template.faces, "part": template.part, "shapes": template.expressions,
+        "shape_names": np.array(template.expression_names), "landmarks_sigma": np.ones(468), "uv": template.uv,
+        "faces_uv": template.faces_uv, "landmarks": template.landmarks.points(template.vertices),
+    }  # fmt: skip
+    return identity_of(wrapped, template.landmarks, {k: getattr(regions, k) for k in regions.__dataclass_fields__})
+
+
+def acted(person, jaw, smile, angle):
+    weights = np.zeros(len(person.shapes))
+    weights[person.shape_names.index("jawOpen")] = jaw
+    weights[person.shape_names.index("mouthSmileLeft")] = smile
+    return Pose(Rotation.from_rotvec([0, angle, 0.1]).as_matrix(), np.array([3.0, -5, angle]), weights)
+
+
+def test_frames_that_were_each_wrapped_get_motion_curves_and_a_cache(person, tmp_path, monkeypatch):
+    """Wrapped frames are world positions alone: the head's motion and the shapes are found in them."""
+    store = Store(tmp_path)
+    store.claim()
+    rng = np.random.default_rng(0)
+    true = {4: acted(person, 0, 0, 0), 5: acted(person, 0.7, 0.2, 0.2), 7: acted(person, 0.1, 0.9, 0.4)}
+    world = {number: placed(person, pose) + rng.normal(0, 0.2, person.neutral.shape) for number, pose in true.items()}
+    for number in true:
+        with store.work(number, "key") as folder:
+            np.save(folder / VERTICES, world[number].astype(np.float32))
+            (folder / WRAPPED).touch()
+    monkeypatch.setattr(gathering, "wrapped_in", lambda folder, template: person)
+    gathered = gather(store, 1.0, smooth=False, template="any")
+    assert gathered is not None and list(gathered.missing) == [6]
+    body = json.loads((tmp_path / "curves.json").read_text())
+    for i, number in ((0, 4), (1, 5), (3, 7)):
+        for name in ("jawOpen", "mouthSmileLeft", "jawLeft"):
+            wanted = true[number].expression[person.shape_names.index(name)]
+            assert body["shapes"][name][i] == pytest.approx(wanted, abs=0.05), (number, name)
+        turn = Rotation.from_rotvec(body["head"]["rotation"][i]) * Rotation.from_matrix(true[number].R).inv()
+        assert turn.magnitude() < 0.002
+    _, samples = caches.read_pc2(tmp_path / "point_cache.pc2")
+    R = Rotation.from_rotvec(body["head"]["rotation"][1]).as_matrix()
+    again = (samples[1] - person.centre) @ R.T + person.centre + body["head"]["shift"][1]
+    np.testing.assert_allclose(again, world[5], atol=1e-3)  # every vertex is where its own frame's wrap put it
+
+
+def test_an_open_jaw_is_no_turn_of_the_head(person):
+    pose = acted(person, 1.0, 0.0, -0.3)
+    found = pose_of(person, placed(person, pose))
+    assert np.abs(placed(person, found) - placed(person, pose))[person.follows].max() < 0.5

@@ -6,6 +6,7 @@ import bpy
 
 from .camera import SKULLPTOR_PT_camera
 from .cameras import SKULLPTOR_PT_cameras
+from .performance import SKULLPTOR_PT_performance
 from .predictions import SKULLPTOR_PT_look
 from .quality import SKULLPTOR_PT_quality
 from .reconstruct import SKULLPTOR_PT_reconstruct
@@ -21,6 +22,7 @@ CLASSES = (
     SKULLPTOR_PT_template,
     SKULLPTOR_PT_texture,
     SKULLPTOR_PT_texture_photographs,
+    SKULLPTOR_PT_performance,
     SKULLPTOR_PT_size,
     SKULLPTOR_PT_cameras,
     SKULLPTOR_PT_look,
