@@ -1,4 +1,4 @@
-"""What photographs show at a vertex: brightness without its slow part and without exposure, at three sharpnesses."""
+"""What photographs show at a vertex: brightness without its slow part and without exposure, at four sharpnesses."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy as np
 from ..capture.cameras import Camera
 from ..raster import make_rasteriser
 
-LEVELS = 3
-SHRINK = (4, 2, 1)  # of the photograph, by level
+LEVELS = 4
+SHRINK = (8, 4, 2, 1)  # of the photograph, by level
 SIGMA = 1.2  # pixels of a level: detail that is kept
 WINDOW = 6.0  # pixels of a level: slower changes are light, not skin
 NOISE = 0.02  # of a brightness 0..1: contrast below it is not stretched
 HEAD_PIXELS = 1000  # of the head's longer side in a photograph; more is shrunk first
 SIZE, DEPTH_PIXELS = 256, 3.0  # of the pictures that tell which vertices are hidden
+FINE_SIZE, FINE_PIXELS = 160, 1.5  # of those that tell a folded lid from the skin that lies on it
 
 
 class Pictures:
@@ -96,13 +97,22 @@ def blurred(image: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
 
 
-def visible(cameras: Sequence[Camera], vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:  # [views, V] float32
-    """Cosine between a vertex's normal and the way to each camera; 0 where something lies before it."""
+def visible(
+    cameras: Sequence[Camera],
+    vertices: np.ndarray,
+    triangles: np.ndarray,
+    size: int = SIZE,
+    tolerance: float = DEPTH_PIXELS,
+) -> np.ndarray:  # [views, V] float32
+    """Cosine between a vertex's normal and the way to each camera; 0 where something lies before it.
+
+    size: pixels of the depth pictures' longer side. tolerance: so many of their pixels something may lie before it.
+    """
     from ..mesh.normals import vertex_normals
 
     views = []
     for camera in cameras:
-        scale = SIZE / max(camera.width, camera.height)
+        scale = size / max(camera.width, camera.height)
         views.append(camera.resize(max(16, round(camera.width * scale)), max(16, round(camera.height * scale))))
     normals = vertex_normals(vertices, triangles)
     depths = make_rasteriser("cpu", views).render(vertices, triangles).depth
@@ -114,6 +124,19 @@ def visible(cameras: Sequence[Camera], vertices: np.ndarray, triangles: np.ndarr
         x, y = np.floor(np.nan_to_num(pixels)).astype(int).T
         inside = (z > 0) & (x >= 0) & (y >= 0) & (x < camera.width) & (y < camera.height)
         there = depth[np.where(inside, y, 0), np.where(inside, x, 0)]
-        seen = inside & (there > 0) & (np.abs(z - there) < DEPTH_PIXELS * z / camera.K[0, 0] / np.maximum(cosine, 0.2))
+        seen = inside & (there > 0) & (np.abs(z - there) < tolerance * z / camera.K[0, 0] / np.maximum(cosine, 0.2))
         found[i] = np.where(seen, np.maximum(cosine, 0), 0)
+    return found
+
+
+def near(cameras: Sequence[Camera], points: np.ndarray) -> list[Camera]:
+    """The cameras' pictures around points [n, 3] alone, FINE_SIZE pixels long."""
+    found = []
+    for camera in cameras:
+        pixels, _ = camera.project(points)
+        low, high = np.nanmin(pixels, 0), np.nanmax(pixels, 0)
+        x, y = np.floor(low - 2).astype(int)
+        width, height = np.ceil(high + 2).astype(int) - (x, y)
+        scale = FINE_SIZE / max(width, height)
+        found.append(camera.crop(x, y, width, height).resize(round(width * scale) + 1, round(height * scale) + 1))
     return found
