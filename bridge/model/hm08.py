@@ -17,7 +17,7 @@ from ..mesh.relax import relaxed
 from . import arkit, measured
 from .loops import beyond, edge_loop
 from .package import HM08, need
-from .people import Targets, model_of_people
+from .people import Targets, draw, model_of_people
 from .targets import MM, read_target
 from .template import PARTS, Template, kept
 
@@ -79,7 +79,17 @@ def _unpack(arrays: dict[str, np.ndarray]) -> Template:
     )
 
 
-def _make(root: Path | zipfile.Path, check: Check) -> dict[str, np.ndarray]:
+def people(count: int, rng: np.random.Generator) -> np.ndarray:  # [count, V, 3]
+    """Random people of MakeHuman's targets themselves, not of the components that load() has of them, in millimetres
+    and in the numbers of load(). Raises BridgeError "template-missing" or "template-damaged".
+    """
+    template, _, targets = _base(need(HM08))
+    keep = head_of(template) | ~template.of_part("skin")
+    return np.stack([(template.vertices + targets.person(draw(targets, rng)))[keep] for _ in range(count)])
+
+
+def _base(root: Path | zipfile.Path) -> tuple[Template, np.ndarray, Targets]:
+    """MakeHuman's own neutral body, which of its vertices the file's are (-1: none), and what shapes it."""
     vertices, uv, faces, faces_uv, groups = _read_obj(root / DATA / "3dobjs" / "base.obj")
     part = np.full(len(vertices), PARTS.index("other"), np.uint8)
     for group, name in GROUPS.items():
@@ -94,11 +104,15 @@ def _make(root: Path | zipfile.Path, check: Check) -> dict[str, np.ndarray]:
     everything = Template("hm08-body", vertices * MM, faces, uv, faces_uv, part, mirror=mirror, regions=regions)
     wanted = part != PARTS.index("other")
     template = kept(everything, wanted, "hm08-body")
-    assert template.mirror is not None  # it was given
     place = np.full(len(vertices), -1, np.int64)
     place[wanted] = np.arange(wanted.sum())
+    return template, place, Targets.read(root / DATA / "targets", place, len(template.vertices))
+
+
+def _make(root: Path | zipfile.Path, check: Check) -> dict[str, np.ndarray]:
+    template, place, targets = _base(root)
+    assert template.mirror is not None  # it was given
     head = head_of(template)
-    targets = Targets.read(root / DATA / "targets", place, len(template.vertices))
     mean, identity = model_of_people(template.vertices, targets, head, check)
     skin = np.flatnonzero(template.of_part("skin"))  # the first vertices: their numbers are those of the skin alone
     triangles = template.triangles_of("skin")
