@@ -50,15 +50,21 @@ def gather(store: Store, unit_mm: float | None = None, smooth: bool = True, temp
     )
     if followed:
         identity = load_identity(store.folder / FILE)
-        return _write(store, identity, Followed(store, identity), followed, unit_mm, smooth)
+        return _write(Followed(store, identity), followed, unit_mm, smooth)
     if wrapped and template:
         identity = wrapped_in(store.place(wrapped[0]), template)
-        return _write(store, identity, Wrapped(store, identity), wrapped, unit_mm, smooth)
+        return _write(Wrapped(store, identity), wrapped, unit_mm, smooth)
     return None
 
 
 class Takes(Protocol):
     """Finished frames of one kind."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def identity(self) -> Identity: ...
 
     def pose(self, number: int) -> Pose:
         """As it was measured."""
@@ -99,10 +105,9 @@ class Wrapped:
         return np.load(self.store.place(number) / VERTICES).astype(np.float64)
 
 
-def _write(
-    store: Store, identity: Identity, takes: Takes, numbers: Sequence[int], unit_mm: float | None, smooth: bool
-) -> Gathered:
+def _write(takes: Takes, numbers: Sequence[int], unit_mm: float | None, smooth: bool) -> Gathered:
     """All files of these frames. One of them at a time is in memory."""
+    store, identity = takes.store, takes.identity
     measured = [takes.pose(number) for number in numbers]
     poses = smoothed(numbers, measured, identity.size) if smooth else measured
     local = {

@@ -47,17 +47,16 @@ class BridgeCommand:
         stage: str = "Starting the engine",
         prepare: Callable[[], object] | None = None,
         entry: Sequence[str] | None = None,
-        partial: int = 0,
     ) -> None:
         """title: of the button. follow: asked after each command that went well for the arguments of one
         more. stage: shown until a command names one. prepare: what is to be written first, in a thread.
         entry: what stands between the interpreter and the arguments, where it is another program than the bridge.
-        partial: an exit code that, without an error, means: done, with warnings.
 
         Raises WorkerError "no-bridge" or "output".
         """
         self.title, self.interpreter, self.root, self.log = title, interpreter, root, log
-        self.follow, self.entry, self.partial = follow, entry or ENTRY, partial
+        self.follow, self.entry = follow, entry or ENTRY
+        self.partial = 0  # an exit code that, without an error, means: done, with warnings
         self.state, self.stage, self.fraction = RUNNING, stage, 0.0
         self.eta_s: float | None = None
         self.error: WorkerError | None = None

@@ -84,7 +84,7 @@ class SKULLPTOR_OT_solve_performance(BridgeOperator, bpy.types.Operator):
                 run_files.drop(captures / f"frame_{frame:04d}")
                 draft.write(captures / f"frame_{frame:04d}")
 
-        return BridgeCommand(
+        command = BridgeCommand(
             self.bl_label,
             interpreter,
             preferences.ROOT,
@@ -92,8 +92,9 @@ class SKULLPTOR_OT_solve_performance(BridgeOperator, bpy.types.Operator):
             cache / "sequence.log",
             stage="Writing captures",
             prepare=prepare,
-            partial=SOME_FAILED,
         )
+        command.partial = SOME_FAILED
+        return command
 
     def _folder(self, cache: Path) -> Path:
         """Beside the saved scene: what plays must not go when the cache is tidied up."""

@@ -160,7 +160,7 @@ class Engine:
     solved = None
     told = None
 
-    def __init__(self, title, interpreter, root, arguments, log, *, stage, prepare, partial):
+    def __init__(self, title, interpreter, root, arguments, log, *, stage, prepare):
         prepare()
         type(self).told = [str(argument) for argument in arguments]
         shutil.copytree(self.solved, arguments[arguments.index("-o") + 1])
