@@ -1,7 +1,7 @@
 """How exactly a performance is followed: bench.performance's truth against what `sequence` tracks.
 
     python -m bench.sequence FOLDER [--template hm08]           the key frame is the truth's own mesh
-    python -m bench.sequence FOLDER --output OUT                what `python -m bridge sequence` left in OUT
+    python -m bench.sequence FOLDER --output OUT [--sheet FILE] what `python -m bridge sequence` left in OUT
 
 Errors belong to points of the skin: where the key frame's vertex lies on the true surface, there it must stay.
 """
@@ -11,11 +11,16 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
+from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from bridge.capture import record
+from bridge.capture.images import read_photo
 from bridge.capture.inputs import read_inputs
 from bridge.head.landmarks import Landmarker, find_faces
 from bridge.head.triangulate import triangulate
@@ -24,18 +29,20 @@ from bridge.mesh.normals import vertex_normals
 from bridge.model import Template
 from bridge.model.load import load_template
 from bridge.model.package import LANDMARKS, need
-from bridge.model.template import split_quads
+from bridge.model.template import edges_of, split_quads
 from bridge.sequence import caches
 from bridge.sequence.frames import open_source
 from bridge.sequence.identity import Identity, identity_of, load_identity
 from bridge.sequence.track import Tracker, placed
 from bridge.wrap.regions import find_regions
+from bridge.wrap.sheet import TILE, colours_of, shaded, wired
 
 CURVES = (
     "jawOpen", "eyeBlinkLeft", "eyeBlinkRight", "mouthSmileLeft", "mouthSmileRight", "browInnerUp", "browDownLeft",
     "browOuterUpLeft",
 )  # fmt: skip
 TEXTURE = 2048  # texels of its side
+RIM = 60  # pixels beside a head that the sheet leaves out
 
 
 def perfect(template: Template, head: np.ndarray, inputs, landmarker: Landmarker) -> Identity:
@@ -120,14 +127,36 @@ def drifted(texels: np.ndarray) -> dict[str, float]:
     }
 
 
-def solved(output: Path, template: Template, true: dict[str, np.ndarray]) -> dict[str, float]:
-    """The errors of a solved sequence; the truth's points are those where the key frame's vertices lie on it."""
-    first, samples = caches.read_pc2(output / "point_cache.pc2")
+def played(output: Path) -> tuple[Identity, dict, np.ndarray]:  # [frames, V, 3] world
+    """Who performs, the curves, and where every vertex is in all frames of a solved sequence."""
+    _, samples = caches.read_pc2(output / "point_cache.pc2")
     curves = json.loads((output / "curves.json").read_text(encoding="utf-8"))
     identity = load_identity(output / "identity.npz")
     R, centre = Rotation.from_rotvec(curves["head"]["rotation"]).as_matrix(), identity.centre
     shift = np.array(curves["head"]["shift"])
-    found = np.einsum("fij,fvj->fvi", R, samples - centre) + centre + shift[:, None]
+    return identity, curves, np.einsum("fij,fvj->fvi", R, samples - centre) + centre + shift[:, None]
+
+
+def sheet(take: Path, output: Path, every: int) -> np.ndarray:  # uint8 RGB
+    """Every so many frames a photograph, and the wireframe over the shaded template from the same camera."""
+    identity, _, found = played(output)
+    capture = record.load(take / "rig")
+    view = capture.views[len(capture.views) // 2]
+    camera = view.camera.resize(TILE, TILE)
+    edges, triangles, colours = edges_of(identity.faces), split_quads(identity.faces), colours_of(identity.part)
+    columns = []
+    for frame in range(0, len(found), every):
+        photo = read_photo(replace(view, image=take / "images" / view.camera.name / f"{frame + 1:04d}.jpg")).pixels
+        picture, depth = shaded(camera, found[frame], triangles, colours)
+        small = cv2.resize((photo * 255).astype(np.uint8), (TILE, TILE), interpolation=cv2.INTER_AREA)
+        pair = small, wired(picture, depth, camera, found[frame], edges)
+        columns.append(np.vstack([part[RIM // 3 : -RIM // 3, RIM:-RIM] for part in pair]))
+    return np.hstack(columns)
+
+
+def solved(output: Path, template: Template, true: dict[str, np.ndarray]) -> dict[str, float]:
+    """The errors of a solved sequence; the truth's points are those where the key frame's vertices lie on it."""
+    identity, curves, found = played(output)
     triangles = template.triangles_of("skin")
     hit = Target(true["vertices"][0], triangles).closest(identity.neutral)
     truth = np.einsum("nk,fnkd->fnd", hit.weights, true["vertices"][:, triangles[hit.face]])
@@ -149,8 +178,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--template", default="hm08")
     parser.add_argument("--output", type=Path, default=None, help="of `python -m bridge sequence`: only measure it")
+    parser.add_argument("--sheet", type=Path, default=None, help="also a picture of every tenth frame of --output")
     options = parser.parse_args()
     template = load_template(options.template)
+    if options.sheet is not None:
+        Image.fromarray(sheet(options.folder, options.output, 10)).save(options.sheet, quality=85)
     with np.load(options.folder / "truth.npz") as stored:
         true = {name: stored[name].astype(np.float64) for name in stored.files}
     if options.output is not None:

@@ -30,18 +30,23 @@ COLOURS = {
 
 def sheet(template: Template, vertices: np.ndarray, distance: np.ndarray, scan: Scan) -> np.ndarray:
     """uint8 RGB; vertices [V, 3], distance [V] and scan in the template's frame. Rows: dense head, wire, distance."""
-    colours = np.array([COLOURS[name] for name in PARTS])[template.part]
+    colours = colours_of(template.part)
     level = np.clip(np.nan_to_num(distance) / WORST_MM * 255, 0, 255).astype(np.uint8)
     heat = cv2.applyColorMap(level[:, None], cv2.COLORMAP_TURBO)[:, 0, ::-1] / 255.0
     heat[np.isnan(distance)] = 0.4
     edges, triangles = edges_of(template.faces), template.triangles
     rows: list[list[np.ndarray]] = [[], [], []]
     for camera in _cameras(template, vertices):
-        rows[0].append(_shaded(camera, scan.vertices, scan.faces, None)[0])
-        picture, depth = _shaded(camera, vertices, triangles, colours)
-        rows[1].append(_wired(picture, depth, camera, vertices, edges))
-        rows[2].append(_shaded(camera, vertices, triangles, heat)[0])
+        rows[0].append(shaded(camera, scan.vertices, scan.faces, None)[0])
+        picture, depth = shaded(camera, vertices, triangles, colours)
+        rows[1].append(wired(picture, depth, camera, vertices, edges))
+        rows[2].append(shaded(camera, vertices, triangles, heat)[0])
     return np.vstack([np.hstack(row) for row in rows])
+
+
+def colours_of(part: np.ndarray) -> np.ndarray:  # [V] -> [V, 3]
+    """What each vertex's part is drawn in."""
+    return np.array([COLOURS[name] for name in PARTS])[part]
 
 
 def _cameras(template: Template, vertices: np.ndarray) -> list[Camera]:
@@ -68,9 +73,10 @@ def _camera(center: np.ndarray, yaw: float, width: float) -> Camera:
     return Camera("sheet", K, R, -R @ (center + AWAY_MM * out), TILE, TILE)
 
 
-def _shaded(
+def shaded(
     camera: Camera, vertices: np.ndarray, triangles: np.ndarray, colours: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:  # [H, W, 3] uint8, [H, W]
+    """A lit picture of a mesh, its vertices in colours [V, 3] or grey, and its depth."""
     shot = make_rasteriser("cpu", [camera]).render(vertices, triangles, colours)
     light = 0.25 + 0.75 * np.clip(camera.normals_from_world(shot.normals[0]) @ LIGHT, 0, 1)
     picture = light[..., None] * (0.75 if shot.attributes is None else shot.attributes[0])
@@ -79,11 +85,12 @@ def _shaded(
     return (np.clip(picture, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8), shot.depth[0]
 
 
-def _wired(
+def wired(
     picture: np.ndarray, depth: np.ndarray, camera: Camera, vertices: np.ndarray, edges: np.ndarray
 ) -> np.ndarray:
+    """The edges [E, 2] that are seen, drawn into a picture of that depth."""
     pixels, z = camera.project(vertices)
-    x, y = np.clip(pixels.astype(int), 0, TILE - 1).T
+    x, y = np.clip(pixels.astype(int), 0, np.array(depth.shape[::-1]) - 1).T
     shown = z < cv2.dilate(depth, np.ones((3, 3)))[y, x] + 1.0
     for a, b in edges[shown[edges].all(1)]:
         start, end = (np.rint(pixels[k] * 8).astype(int).tolist() for k in (a, b))
