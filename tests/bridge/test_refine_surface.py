@@ -24,7 +24,7 @@ from bridge.photometric import (  # noqa: E402
     sight,  # noqa: E402
 )
 from bridge.photometric import pictures as pictures_module  # noqa: E402
-from bridge.photometric.evidence import collect  # noqa: E402
+from bridge.photometric.evidence import collect, partners_of  # noqa: E402
 from bridge.photometric.pictures import Pictures, pixels_across  # noqa: E402
 from bridge.photometric.refine import levels_for  # noqa: E402
 from bridge.photometric.warp import warp  # noqa: E402
@@ -172,6 +172,28 @@ def test_exposure_makes_no_difference():
     ]
     after = refined(bumpy(broad=1.0, rough=0.1), bright)
     assert np.abs(distance(after.mesh)).mean() < 0.08 and not after.outvoted
+
+
+def test_two_turns_of_one_way_are_both_ways_twice():
+    """Every pair once in each of two turns: none is lost, none is counted again; all views are heard of in each."""
+    vertices, faces = ball()
+    pictures = Pictures.of(Photographs(photographs(), [None] * 8, rig()), FRAME, 250, vertices)
+    vertices = vertices * RADIUS / FRAME.radius
+    both = collect(vertices, faces, pictures)
+    one, other = (collect(vertices, faces, pictures, turn=turn) for turn in (0, 1))
+    assert both.information.any() and not np.allclose(one.information, other.information)
+    np.testing.assert_allclose(one.information + other.information, 2 * both.information, rtol=1e-4)
+    for evidence in (one, other):
+        np.testing.assert_allclose(evidence.mean_ncc, both.mean_ncc, atol=0.01)
+
+
+def test_a_view_that_is_not_trusted_is_nobodys_partner():
+    pictures = Pictures.of(Photographs(photographs(), [None] * 8, rig()), FRAME, 250, ball()[0])
+    trust = np.ones(8)
+    trust[2] = 0
+    partners = partners_of(pictures, trust)
+    assert partners[2] == [] and all(2 not in near for near in partners)
+    assert any(2 in near for near in partners_of(pictures))
 
 
 def test_the_same_again():
