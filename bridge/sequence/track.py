@@ -14,7 +14,7 @@ from scipy import sparse
 from scipy.sparse.linalg import cg
 from scipy.spatial.transform import Rotation
 
-from ..capture.cameras import Camera, Similarity
+from ..capture.cameras import Camera
 from ..errors import BridgeError, Check, unchecked
 from ..head.canonical import similarity
 from ..head.landmarks import Face, Landmarker, find_faces
@@ -374,8 +374,3 @@ def rigid(points: np.ndarray) -> np.ndarray:  # [n, 3] -> [n, 3, 6]
     J[:, 2, 0], J[:, 2, 1] = y, -x
     J[:, :, 3:] = np.eye(3)
     return J
-
-
-def as_similarity(identity: Identity, pose: Pose) -> Similarity:
-    """The head's motion from the key frame as a map of the world."""
-    return Similarity(1.0, pose.R, identity.centre + pose.t - pose.R @ identity.centre)

@@ -12,7 +12,7 @@ import skullptor_extension
 from skullptor_extension.skullptor_blender.link import session, worker
 from skullptor_extension.skullptor_blender.scene import cameras as scene_cameras
 
-from .helpers import counts, write_capture
+from .helpers import counts, photo, write_capture
 
 os.environ[worker.PYTHON_VARIABLE] = sys.executable  # the dummy needs the standard library only
 
@@ -119,3 +119,23 @@ def draw():
         return fake.layout.log
 
     return run
+
+
+@pytest.fixture
+def moving(tmp_path, capture) -> list[bpy.types.Object]:
+    """Image sequences of four frames as references; one camera moves, and at frame 3 another has lost its picture."""
+    cameras = scene_cameras.build(bpy.context, capture)
+    for number in (1, 2, 3, 4):
+        for index, ob in enumerate(cameras):
+            if (number, index) != (3, 2):
+                photo(tmp_path / "plates" / f"{ob.name}_{number:04d}.png", 64, 48, value=20 * number)
+    for ob in cameras:
+        background = ob.data.background_images[0]
+        image = bpy.data.images.load(str(tmp_path / "plates" / f"{ob.name}_0001.png"))
+        image.source = "SEQUENCE"
+        background.image = image
+        background.image_user.frame_start, background.image_user.frame_duration = 1, 4
+    cameras[0].keyframe_insert("location", frame=1)
+    cameras[0].location.z += 0.2
+    cameras[0].keyframe_insert("location", frame=4)
+    return cameras

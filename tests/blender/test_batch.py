@@ -17,7 +17,7 @@ from skullptor_extension.skullptor_blender.scene import cameras as scene_cameras
 
 from tests.support import ROOT
 
-from .helpers import photo, write_capture
+from .helpers import write_capture
 
 BATCH = ROOT / "skullptor_blender" / "batch.py"
 
@@ -190,22 +190,7 @@ def test_frames_are_understood_or_refused(capsys):
 
 
 @pytest.fixture
-def moving_file(tmp_path, capture) -> Path:
-    """Image sequences as references; one camera moves, and at frame 3 another has lost its photograph."""
-    cameras = scene_cameras.build(bpy.context, capture)
-    for number in (1, 2, 3, 4):
-        for index, ob in enumerate(cameras):
-            if (number, index) != (3, 2):
-                photo(tmp_path / "plates" / f"{ob.name}_{number:04d}.png", 64, 48, value=20 * number)
-    for ob in cameras:
-        background = ob.data.background_images[0]
-        image = bpy.data.images.load(str(tmp_path / "plates" / f"{ob.name}_0001.png"))
-        image.source = "SEQUENCE"
-        background.image = image
-        background.image_user.frame_start, background.image_user.frame_duration = 1, 4
-    cameras[0].keyframe_insert("location", frame=1)
-    cameras[0].location.z += 0.2
-    cameras[0].keyframe_insert("location", frame=4)
+def moving_file(moving, tmp_path) -> Path:
     path = tmp_path / "moving.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(path), copy=True)
     return path

@@ -13,11 +13,9 @@ from skullptor_extension.skullptor_blender import batch
 from skullptor_extension.skullptor_blender.link import session
 from skullptor_extension.skullptor_blender.link.job import FINISHED
 from skullptor_extension.skullptor_blender.operators import solve_performance
-from skullptor_extension.skullptor_blender.scene import cameras as scene_cameras
 from skullptor_extension.skullptor_blender.scene import performance, performance_files
 from skullptor_extension.skullptor_blender.ui import panels
 
-from .helpers import photo
 from .test_template import WRAPPED
 
 FIRST, FRAMES = 101, 3
@@ -132,26 +130,6 @@ def test_an_unknown_ending_is_said(folder, tmp_path):
     ob = bpy.context.view_layer.objects.active
     with pytest.raises(ValueError, match=".usdc"):
         performance_files.export(bpy.context, ob, tmp_path / "take.xyz", 1, 2)
-
-
-@pytest.fixture
-def moving(tmp_path, capture):
-    """Image sequences of four frames as references; one camera moves, and at frame 3 another has lost its picture."""
-    cameras = scene_cameras.build(bpy.context, capture)
-    for number in (1, 2, 3, 4):
-        for index, ob in enumerate(cameras):
-            if (number, index) != (3, 2):
-                photo(tmp_path / "plates" / f"{ob.name}_{number:04d}.png", 64, 48, value=20 * number)
-    for ob in cameras:
-        background = ob.data.background_images[0]
-        image = bpy.data.images.load(str(tmp_path / "plates" / f"{ob.name}_0001.png"))
-        image.source = "SEQUENCE"
-        background.image = image
-        background.image_user.frame_start, background.image_user.frame_duration = 1, 4
-    cameras[0].keyframe_insert("location", frame=1)
-    cameras[0].location.z += 0.2
-    cameras[0].keyframe_insert("location", frame=4)
-    return cameras
 
 
 class Engine:
