@@ -24,6 +24,8 @@ from .identity import Identity
 from .look import FINE_PIXELS, FINE_SIZE, Pictures, near, visible
 
 SAMPLES = 2000  # vertices that pose and expression are measured at
+STILL, STILL_SAMPLES = 1.0, 1000  # edges that no shape moves skin by which tells the head's motion alone
+RIGID_ROUNDS, SETTLED = (10, 3), 0.02  # Gauss-Newton steps of it, by level; edges that a last step may be
 ROUNDS = (6, 5, 4, 4)  # Gauss-Newton steps of pose and expression, by level
 FREE_ROUNDS = 3  # of every vertex, at the finest level
 MARK_SHARE = 0.1  # landmarks err together, so that each counts for less than one
@@ -101,6 +103,9 @@ class Tracker:
         share = np.where(identity.face, 4.0, 1.0) * identity.follows * (identity.shown > 0)
         count = min(SAMPLES, int((share > 0).sum()))
         self.samples = np.sort(rng.choice(len(share), count, replace=False, p=share / share.sum()))
+        moved = np.linalg.norm(identity.shapes[self.shapes], axis=2).max(0)
+        still = np.flatnonzero((share > 0) & (moved < STILL * identity.size))
+        self.still = np.sort(rng.choice(still, min(STILL_SAMPLES, len(still)), replace=False))
         edges = edges_of(identity.faces)
         edges = edges[(identity.part[edges] == 0).all(1)]
         ones = np.ones(len(edges))
@@ -119,7 +124,7 @@ class Tracker:
         marks = self._landmarks(cameras, pictures, check)
         pose = self._by_landmarks(marks)
         seen = Pictures(cameras, pictures, placed(self.identity, pose)[self.identity.follows])
-        pose = self._jaw(seen, pose)
+        pose = self._jaw(seen, self._rigid(seen, pose))
         facing = np.zeros((0, 0))
         shut: list[int] = []
         for level, rounds in enumerate(ROUNDS):
@@ -186,6 +191,23 @@ class Tracker:
             b[use] += (weight * gap)[:, None] * slope
             total, weights = total + float((weight * np.abs(gap)).sum()), weights + float(weight.sum())
         return A, b, total / max(weights, 1e-9)
+
+    def _rigid(self, seen: Pictures, pose: Pose) -> Pose:
+        """The head's motion by skin that no shape moves: landmarks of a grimace turn it by centimetres."""
+        centre = self.identity.centre
+        for level, rounds in enumerate(RIGID_ROUNDS):
+            facing = visible(seen.cameras, placed(self.identity, pose), self.identity.surface)
+            for _ in range(rounds):
+                A, b, _ = self._skin(Seen(seen, level, facing), pose, 0.0, self.still)
+                arms = placed(self.identity, pose)[self.still] - centre - pose.t
+                J = rigid(arms)
+                system = np.einsum("nda,nde,neb->ab", J, A, J, optimize=True)
+                step = np.linalg.lstsq(system, -np.einsum("nda,nd->a", J, b), rcond=1e-9)[0]
+                R = Rotation.from_rotvec(step[:3]).as_matrix()
+                pose = replace(pose, R=R @ pose.R, t=pose.t + step[3:])
+                if np.linalg.norm(J @ step, axis=1).max() < SETTLED * self.identity.size:
+                    break
+        return pose
 
     def _jaw(self, seen: Pictures, pose: Pose) -> Pose:
         """How far the mouth is open, by trying: it moves the chin farther than a slope sees, and landmarks of a shout
