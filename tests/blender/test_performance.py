@@ -138,7 +138,8 @@ class Engine:
     solved = None
     told = None
 
-    def __init__(self, title, interpreter, root, arguments, log, *, stage, prepare):
+    def __init__(self, title, interpreter, root, arguments, log, *, stage, read, prepare):
+        assert list(read)[-1] == 1
         prepare()
         type(self).told = [str(argument) for argument in arguments]
         shutil.copytree(self.solved, arguments[arguments.index("-o") + 1])
