@@ -53,8 +53,9 @@ class BridgeCommand:
     ) -> None:
         """title: of the button. follow: asked after each command that went well for the arguments of one
         more. stage: shown until a command names one. read: what is read before all else, piece by piece within
-        step(), that is in Blender's own thread: it yields the share that is done, and may lengthen the arguments.
-        prepare: what is to be written then, in a thread. entry: what stands between the interpreter and the arguments, where it is another program.
+        step(), that is in Blender's own thread; it yields the share that is done and may lengthen the arguments.
+        prepare: what is to be written then, in a thread. entry: what stands between the interpreter and the
+        arguments, where it is another program than the bridge.
 
         Raises WorkerError "no-bridge" or "output".
         """
@@ -81,18 +82,20 @@ class BridgeCommand:
             self._preparing = threading.Thread(target=self._prepare, args=(self._preparation,), daemon=True)
             self._preparing.start()
 
-    def _read_piece(self) -> None:
-        """What is to be read, for a moment; when that is all, the rest goes on by itself."""
+    def _read_piece(self, reading: Iterator[float]) -> None:
+        """For a moment; when all is read, the rest goes on by itself."""
         if self.cancelled_at is not None:
             self._reading, self.state = None, CANCELLED
             return
         until = time.monotonic() + PIECE_SECONDS
         try:
             while time.monotonic() < until:
-                self.fraction = next(self._reading)
+                self.fraction = next(reading)
         except StopIteration:
             self._reading, self.stage, self.fraction = None, self._next_stage, 0.0
             self._set_off()
+        except WorkerError as error:
+            self._reading, self.state, self.error = None, FAILED, error
 
     def _prepare(self, prepare: Callable[[], object]) -> None:
         try:
@@ -161,10 +164,7 @@ class BridgeCommand:
     def step(self) -> list[str]:
         """Read what came; the lines are returned for whoever wants to know that something moved."""
         if self.running and self._reading is not None:
-            try:
-                self._read_piece()
-            except WorkerError as error:
-                self._reading, self.state, self.error = None, FAILED, error
+            self._read_piece(self._reading)
             return []
         if not self.running or not self._prepared():
             return []
