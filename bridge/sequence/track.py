@@ -26,7 +26,7 @@ from .look import FINE_PIXELS, FINE_SIZE, Look, Pictures, near, visible
 SAMPLES = 2000  # vertices that pose and expression are measured at
 STILL, STILL_SAMPLES = 1.0, 1000  # edges that no shape moves skin by which tells the head's motion alone
 RIGID_ROUNDS, SETTLED = (10, 3), 0.02  # Gauss-Newton steps of it, by level; edges that a last step may be
-ROUNDS = (6, 5, 4, 4)  # Gauss-Newton steps of pose and expression, by level
+ROUNDS, COARSE = (6, 5, 4, 4), 2  # Gauss-Newton steps of pose and expression, by level; so many come before lids
 FREE_ROUNDS = 3  # of every vertex, at the finest level
 MARK_SHARE = 0.1  # landmarks err together, so that each counts for less than one
 DOUBT = 2.0  # of landmarks, in their median distance from where the skin puts them
@@ -36,7 +36,7 @@ PATCH = 0.1  # neighbouring samples err together
 WIDTH = 1.0  # of robust weights of a look's value
 LEAST_COSINE = 0.2
 JAW, JAW_OPEN, JAW_PART = "jawOpen", (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), 0.3  # tried where it moves so much of its most
-JAW_LEVELS = (0, 1)
+JAW_LEVELS, JAW_SURE = (0, 1), 0.9  # a try that costs less is right: costs were 0.4 to 0.8, or 1.0 to 1.6 of a shout
 # Of an eye, tried; slopes do the rest. One that is shut farther hides what the key frame shows of it, and the skin that
 # is left looks like anything, so it is told by looking like none of these: costs were 0.57 to 0.89 of shut eyes and
 # 0.34 to 0.55 of others, frowning, half shut and wide ones among them
@@ -135,17 +135,11 @@ class Tracker:
         marks = self._landmarks(cameras, pictures, check)
         pose = self._by_landmarks(marks)
         seen = Pictures(cameras, pictures, placed(self.identity, pose)[self.identity.follows])
-        pose = self._jaw(seen, self._rigid(seen, pose))
-        facing = np.zeros((0, 0))
-        shut: list[int] = []
-        for level, rounds in enumerate(ROUNDS):
+        pose = self._coarse(seen, marks, self._rigid(seen, pose))
+        pose, shut = self._lids(seen, pose)
+        for level in range(COARSE, len(ROUNDS)):
             check()
-            if level == 2:
-                pose, shut = self._lids(seen, pose)
-            facing = visible(seen.cameras, placed(self.identity, pose), self.identity.surface)
-            for _ in range(rounds):
-                system = self._skin(Seen(seen, level, facing, self._look(pose)), pose, 0.0, self.samples)
-                pose = self._step(pose, marks, system[:2], self.samples, shut)
+            pose, facing = self._settled(seen, marks, pose, level, shut)
         check()
         detail, error = self._free(seen, facing, pose)
         return Tracked(pose, detail.astype(np.float32), error)
@@ -232,24 +226,45 @@ class Tracker:
                     break
         return pose
 
-    def _jaw(self, seen: Pictures, pose: Pose) -> Pose:
-        """How far the mouth is open, by trying: it moves the chin farther than a slope sees, and landmarks of a shout
-        may be centimetres wrong."""
+    def _settled(
+        self, seen: Pictures, marks: Marks, pose: Pose, level: int, held: Sequence[int] = ()
+    ) -> tuple[Pose, np.ndarray]:
+        """Pose and expression by all of the skin at one sharpness, and which views show what [views, V] cosine."""
+        facing = visible(seen.cameras, placed(self.identity, pose), self.identity.surface)
+        for _ in range(ROUNDS[level]):
+            system = self._skin(Seen(seen, level, facing, self._look(pose)), pose, 0.0, self.samples)
+            pose = self._step(pose, marks, system[:2], self.samples, held)
+        return pose, facing
+
+    def _coarse(self, seen: Pictures, marks: Marks, pose: Pose) -> Pose:
+        """Pose and expression at the coarse levels; where no mouth looks right at first, from the widest one too."""
+        ends = []
+        for end in self._jaws(seen, pose):
+            for level in range(COARSE):
+                end, facing = self._settled(seen, marks, end, level)
+            *_, unlike = self._skin(Seen(seen, COARSE, facing, self._look(end)), end, 0.0, self.samples)
+            ends.append((unlike, end))
+        return min(ends, key=lambda found: found[0])[1]
+
+    def _jaws(self, seen: Pictures, pose: Pose) -> list[Pose]:
+        """How far the mouth may be open, by trying: it moves the chin farther than a slope sees, and landmarks of a
+        shout may be centimetres wrong. A mouth that is too open shows all of its skin, and slopes close it."""
         if JAW not in self.identity.shape_names:
-            return pose
+            return [pose]
         jaw = self.identity.shape_names.index(JAW)
         moved = np.linalg.norm(self.identity.shapes[jaw], axis=1) * self.identity.face * self.identity.follows
         at = np.flatnonzero(moved > JAW_PART * moved.max())
         facing = visible(seen.cameras, placed(self.identity, pose), self.identity.surface)[:, at]
+        tries = [with_weights(pose, {jaw: amount}) for amount in JAW_OPEN]
         costs = []
-        for amount in JAW_OPEN:
-            tried = with_weights(pose, {jaw: amount})
+        for tried in tries:
             points, look = placed(self.identity, tried)[at], self._look(tried)
             costs.append(sum(self._unlike(seen, level, look, points, facing, at) for level in JAW_LEVELS))
-        best = int(np.argmin(costs))
-        if abs(JAW_OPEN[best] - pose.expression[jaw]) < JAW_OPEN[1]:
-            return pose  # landmarks know it better than a try
-        return with_weights(pose, {jaw: JAW_OPEN[best]})
+        best = tries[int(np.argmin(costs))]
+        if min(costs) > JAW_SURE:
+            return [best] if best is tries[-1] else [best, tries[-1]]
+        near = abs(best.expression[jaw] - pose.expression[jaw]) < JAW_OPEN[1]
+        return [pose if near else best]  # landmarks know it better than a try
 
     def _lids(self, seen: Pictures, pose: Pose) -> tuple[Pose, list[int]]:
         """How far each eye is closed, by trying: a slope says nothing of an eye that is hidden now or was before.
