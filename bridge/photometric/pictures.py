@@ -17,7 +17,7 @@ RESPONSE = 6.0  # standard deviation of the kernel below for noise of 1 (Immerka
 KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 ROUND = 8  # pixels around the head, so that windows and slopes have something to look at
 SHARPER = 1.1  # times the pixels that are kept: less is not worth reading a file again
-MOST_PIXELS = 120_000_000  # of all views together at one resolution; with what the surface is in them 1.1 GB
+MOST_PIXELS = 110_000_000  # of all views together at one resolution; with what the surface is in them 1 GB
 
 
 @dataclass(frozen=True, eq=False)
