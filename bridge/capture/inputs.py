@@ -98,7 +98,7 @@ class Inputs:
         self.maps = []
 
     def pose(self, cameras: Sequence[Camera]) -> None:
-        """Give every view the pose of its camera; its map, a fraction of a pixel beside it, stays as it is."""
+        """Give every view the pose of its camera; its map, which is in the camera's axes, goes with it."""
         self.photos = [
             replace(photo, camera=replace(photo.camera, R=camera.R, t=camera.t))
             for photo, camera in zip(self.photos, cameras, strict=True)
@@ -108,6 +108,10 @@ class Inputs:
             for view, camera in zip(self.capture.views, cameras, strict=True)
         ]
         self.capture = replace(self.capture, views=tuple(views))
+        self.maps = [
+            replace(found, camera=replace(found.camera, R=camera.R, t=camera.t))
+            for found, camera in zip(self.maps, cameras, strict=bool(self.maps))
+        ]
 
 
 def read_inputs(path: Path, step: Callable[[int, int], None] = lambda done, total: None) -> Inputs:
