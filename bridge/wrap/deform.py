@@ -50,6 +50,7 @@ SKULL_BEND, NECK_BEND = 14.0, 5.0  # mm: a skull under hair, a neck under clothe
 WALL_MM, WALL = 8.0, 2.0  # unseen skin so near seen skin moves with it: nostrils, lids and lips keep their thickness
 SEALED = 30.0  # weight of two lips that touch, beside the Laplacian's of about 1
 HELD = 2e-4  # pull of every vertex to the fitted person: decides only where nothing else does
+COVERED_HELD = 0.1  # the same of skull and neck where hair, clothes or nothing is seen: what lies on them drags the skin
 
 
 def deform(
@@ -86,10 +87,11 @@ def deform(
         hair = covered & (gap < 0)
         wide = np.where(hair, np.minimum(HAIR_SHARE * now.width, HAIR_MM), now.width)
         far = np.linalg.norm(shape - there, axis=1)
-        weight = exposed * sure * np.where(hair, bare, 1) * area / (1 + (far / wide) ** 2) ** 2
+        weight = exposed * sure * np.where(hair, bare**2, 1) * area / (1 + (far / wide) ** 2) ** 2
+        held = HELD + COVERED_HELD * covered * (1 - bare * (sure > 0)) ** 2
         bend = np.maximum(now.bend, smooth) ** 4
         stiffness = now.stretch * laplacian + laplacian @ sparse.diags(bend / area) @ laplacian
-        stiffness = stiffness + HELD * sparse.diags(area) + WALL * walls.T @ walls + SEALED * seal.T @ seal
+        stiffness = stiffness + sparse.diags(held * area) + WALL * walls.T @ walls + SEALED * seal.T @ seal
         rows, offsets, pulls = samples.rows(shape, start, place, now.width)
         offsets = offsets + rows @ moved.ravel()
         own = (direction, (direction * (there - base)).sum(1), weight)
@@ -142,7 +144,7 @@ class _Samples:
         hair = self.one_sided[hit.face] & (gap < 0)
         wide = np.where(hair, np.minimum(HAIR_SHARE * width, HAIR_MM), width)
         weight = (
-            self.sure * np.where(hair, self.bare, 1) * self.counts[hit.face] / (1 + (hit.distance / wide) ** 2) ** 2
+            self.sure * np.where(hair, self.bare**2, 1) * self.counts[hit.face] / (1 + (hit.distance / wide) ** 2) ** 2
         )
         use = np.flatnonzero(np.isfinite(hit.distance) & (weight > 1e-4 * self.sure.max()))
         corners, shares = self.moves[hit.face[use]], hit.weights[use]

@@ -13,7 +13,7 @@ import numpy as np
 from ..capture.cameras import Similarity
 from ..errors import BridgeError, Check, unchecked
 from ..head.canonical import similarity
-from ..mesh.closest import Target, face_normals
+from ..mesh.closest import Closest, Target, face_normals
 from ..mesh.distance import sample_surface
 from ..mesh.normals import vertex_normals
 from ..model import Template
@@ -30,7 +30,8 @@ LANDMARK_SHARE = 0.1  # landmarks err together, so that each counts for less tha
 PICKED_SHARE = 100.0  # one that a hand has set is there for a reason
 EXPRESSION_SIGMA = 0.12  # most heads are captured at rest: identity explains before expression does
 CLOSED_MM = 4.0  # between the landmarks of the inner lips of a closed mouth
-OPENING = ("jawOpen", "mouthClose", "mouthFunnel", "mouthLowerDown", "mouthUpperUp", "mouthShrugUpper")
+JAW, JAW_OPEN = "jawOpen", (0.0, 0.5, 1.0)  # where a mouth is open, tried: from a closed one the chin is out of reach
+OPENING = (JAW, "mouthClose", "mouthFunnel", "mouthLowerDown", "mouthUpperUp", "mouthShrugUpper")
 # where the scan lies outside skull or neck, weights are narrower: hair and clothes only add; this share, at most that
 HAIR_SHARE, HAIR_MM = 0.6, 3.0
 LIPS = (13, 14)  # landmarks in the middle of the inner lips
@@ -94,7 +95,8 @@ def fit(
     chosen = np.flatnonzero(regions.exposed)
     share = np.where(regions.face, 3.0, 1.0)[chosen]
     chosen = rng.choice(chosen, min(SAMPLES, len(chosen)), replace=False, p=share / share.sum())
-    left_out = (*LEFT_OUT, *OPENING) if mouth_closed(local) else LEFT_OUT
+    closed = mouth_closed(local)
+    left_out = (*LEFT_OUT, *OPENING) if closed else LEFT_OUT
     shapes = [i for i, name in enumerate(template.expression_names) if not name.startswith(left_out)]
     k, m = len(template.identity), len(shapes)
     basis = np.concatenate([template.identity, template.expressions[shapes]]) if k + m else np.empty((0, 0, 3))
@@ -108,45 +110,54 @@ def fit(
     share = np.where(local.sigma[known] > 0, LANDMARK_SHARE, PICKED_SHARE)
     mark_weight = share / (marks.spread[known] ** 2 + local.sigma[known] ** 2 + 1)
     prior = np.concatenate([np.ones(k), np.full(m, EXPRESSION_SIGMA**-2.0)])
-    theta = np.zeros(k + m)
-    turn = Similarity(1.0, np.eye(3), np.zeros(3))  # on top of pose
     one_sided = (~regions.face & ~regions.ears)[chosen] & (not outside)
     triangles = template.triangles_of("skin")
     back = _ScanPoints(local, surface, template, regions, outside=outside, seed=seed)
-    for width in WIDTHS_MM:
-        check()
-        shape = template.vertices + by_vertex @ theta
-        placed = turn.points(shape)
-        normals = vertex_normals(placed, triangles)[chosen].astype(np.float64)
-        points = placed[chosen]
-        there, direction, sure, bare = surface.nearest(points, normals, REACH * width)
-        gap = ((points - there) * direction).sum(1)
-        distance = np.linalg.norm(points - there, axis=1)
-        hair = one_sided & (gap < 0)
-        wide = np.where(hair, np.minimum(HAIR_SHARE * width, HAIR_MM), width)
-        weight = sure * np.where(hair, bare, 1) / (1 + (distance / wide) ** 2) ** 2 / SURFACE_SIGMA**2
-        turned = turn.scale * turn.rotation
-        of_shape = np.einsum("nd,ndj->nj", direction @ turned, at_samples)
-        J = np.concatenate([_pose_rows(points, direction), of_shape], 1)
-        A, b = (J * weight[:, None]).T @ J, (J * weight[:, None]).T @ gap
-        more_A, more_b = back.system(placed, turned, by_vertex, width)
-        A, b = A + more_A, b + more_b
-        marked = marks.points(placed)[known]
-        error = marked - local.landmarks[known]
-        size = np.linalg.norm(error, axis=1)
-        pull = mark_weight / (1 + (size / (3 * np.median(size) + 1)) ** 2) ** 2
-        of_shape = np.einsum("de,nek->ndk", turned, at_marks)
-        rows = np.concatenate([_pose_jacobian(marked), of_shape], 2)
-        A += np.einsum("n,nda,ndb->ab", pull, rows, rows, optimize=True)
-        b += np.einsum("n,nda,nd->a", pull, rows, error)
-        held = prior * max(HELD * (width / WIDTHS_MM[0] - 0.25) + 1, 1)
-        A[7:, 7:] += np.diag(held)
-        b[7:] += held * theta
-        step = np.linalg.solve(A + 1e-9 * np.eye(len(A)), -b)
-        theta += step[7:]
-        theta[:k] = np.clip(theta[:k], -3.5, 3.5)
-        theta[k:] = np.clip(theta[k:], 0, 1)
-        turn = _moved(turn, step[:7])
+
+    def solved(first: np.ndarray) -> tuple[np.ndarray, Similarity, float]:
+        """Coefficients from these on, which they are held to, what is on top of pose, and how unlike the scan it is."""
+        theta = first
+        turn = Similarity(1.0, np.eye(3), np.zeros(3))
+        for width in WIDTHS_MM:
+            check()
+            placed = turn.points(template.vertices + by_vertex @ theta)
+            normals = vertex_normals(placed, triangles)[chosen].astype(np.float64)
+            points = placed[chosen]
+            there, direction, sure, bare = surface.nearest(points, normals, REACH * width)
+            gap = ((points - there) * direction).sum(1)
+            distance = np.linalg.norm(points - there, axis=1)
+            hair = one_sided & (gap < 0)
+            wide = np.where(hair, np.minimum(HAIR_SHARE * width, HAIR_MM), width)
+            weight = sure * np.where(hair, bare, 1) / (1 + (distance / wide) ** 2) ** 2 / SURFACE_SIGMA**2
+            turned = turn.scale * turn.rotation
+            of_shape = np.einsum("nd,ndj->nj", direction @ turned, at_samples)
+            J = np.concatenate([_pose_rows(points, direction), of_shape], 1)
+            A, b = (J * weight[:, None]).T @ J, (J * weight[:, None]).T @ gap
+            more_A, more_b = back.system(placed, turned, by_vertex, width)
+            A, b = A + more_A, b + more_b
+            marked = marks.points(placed)[known]
+            error = marked - local.landmarks[known]
+            size = np.linalg.norm(error, axis=1)
+            pull = mark_weight / (1 + (size / (3 * np.median(size) + 1)) ** 2) ** 2
+            of_shape = np.einsum("de,nek->ndk", turned, at_marks)
+            rows = np.concatenate([_pose_jacobian(marked), of_shape], 2)
+            A += np.einsum("n,nda,ndb->ab", pull, rows, rows, optimize=True)
+            b += np.einsum("n,nda,nd->a", pull, rows, error)
+            held = prior * max(HELD * (width / WIDTHS_MM[0] - 0.25) + 1, 1)
+            A[7:, 7:] += np.diag(held)
+            b[7:] += held * (theta - first)
+            step = np.linalg.solve(A + 1e-9 * np.eye(len(A)), -b)
+            theta = theta + step[7:]
+            theta[:k] = np.clip(theta[:k], -3.5, 3.5)
+            theta[k:] = np.clip(theta[k:], 0, 1)
+            turn = _moved(turn, step[:7])
+        return theta, turn, back.unlike(turn.points(template.vertices + by_vertex @ theta))
+
+    names = [template.expression_names[i] for i in shapes]
+    starts = [np.zeros(k + m)]
+    if not closed and JAW in names:
+        starts = [amount * np.eye(k + m)[k + names.index(JAW)] for amount in JAW_OPEN]
+    theta, turn, _ = min((solved(first) for first in starts), key=lambda found: found[2])
     pose = pose.after(turn)
     neutral = template.vertices + np.tensordot(theta[:k], basis[:k], 1)
     expression = np.zeros(len(template.expression_names))
@@ -193,9 +204,7 @@ class _ScanPoints:
         self, placed: np.ndarray, turned: np.ndarray, basis: np.ndarray, width: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """Normal equations of the points' distances to the template's planes, with respect to pose and coefficients."""
-        self.target.move(placed)
-        planes = face_normals(placed, self.triangles)
-        hit = self.target.closest(self.points, self.normals, planes, LEAST_COSINE, REACH * width)
+        planes, hit = self._hit(placed, REACH * width)
         there = hit.of(placed, self.triangles)
         direction = planes[hit.face]
         gap = ((there - self.points) * direction).sum(1)
@@ -218,6 +227,18 @@ class _ScanPoints:
         J = np.concatenate([_pose_rows(there[use], direction), of_shape], 1)
         weighted = (J * weight[use, None]).T
         return weighted @ J, weighted @ gap[use]
+
+    def unlike(self, placed: np.ndarray) -> float:
+        """How much of what is sure of the scan lies off the template, 0..1; hair and shoulders among it."""
+        _, hit = self._hit(placed, np.inf)
+        off = np.where(np.isfinite(hit.distance), hit.distance, np.inf)
+        return float((self.sure * (1 - 1 / (1 + (off / SURFACE_SIGMA) ** 2))).sum() / max(self.sure.sum(), 1e-9))
+
+    def _hit(self, placed: np.ndarray, reach: float) -> tuple[np.ndarray, Closest]:
+        """Normals of the template's triangles, and where each point finds one that looks the same way."""
+        self.target.move(placed)
+        planes = face_normals(placed, self.triangles)
+        return planes, self.target.closest(self.points, self.normals, planes, LEAST_COSINE, reach)
 
 
 def _pose_jacobian(points: np.ndarray) -> np.ndarray:  # [n, 3] -> [n, 3, 7]

@@ -14,9 +14,9 @@ import numpy as np
 
 from ..capture.cameras import Camera
 from ..errors import BridgeError, Check, unchecked
-from ..head.landmarks import LIPS_OUTER, Landmarker, find_faces
+from ..head.landmarks import COUNT, LIPS_INNER, LIPS_OUTER, Landmarker, find_faces
 from ..head.triangulate import triangulate
-from ..mesh.closest import Target
+from ..mesh.closest import Target, face_normals
 from ..model import LandmarkMap, Template
 from ..model.measured import FOLDER
 from ..model.package import LANDMARKS, need
@@ -25,6 +25,10 @@ from ..raster import make_rasteriser
 PEOPLE = 40
 YAWS, PITCHES = (-0.8, -0.4, 0.0, 0.4, 0.8), (-0.2, 0.15)
 SIZE, FOCAL, AWAY_MM = 512, 2.6, 900.0
+# their lines go: corner, lower lip, corner, upper lip
+LOWER_INNER, UPPER_INNER = LIPS_INNER[1:10], LIPS_INNER[11:]
+LOWER_OUTER, UPPER_OUTER = LIPS_OUTER[1:10], LIPS_OUTER[11:]
+RIM, FRONT = 0.1, -0.6  # how much faces look up at the lower lip's inner line at least, and at its outer one
 BROWS = ((46, 53, 52, 65, 55, 107, 66, 105, 63, 70), (276, 283, 282, 295, 285, 336, 296, 334, 293, 300))
 
 
@@ -116,9 +120,9 @@ def measure(
             landmarks = triangulate(cameras, find_faces(landmarker, pictures))
             if landmarks is None:
                 continue
-            hit = Target(shape, triangles).closest(landmarks.points)
-            found.append(hit.of(template.vertices, triangles))
-            weights.append(hit.distance)
+            corners, shares, far = on_surface(shape, triangles, landmarks.points)
+            found.append(np.einsum("nk,nkd->nd", shares, template.vertices[corners]))
+            weights.append(far)
         if not found:
             raise BridgeError(
                 "landmarks-none",
@@ -128,10 +132,34 @@ def measure(
         places = np.stack(found)
         middle = np.median(places, 0)
         spread = np.median(np.linalg.norm(places - middle, axis=2), 0)
-        hit = Target(template.vertices, triangles).closest(middle)
-        first = LandmarkMap(triangles[hit.face], hit.weights, np.hypot(spread, np.median(weights, 0)))
+        corners, shares, _ = on_surface(template.vertices, triangles, middle)
+        first = LandmarkMap(corners, shares, np.hypot(spread, np.median(weights, 0)))
     assert first is not None  # of the last round
     return first
+
+
+def on_surface(
+    vertices: np.ndarray, triangles: np.ndarray, points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # [V, 3], [T, 3], [468, 3]
+    """Closest points of landmarks as corners [468, 3], weights [468, 3], and distances [468].
+
+    Lips that touch are told apart by where their faces look: else those of the lower lip's rim would lie on the upper
+    lip, and would not go with the jaw.
+    """
+    up = face_normals(vertices, triangles)[:, 1]
+    corners, shares, far = np.empty((COUNT, 3), np.int32), np.empty((COUNT, 3)), np.empty(COUNT)
+    rest = np.setdiff1d(np.arange(COUNT), [*LOWER_INNER, *UPPER_INNER, *LOWER_OUTER, *UPPER_OUTER])
+    for chosen, allowed in (
+        (rest, np.ones(len(up), bool)),
+        (np.array(LOWER_INNER), up > RIM),
+        (np.array(UPPER_INNER), up < -RIM),
+        (np.array(LOWER_OUTER), up > FRONT),
+        (np.array(UPPER_OUTER), up < -FRONT),
+    ):
+        own = triangles[allowed]
+        hit = Target(vertices, own).closest(points[chosen])
+        corners[chosen], shares[chosen], far[chosen] = own[hit.face], hit.weights, hit.distance
+    return corners, shares, far
 
 
 def main(names: list[str]) -> int:
