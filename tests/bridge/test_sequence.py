@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from bridge.sequence import cli  # noqa: E402
 from bridge.sequence.plan import Plan  # noqa: E402
 from bridge.sequence.solve import Worker  # noqa: E402
 from bridge.sequence.store import Store  # noqa: E402
-from tests.support import synthetic  # noqa: E402
+from tests.support import ROOT, synthetic  # noqa: E402
 
 SMALL = ["--normals", "measured", "--steps", "20", "--max-vertices", "800"]
 
@@ -66,6 +69,23 @@ def test_the_same_frame_gives_the_same_bytes(made, take, tmp_path):
     assert cli.main([str(take), "-o", str(tmp_path), *SMALL, "--frames", "13"]) == 0
     first, again = (folder / "frames" / "0013" / "head.ply" for folder in (made[1], tmp_path))
     assert first.read_bytes() == again.read_bytes()
+
+
+def test_a_driver_that_is_killed_and_resumed_gives_the_same_bytes(made, take, tmp_path):
+    command = [sys.executable, "-m", "bridge", "sequence", str(take), "-o", str(tmp_path), *SMALL]
+    driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    store = Store(tmp_path)
+    while not store.finished():
+        assert driver.poll() is None
+        time.sleep(0.02)
+    driver.kill()
+    driver.wait()
+    before = store.place(11).stat().st_ino
+    assert cli.main([*command[4:], "--resume"]) == 1  # frame 12's photographs are broken
+    assert store.finished() == [11, 13] and store.place(11).stat().st_ino == before
+    for number in (11, 13):
+        whole, resumed = (Store(folder).place(number) / "head.ply" for folder in (made[1], tmp_path))
+        assert whole.read_bytes() == resumed.read_bytes()
 
 
 def test_a_full_disk_ends_the_run_and_says_how_to_go_on(take, tmp_path):

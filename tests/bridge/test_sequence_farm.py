@@ -108,6 +108,28 @@ def test_a_frame_that_always_kills_its_worker_costs_that_frame_alone(store):
     assert failure is not None and failure.code == "worker-died" and "--resume" in failure.cure
 
 
+LONG = """
+import functools, sys
+from bridge.sequence.farm import Farm
+from bridge.service.wire import Control
+from bench.farm import Sleeper
+if __name__ == "__main__":
+    make = functools.partial(Sleeper, sys.argv[1], deadly=612)
+    print(sum(not outcome.kept for outcome in Farm().run(make, range(1000), Control())))
+"""
+
+
+def test_a_crash_at_frame_612_of_1000_costs_that_frame_alone(store):
+    """Frame 612 ends the process, as a fault in a library would: what was finished stays, once each."""
+    command = [sys.executable, "-c", LONG, str(store.folder)]
+    environment = os.environ | {"PYTHONPATH": "."}
+    assert subprocess.run(command, cwd=ROOT, env=environment).returncode == -signal.SIGKILL
+    assert store.finished() == list(range(612)) == solved(store.folder)
+    again = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
+    assert again.stdout.split() == [str(1000 - 612)]
+    assert store.finished() == list(range(1000)) == solved(store.folder)
+
+
 DRIVER = """
 import functools, sys
 from bridge.sequence.farm import Farm
