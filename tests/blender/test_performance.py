@@ -64,6 +64,15 @@ def test_the_object_plays_every_frame_where_it_was_taken(folder):
     assert bpy.context.scene.frame_end >= FIRST + 2
 
 
+def test_import_is_one_undo_step(folder):
+    bpy.ops.ed.undo_push(message="before")
+    before = set(bpy.data.objects.keys())
+    bpy.ops.skullptor.import_performance("EXEC_DEFAULT", True, filepath=str(folder / "point_cache.pc2"))
+    assert set(bpy.data.objects.keys()) != before
+    bpy.ops.ed.undo()
+    assert set(bpy.data.objects.keys()) == before
+
+
 def test_without_the_cache_the_shapes_play(folder):
     bpy.ops.skullptor.import_performance(filepath=str(folder))
     ob = bpy.context.view_layer.objects.active

@@ -44,7 +44,7 @@ def standing_in(take, monkeypatch, tmp_path):
 
     class Rebuilt:
         def __init__(self, plan, source):
-            assert plan.dense and not plan.settings.wrap
+            assert plan.dense and not plan.settings.wrap and not plan.identity
 
         def __call__(self, number, folder, control):
             asked.append(number)
@@ -53,7 +53,8 @@ def standing_in(take, monkeypatch, tmp_path):
 
     first = tmp_path / "first.npz"
     take.identity().save(first)
-    monkeypatch.setattr(keys, "Reconstruction", Rebuilt)
+    for module in (solve, keys):
+        monkeypatch.setattr(module, "Reconstruction", Rebuilt)
     monkeypatch.setattr(keys, "load_template", lambda *_: take.template)
     monkeypatch.setattr(keys, "key_identity", lambda *_: first)
     return asked
@@ -109,6 +110,14 @@ def test_key_frames_that_are_none_are_one_sentence(text):
     with pytest.raises(BridgeError) as caught:
         wanted(1, text, [Frame(1), Frame(2)])
     assert caught.value.code == "frames-range" and caught.value.cure
+
+
+def test_a_followed_frame_brings_its_dense_head_on_request(take, standing_in, tmp_path):
+    arguments = [str(take.rig), "--images", str(take.images), "-o", str(tmp_path), "--wrap", "hm08", "--frames"]
+    assert cli.main([*arguments, "2", "--dense"]) == 0 and cli.main([*arguments, "4"]) == 0
+    names = [sorted(path.name for path in Store(tmp_path).place(number).iterdir()) for number in (2, 4)]
+    assert names == [["frame.json", "head.ply", "track.npz"], ["frame.json", "track.npz"]]
+    assert standing_in == [2]
 
 
 def test_broken_dropped_and_faceless_frames_are_skipped_interpolated_and_said(
