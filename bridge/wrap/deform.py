@@ -8,6 +8,7 @@ the cotangent Laplacian, so that the answer does not depend on how fine the temp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from scipy.sparse.linalg import LinearOperator, cg, splu
 from scipy.spatial import cKDTree
 
 from ..errors import Check, unchecked
+from ..head.canonical import similarity
 from ..mesh.closest import Target, face_normals
 from ..mesh.cotangents import cotangents
 from ..mesh.distance import sample_surface
@@ -49,8 +51,11 @@ ROUNDS = (
 SKULL_BEND, NECK_BEND = 14.0, 5.0  # mm: a skull under hair, a neck under clothes are smooth, whatever lies on them
 WALL_MM, WALL = 8.0, 2.0  # unseen skin so near seen skin moves with it: nostrils, lids and lips keep their thickness
 SEALED = 30.0  # weight of two lips that touch, beside the Laplacian's of about 1
+RIGID, LEAST_RIGID = 2.0, 4  # pull of rigid vertices to where their body is, beside the data's of 1; vertices of a body
 HELD = 2e-4  # pull of every vertex to the fitted person: decides only where nothing else does
-COVERED_HELD = 0.1  # the same of skull and neck where hair, clothes or nothing is seen: what lies on them drags the skin
+COVERED_HELD = (
+    0.1  # the same of skull and neck where hair, clothes or nothing is seen: what lies on them drags the skin
+)
 
 
 def deform(
@@ -60,11 +65,15 @@ def deform(
     start: np.ndarray,  # [V, 3]
     *,
     outside: bool = False,
+    rigid: Sequence[np.ndarray] = (),
     rounds: tuple[Round, ...] = ROUNDS,
     check: Check = unchecked,
     seed: int = 0,
 ) -> np.ndarray:  # [V, 3]
-    """The skin's vertices on the scan, both in the template's frame; all other parts stay where start has them."""
+    """The skin's vertices on the scan, both in the template's frame; all other parts stay where start has them.
+
+    rigid: sets of vertices [V] bool that turn, move and grow but keep their shape.
+    """
     index = np.flatnonzero(regions.skin)
     place = np.full(len(start), -1, np.int64)
     place[index] = np.arange(len(index))
@@ -78,6 +87,7 @@ def deform(
     covered = (~(regions.face | regions.ears))[index] & (not outside)
     smooth = np.where(covered, np.where(regions.neck[index], NECK_BEND, SKULL_BEND), 0.0)
     moved = np.zeros_like(base)
+    kept = [np.flatnonzero(chosen[index]) for chosen in rigid if chosen[index].sum() >= LEAST_RIGID]
     for now in rounds:
         check()
         shape = base + moved
@@ -92,13 +102,27 @@ def deform(
         bend = np.maximum(now.bend, smooth) ** 4
         stiffness = now.stretch * laplacian + laplacian @ sparse.diags(bend / area) @ laplacian
         stiffness = stiffness + sparse.diags(held * area) + WALL * walls.T @ walls + SEALED * seal.T @ seal
+        pull = SEALED * (seal.T @ gaps)
+        for chosen in kept:
+            stiff = np.zeros(len(base))
+            stiff[chosen] = RIGID * area[chosen]
+            stiffness = stiffness + sparse.diags(stiff)
+            pull[chosen] += stiff[chosen, None] * _rigidly(base, moved, chosen)
         rows, offsets, pulls = samples.rows(shape, start, place, now.width)
         offsets = offsets + rows @ moved.ravel()
         own = (direction, (direction * (there - base)).sum(1), weight)
-        moved = _solve(stiffness, SEALED * (seal.T @ gaps), own, (rows, offsets, pulls), moved)
+        moved = _solve(stiffness, pull, own, (rows, offsets, pulls), moved)
+    for chosen in kept:
+        moved[chosen] = _rigidly(base, moved, chosen)
     result = start.copy()
     result[index] = base + moved
     return result
+
+
+def _rigidly(base: np.ndarray, moved: np.ndarray, chosen: np.ndarray) -> np.ndarray:  # [n, 3] displacements
+    """How the chosen vertices move as one body that may grow: the similarity nearest to how they have moved."""
+    found = similarity(base[chosen], (base + moved)[chosen])
+    return moved[chosen] if found is None else found.apply(base[chosen]) - base[chosen]
 
 
 class _Samples:

@@ -74,7 +74,7 @@ def parser(program: str = "batch.py") -> argparse.ArgumentParser:
     )  # fmt: skip
     performance = p.add_argument_group("performance")
     performance.add_argument("--folder", metavar="DIR", help="where captures and solved frames are kept, to go on from")
-    performance.add_argument("--template", default="hm08", metavar="NAME", help="hm08, hm08-body, ict or a file")
+    performance.add_argument("--template", default="hm08", metavar="NAME", help="hm08, hm08-body, ict, gnm or a file")
     performance.add_argument("--key", type=int, metavar="FRAME", help="a neutral frame (default: the first)")
     performance.add_argument(
         "--solved", metavar="DIR", help="what `python -m bridge sequence` wrote: nothing is solved"

@@ -25,6 +25,7 @@ TEMPLATES = (
     ("hm08", "MakeHuman Head", "4,368 vertices of skin, all quads, CC0; with eyes, teeth, tongue and lashes"),
     ("hm08-body", "MakeHuman Body", "The whole person, whose head is fitted: rigs and clothes of MPFB go on"),
     ("ict", "ICT-FaceKit", "14,062 vertices of skin; the model's file must be on this machine"),
+    ("gnm", "GNM Head", "Google's model of 17,821 vertices; the file gnm_head.npz must be on this machine"),
     (scene_template.OWN, "File", "A template of your own: OBJ with quads, PLY or GLB"),
 )
 
