@@ -60,27 +60,25 @@ def wrap_head(job: Job, tools: Tools) -> None:
     head = Head(job.mesh.vertices, job.mesh.faces, job.inputs.cameras, photos, job.inputs.capture.unit_mm)
     try:
         known = None if job.prior is None else job.prior.landmarks
-        wrap_to(job.output / FOLDER, job.settings.wrap, head, known, tools.report)
+        wrap_to(job.output / FOLDER, Asked(job.settings.wrap), head, known, tools.report)
     except BridgeError as error:
         job.findings = [Finding(error.code, WARNING, (), error.sentence, error.cure)]
 
 
-def wrap_to(
-    folder: Path,
-    template_name: str,
-    head: Head,
-    known: Landmarks | None,
-    report: Reporter,
-    density: int = 1,
-    rigid: Sequence[str] = (),
-) -> dict:
-    """Find landmarks where none are known, wrap, write the files; returns the report. Raises BridgeError.
+@dataclass(frozen=True)
+class Asked:
+    """Which template, and how it is laid."""
 
-    density: 1, or 4 for four times the template's faces. rigid: names of regions that keep their shape.
-    """
+    template: str  # as load_template takes it
+    density: int = 1  # 4: four times the template's faces
+    rigid: tuple[str, ...] = ()  # names of regions that keep their shape
+
+
+def wrap_to(folder: Path, asked: Asked, head: Head, known: Landmarks | None, report: Reporter) -> dict:
+    """Find landmarks where none are known, wrap, write the files; returns the report. Raises BridgeError."""
     claim_folder(folder)
-    template = with_landmarks(load_template(template_name, report.check), template_name, report.check)
-    if density == 4:
+    template = with_landmarks(load_template(asked.template, report.check), asked.template, report.check)
+    if asked.density == 4:
         template = denser(template)
     report.step(1, STEPS)
     landmarks = known or find_landmarks(head, report.check)
@@ -97,7 +95,7 @@ def wrap_to(
     scan = Scan(head.vertices, head.faces, confidence, landmarks.points, landmarks.sigma, bare)
     report.step(3, STEPS)
     wrapped = wrap(
-        template, scan, rigid=rigid, check=report.check, step=lambda done, total: report.step(3 + done, STEPS)
+        template, scan, rigid=asked.rigid, check=report.check, step=lambda done, total: report.step(3 + done, STEPS)
     )
     if not len(template.expressions) and find(HM08) is not None:
         wrapped = borrowed(wrapped, wrap(load_template("hm08", report.check), scan, check=report.check))
@@ -233,8 +231,9 @@ def main(argv: list[str]) -> int:
         photos = inputs.pixels
         head = Head(vertices, faces, inputs.cameras, photos, inputs.capture.unit_mm)
         picked = read_picked(options.landmarks) if options.landmarks else None
-        rigid = [name for name in options.rigid.split(",") if name]
-        body = wrap_to(options.output, options.template, head, picked, report, options.density, rigid)
+        rigid = tuple(name for name in options.rigid.split(",") if name)
+        asked = Asked(options.template, options.density, rigid)
+        body = wrap_to(options.output, asked, head, picked, report)
         report.end()
         print(
             f"Wrote {options.output}: {body['vertices']:,} vertices, {len(body['shapes'])} shapes, "

@@ -43,6 +43,7 @@ class Wrapped:
 def wrap(
     template: Template,
     scan: Scan,
+    *,
     outside: bool = False,
     rigid: Sequence[str] = (),
     check: Check = unchecked,

@@ -186,6 +186,21 @@ def test_a_mouth_that_stands_wide_open_is_followed(template):
     assert error[done.regions.lips & done.regions.face].mean() < 2.5
 
 
+def test_a_landmark_that_a_hand_has_set_is_where_the_hand_set_it(template):
+    """4 mm above where the template would have it: the corner of the mouth, which the surface hardly tells."""
+    rng = np.random.default_rng(5)
+    shape = person(template, rng)
+    scan = scan_of(template, shape, rng)
+    free = wrap(template, scan)
+    number, marks = 61, template.landmarks
+    wanted = marks.points(free.vertices)[number] + WORLD.scale * WORLD.rotation @ [0, 4.0, 0]
+    scan.landmarks[number], scan.sigma[number] = wanted, 0.0
+    done = wrap(template, scan)
+    off = [np.linalg.norm(marks.points(one.vertices)[number] - wanted) * 100 for one in (free, done)]
+    assert off[0] > 3.5 and off[1] < 1.0
+    assert done.quality.flipped == 0
+
+
 def test_each_lip_has_its_own_landmarks(template):
     """Those of the lower lip go down with the jaw, those of the upper lip do not."""
     marks = template.landmarks
