@@ -301,7 +301,8 @@ def measured(case: Case, asked: Try, work: Path) -> dict:
     row: dict = {"seconds": time.process_time() - began}
     if failed := [message for message in said if isinstance(message, Error)]:
         return {"failed": failed[0].sentence} | row
-    made = captures.load(path).views[0].camera if asked.made else None
+    own = output / "refined" / "capture.json"  # where the run has moved its cameras
+    made = captures.load(own if own.is_file() else path).views[0].camera if asked.made or asked.noise else None
     vertices, faces = read_ply(output / "head.ply")
     row["head"] = asdict(errors(case, vertices, faces, made))
     if known and known[0] is not None:

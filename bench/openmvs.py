@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from .process import Spent, spend
 from .sparse import Sparse
 
 THREADS = 2
+LONGEST = 2000  # pixels of a photograph that OpenMVS looks at; larger ones it halves: forty of 18 MP take half a day
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Rival:
 
 
 def run(programs: Path, capture: Capture, sparse: Sparse, folder: Path) -> Rival:
-    """Depth maps at full resolution, inside the masks where the capture has them; the rest as OpenMVS would.
+    """Depth maps at full resolution, up to LONGEST, inside the masks where there are any; the rest as OpenMVS would.
 
     A folder that holds a result is not run again.
     """
@@ -45,18 +47,21 @@ def run(programs: Path, capture: Capture, sparse: Sparse, folder: Path) -> Rival
         if any(view.mask is None for view in capture.views):
             masks = []
 
+        longer = max(max(view.camera.width, view.camera.height) for view in capture.views)
+        halved = str(max(0, math.ceil(math.log2(longer / LONGEST))))
+
         def step(name: str, *options: str | Path) -> Spent:
             return spend([programs / name, *common, *options], folder / f"{name}.log")
 
         if not (folder / "mesh.json").exists():  # a run that was interrupted goes on
             images = str(sparse.images.resolve()) + "/"
             spent = step("InterfaceCOLMAP", "-i", model.resolve(), "-o", scene, "--image-folder", images)
-            spent += step("DensifyPointCloud", "-i", scene, "-o", dense, "--resolution-level", "0", "--max-resolution",
-                          "4096", "--tower-mode", "0", *masks)  # fmt: skip
+            spent += step("DensifyPointCloud", "-i", scene, "-o", dense, "--resolution-level", halved,
+                          "--max-resolution", "4096", "--tower-mode", "0", *masks)  # fmt: skip
             spent += step("ReconstructMesh", "-i", dense, "-p", dense.with_suffix(".ply"), "-o", rival.mesh)
             spent.save(folder / "mesh.json")
         spent = Spent.load(folder / "mesh.json")
-        spent += step("RefineMesh", "-i", dense, "-m", rival.mesh, "-o", rival.refined, "--resolution-level", "0")
+        spent += step("RefineMesh", "-i", dense, "-m", rival.mesh, "-o", rival.refined, "--resolution-level", halved)
         spent.save(folder / "refined.json")
     mesh, refined = (Spent.load(folder / name) for name in ("mesh.json", "refined.json"))
     return Rival(rival.mesh, rival.refined, mesh, refined)

@@ -1,4 +1,7 @@
-"""python -m bridge COMMAND: one table of commands, each imported only when it is called. Standard library only."""
+"""python -m bridge COMMAND: one table of commands, each imported only when it is called. Standard library only.
+
+From any other folder: python FOLDER/bridge COMMAND, where FOLDER holds bridge/.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import importlib
 import os
 import sys
 import threading
+from pathlib import Path
 
 # command -> (module, function, what it does)
 COMMANDS = {
@@ -69,7 +73,7 @@ def play(argv: list[str]) -> int:
             print(f"  {name:14} {what}")
         return 0 if argv else 2
     if argv[0] == "--version":
-        from .service.protocol import VERSION
+        from bridge.service.protocol import VERSION
 
         print(VERSION)
         return 0
@@ -91,6 +95,8 @@ def play(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    if not __package__:  # python FOLDER/bridge ...: a render farm has no working folder to start it in
+        sys.path[0] = str(Path(__file__).resolve().parents[1])
     if os.environ.get(LEASH):
         threading.Thread(target=follow_stdin, daemon=True, name="leash").start()
     sys.exit(main(sys.argv[1:]))

@@ -35,7 +35,12 @@ BRIDGE = (
     (("device", "GPU memory, launches"), ("mesh", "remeshing"), ("raster", "rasterisers, gradients")),
     (("mattes", "which pixels show the head"), ("head", "where it is, upright, scale")),
     (("capture", "the capture folder: cameras, photographs, masks, maps"),),
-    (("errors", "sentence, cure"), ("files", "written whole or not"), ("service", "the wire, the doctor")),
+    (
+        ("errors", "sentence, cure"),
+        ("files", "written whole or not"),
+        ("side_by_side", "two at once"),
+        ("service", "the wire, the doctor"),
+    ),
 )
 ENGINE = {"device", "mesh", "raster", "solve", "photometric"}  # pure array functions
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .motion import Motion, Registered
 
 REPORT, POINTS = "calibration.json", "points.ply"
-LENSES = ("none", "simple", "radial", "opencv", "fisheye")
+LENSES = ("auto", "none", "simple", "radial", "opencv", "fisheye")
 FEWEST_JOINED = 3
 MASK_RIM = 0.004  # of the longer side: the outline of a mask is no feature of the head, it moves with the camera
 UNKNOWN_UNIT = "The unit is unknown: structure from motion cannot see it. Run 'python -m bridge scale' to tell it."
@@ -63,8 +63,8 @@ def calibrate_main(argv: list[str]) -> int:
     lens.add_argument(
         "--lens",
         choices=LENSES,
-        default="simple",
-        help="distortion: none, one radial term (simple), two, OpenCV's four",
+        default="auto",
+        help="distortion: none, one radial term (simple), two (radial), OpenCV's four; auto takes one or two",
     )
     focal = lens.add_mutually_exclusive_group()
     focal.add_argument(

@@ -8,6 +8,7 @@ join so, and easy sets do not pay for it.
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -40,6 +41,9 @@ THOROUGH = Matching(guided=True, ratio=0.85)
 FEW_FEATURES = 300  # a sharp photograph of a head has thousands
 MIN_POINTS = 12  # a photograph held by fewer points is not believed
 MAX_ERROR_PX = 4.0  # nor one whose points lie further off on average
+AUTO = "auto"  # a lens of one radial term, and of two where they explain the photographs better
+BETTER = 0.99  # times the error with one term, that two must stay below: 0.79 for a zoom at 18 mm, 0.9999 for none
+LEAST_ALIKE = 3  # photographs of a lens that two terms are found from
 
 SHARES = {
     "Reading photographs": 0.01,
@@ -57,7 +61,7 @@ SHARES = {
 class Settings:
     """What the user may choose. shared: one lens for photographs of one kind (EXIF, size), or one for each."""
 
-    lens: str = "simple"  # a key of database.MODELS
+    lens: str = AUTO  # or a key of database.MODELS
     shared: bool = True
     seed: int = 0
 
@@ -118,7 +122,7 @@ def solve(
     pycolmap.set_random_seed(settings.seed)
     session = Session(work / "database.db", photographs[0].path.parent, masks, settings.seed)
     groups = lens_groups(photographs, settings.shared)
-    register(session, photographs, groups, settings.lens)
+    register(session, photographs, groups, "simple" if settings.lens == AUTO else settings.lens)
     names = [photograph.name for photograph in photographs]
     report.begin("Finding features")
     features = find_features(session, photographs, report)
@@ -140,7 +144,8 @@ def solve(
     matched = Matched(photographs, groups, features, inliers(session))
     if best is None:
         return Motion((), _failures(photographs, matched, [], set()), *_no_points(), 0.0)
-    return _account(best, _bundle_adjust(best), models, matched)
+    others = [found for found in models if found is not best]
+    return _account(*_adjusted(best, settings.lens), others, matched)
 
 
 def lens_groups(photographs: Sequence[Photograph], shared: bool) -> list[int]:
@@ -186,6 +191,17 @@ def _incremental_mapping(session: Session, folder: Path, count: int, report: Rep
     return [models[key] for key in sorted(models)]
 
 
+def _adjusted(reconstruction: pycolmap.Reconstruction, lens: str) -> tuple[pycolmap.Reconstruction, dict[str, float]]:
+    """After the last adjustment, with a second radial term where it pays; and how loose each camera is."""
+    loose = _bundle_adjust(reconstruction)
+    if lens == AUTO:
+        finer = _with_two_terms(reconstruction)
+        finer_loose = _bundle_adjust(finer)
+        if _error(finer) < BETTER * _error(reconstruction):
+            return finer, finer_loose
+    return reconstruction, loose
+
+
 def _bundle_adjust(reconstruction: pycolmap.Reconstruction) -> dict[str, float]:
     """A last adjustment of everything, robust against the matches that are wrong; returns how loose each camera is.
 
@@ -205,6 +221,29 @@ def _bundle_adjust(reconstruction: pycolmap.Reconstruction) -> dict[str, float]:
     adjuster.solve()
     reconstruction.update_point_3d_errors()
     return _rotation_deviation(reconstruction, adjuster)
+
+
+def _with_two_terms(reconstruction: pycolmap.Reconstruction) -> pycolmap.Reconstruction:
+    """A copy whose lenses may bend back towards the rim: the second radial term, to start with 0, of those that took
+    several photographs.
+
+    One term alone takes it out on the focal length: 1 % of it on forty photographs of a zoom at 18 mm (RADIAL 0.66
+    pixels, SIMPLE_RADIAL 0.84; with the principal point free 0.65, with tangential terms 0.66).
+    """
+    finer = pycolmap.Reconstruction(reconstruction)
+    taken = Counter(image.camera_id for image in finer.images.values() if image.has_pose)
+    for number, camera in finer.cameras.items():
+        if taken[number] >= LEAST_ALIKE:
+            params = [*camera.params, 0.0]
+            camera.model = pycolmap.CameraModelId.RADIAL
+            camera.params = params
+    return finer
+
+
+def _error(reconstruction: pycolmap.Reconstruction) -> float:
+    """Mean distance in pixels of all points from where their photographs show them."""
+    seen = [_distances(reconstruction, image) for image in reconstruction.images.values() if image.has_pose]
+    return float(np.concatenate(seen).mean())
 
 
 def _rotation_deviation(
@@ -244,7 +283,7 @@ def _no_points() -> tuple[np.ndarray, np.ndarray]:
 def _account(
     best: pycolmap.Reconstruction,
     loose: Mapping[str, float],
-    models: Sequence[pycolmap.Reconstruction],
+    others: Sequence[pycolmap.Reconstruction],
     matched: Matched,
 ) -> Motion:
     by_name = {image.name: image for image in best.images.values() if image.has_pose}
@@ -267,11 +306,10 @@ def _account(
         errors.append(distances)
     there = {j.photograph.name for j in joined}
     absent = [photograph for photograph in matched.photographs if photograph.name not in there]
-    others = [_registered_names(found) for found in models if found is not best]
     points = [best.points3D[key] for key in sorted(best.points3D)]
     return Motion(
         tuple(joined),
-        _failures(absent, matched, others, weak),
+        _failures(absent, matched, [_registered_names(found) for found in others], weak),
         np.array([point.xyz for point in points]).reshape(-1, 3),
         np.array([point.color for point in points], np.uint8).reshape(-1, 3),
         float(np.concatenate(errors).mean()) if errors else 0.0,

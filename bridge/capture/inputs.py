@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ import numpy as np
 
 from ..errors import BridgeError
 from ..service.protocol import MINIMUM_VIEWS
+from ..side_by_side import side_by_side
 from . import masks
 from . import record as captures
 from .cameras import Camera
@@ -23,7 +23,6 @@ from .normal_map import NormalMap
 # photograph in 1024; all of 26 photographs of 24 MP would be 7.5 GB.
 LONGER_SIDE = 2048
 HEAD_SIDE = 1024  # of the head in it, where a mask says how small it is
-READERS = 2  # photographs that are decoded at once: each of 24 MP takes some 400 MB meanwhile
 LEAST_SIDE = 32  # pixels: in less nobody sees a head
 TOGETHER = 1e-3  # of the distance to what they look at: cameras that stand no further apart see no depth
 # Pixels of a photograph as it is read, with and without a mask that may say how small the head is: 26 of 24 MP that
@@ -99,7 +98,7 @@ class Inputs:
         self.maps = []
 
     def pose(self, cameras: Sequence[Camera]) -> None:
-        """Give every view the pose of its camera; its map, a fraction of a pixel beside it, stays as it is."""
+        """Give every view the pose of its camera; its map, which is in the camera's axes, goes with it."""
         self.photos = [
             replace(photo, camera=replace(photo.camera, R=camera.R, t=camera.t))
             for photo, camera in zip(self.photos, cameras, strict=True)
@@ -109,6 +108,10 @@ class Inputs:
             for view, camera in zip(self.capture.views, cameras, strict=True)
         ]
         self.capture = replace(self.capture, views=tuple(views))
+        self.maps = [
+            replace(found, camera=replace(found.camera, R=camera.R, t=camera.t))
+            for found, camera in zip(self.maps, cameras, strict=bool(self.maps))
+        ]
 
 
 def read_inputs(path: Path, step: Callable[[int, int], None] = lambda done, total: None) -> Inputs:
@@ -123,14 +126,10 @@ def read_inputs(path: Path, step: Callable[[int, int], None] = lambda done, tota
     if len(capture.views) > 1:
         check_rig(capture.cameras)
     inputs = Inputs(capture, [], [])
-    pool = ThreadPoolExecutor(READERS)
-    try:
-        for photo, mask in pool.map(_read_packed, capture.views):
-            inputs.photos.append(photo)
-            inputs.packed_masks.append(mask)
-            step(len(inputs.photos), len(capture.views))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for photo, mask in side_by_side(_read_packed, capture.views):  # each of 24 MP takes some 400 MB meanwhile
+        inputs.photos.append(photo)
+        inputs.packed_masks.append(mask)
+        step(len(inputs.photos), len(capture.views))
     judge_masks(inputs)
     return inputs
 

@@ -111,8 +111,11 @@ def inspect(
         if maps:
             frame = locate([maps[i] for i in used], hull.points, hull.normals, hull.seen)
         found += rig.check(scene.cameras, sphere, hull, unit_mm, frame if frame and frame.trusted else None)
-        taken, masks = ([_as_taken(scene, i, values) for i in range(len(cameras))] for values in (photos, mattes))
-        found += photographs.check([c.name for c in cameras], taken, masks, outlines, hull)
+
+        def taken(i: int) -> tuple[np.ndarray, np.ndarray]:
+            return _as_taken(scene, i, photos), _as_taken(scene, i, mattes)
+
+        found += photographs.check([c.name for c in cameras], taken, outlines, hull)
     return done(scene, hull, frame)
 
 

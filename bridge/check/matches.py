@@ -7,7 +7,7 @@ enough of them. If it does and the cameras do not, one of the two cameras (or ph
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from weakref import proxy
@@ -17,6 +17,7 @@ import numpy as np
 
 from ..capture.cameras import Camera
 from ..mattes.silhouettes import BoundingSphere
+from ..side_by_side import side_by_side
 
 FEATURES = 1500  # a view
 HEAD_PIXELS = 300.0  # half the head's longer side in the images that features are taken from
@@ -139,6 +140,20 @@ class PhotoMatches:
         # A fit changes one camera and asks for all pairs again. By a proxy: in a cycle the photographs would stay in
         # memory until Python looks for those
         self._off = lru_cache(RECENT)(partial(PhotoMatches._distances, proxy(self)))
+
+    def find(self, pairs: Sequence[tuple[int, int]], check: Callable[[], None]) -> None:
+        """Makes the matches of these pairs of photographs now, two at a time. check may raise to leave."""
+
+        def feature(i: int) -> None:
+            check()
+            self._of(i, False)
+
+        def match(pair: tuple[int, int]) -> None:
+            check()
+            self._pair(pair[0], False, pair[1], False)
+
+        list(side_by_side(feature, sorted({i for pair in pairs for i in pair})))
+        list(side_by_side(match, pairs))
 
     def _of(self, photo: int, flipped: bool) -> Features:
         key = photo, flipped

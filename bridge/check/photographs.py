@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import cv2
@@ -10,6 +10,7 @@ import numpy as np
 
 from ..mattes.hull import Hull
 from ..mattes.silhouettes import Silhouette
+from ..side_by_side import side_by_side
 from .findings import WARNING, Finding, names
 
 SIDE = 400  # pixels: the head's longer side when its sharpness is told
@@ -21,17 +22,22 @@ SAME = 0.002  # mean difference of two photographs that are one
 
 def check(
     names_: Sequence[str],
-    photos: Sequence[np.ndarray],
-    mattes: Sequence[np.ndarray],
+    taken: Callable[[int], tuple[np.ndarray, np.ndarray]],
     silhouettes: Sequence[Silhouette],
     hull: Hull,
 ) -> list[Finding]:
-    """What is odd about the photographs themselves: blurred, of another exposure, the same one twice."""
-    return [
-        *_duplicates(names_, photos),
-        *_exposure(names_, photos, silhouettes, hull),
-        *_sharpness(names_, [blur(photo, matte) for photo, matte in zip(photos, mattes, strict=True)]),
-    ]
+    """What is odd about the photographs themselves: blurred, of another exposure, the same one twice.
+
+    taken: a view's photograph [H, W, 3] and matte [h, w], asked for once.
+    """
+
+    def look(i: int) -> tuple[np.ndarray, np.ndarray, float]:
+        photo, matte = taken(i)
+        small = cv2.resize(photo, (48, 48), interpolation=cv2.INTER_AREA)
+        return small, _light(photo, silhouettes[i], hull, i), blur(photo, matte)
+
+    small, light, blurs = zip(*side_by_side(look, range(len(names_))), strict=True)
+    return [*_duplicates(names_, small), *_exposure(names_, exposures(np.stack(light))), *_sharpness(names_, blurs)]
 
 
 def blur(photo: np.ndarray, matte: np.ndarray) -> float:
@@ -69,22 +75,25 @@ def _sharpness(view_names: Sequence[str], blurs: Sequence[float]) -> list[Findin
     return found
 
 
-def exposures(photos: Sequence[np.ndarray], silhouettes: Sequence[Silhouette], hull: Hull) -> np.ndarray:  # [m]
-    """Stops of each photograph against their common middle, from surface that views share; NaN where none is shared."""
-    views = len(photos)
-    light = np.full((views, len(hull.points)), np.nan)
-    for i, (photo, silhouette) in enumerate(zip(photos, silhouettes, strict=True)):
-        camera = silhouette.camera
-        small = cv2.resize(photo, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
-        grey = np.clip(small @ np.array([0.2126, 0.7152, 0.0722], np.float32), 0, 1) ** 2.2
-        weight = cv2.blur(silhouette.mask.astype(np.float32), (9, 9))
-        grey = cv2.blur(grey * silhouette.mask, (9, 9)) / np.maximum(weight, 1e-3)  # the hull is coarse, so is this
-        pixels, _ = camera.project(hull.points)
-        within = ((pixels > 0) & (pixels < [camera.width, camera.height])).all(1)
-        seen = hull.seen[i] & within
-        column, row = np.floor(pixels[seen].T).astype(int)
-        values = np.where(silhouette.mask[row, column], grey[row, column], np.nan)
-        light[i, seen] = np.log2(np.maximum(values, 1e-3))
+def _light(photo: np.ndarray, silhouette: Silhouette, hull: Hull, i: int) -> np.ndarray:  # [points]
+    """Logarithm (base 2) of the light that view i shows at the hull's points, NaN where it does not see them."""
+    camera, light = silhouette.camera, np.full(len(hull.points), np.nan)
+    small = cv2.resize(photo, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+    grey = np.clip(small @ np.array([0.2126, 0.7152, 0.0722], np.float32), 0, 1) ** 2.2
+    weight = cv2.blur(silhouette.mask.astype(np.float32), (9, 9))
+    grey = cv2.blur(grey * silhouette.mask, (9, 9)) / np.maximum(weight, 1e-3)  # the hull is coarse, so is this
+    pixels, _ = camera.project(hull.points)
+    within = ((pixels > 0) & (pixels < [camera.width, camera.height])).all(1)
+    seen = hull.seen[i] & within
+    column, row = np.floor(pixels[seen].T).astype(int)
+    values = np.where(silhouette.mask[row, column], grey[row, column], np.nan)
+    light[seen] = np.log2(np.maximum(values, 1e-3))
+    return light
+
+
+def exposures(light: np.ndarray) -> np.ndarray:  # [views]
+    """Stops of each photograph against their common middle, from points [views, points] of which light is known."""
+    views = len(light)
     rows, right = [], []
     for a, b in combinations(range(views), 2):
         apart = light[a] - light[b]
@@ -106,11 +115,9 @@ def exposures(photos: Sequence[np.ndarray], silhouettes: Sequence[Silhouette], h
     return gains - np.nanmedian(gains)
 
 
-def _exposure(
-    view_names: Sequence[str], photos: Sequence[np.ndarray], silhouettes: Sequence[Silhouette], hull: Hull
-) -> list[Finding]:
+def _exposure(view_names: Sequence[str], found_stops: np.ndarray) -> list[Finding]:
     found = []
-    for name, stops in zip(view_names, exposures(photos, silhouettes, hull), strict=True):
+    for name, stops in zip(view_names, found_stops, strict=True):
         if abs(stops) > STOPS:
             side = "brighter" if stops > 0 else "darker"
             sentence = f"The photograph of '{name}' is about {abs(stops):.1f} stops {side} than the others."
@@ -119,10 +126,9 @@ def _exposure(
     return found
 
 
-def _duplicates(view_names: Sequence[str], photos: Sequence[np.ndarray]) -> list[Finding]:
-    small = [cv2.resize(photo, (48, 48), interpolation=cv2.INTER_AREA) for photo in photos]
+def _duplicates(view_names: Sequence[str], small: Sequence[np.ndarray]) -> list[Finding]:
     found = []
-    for a, b in combinations(range(len(photos)), 2):
+    for a, b in combinations(range(len(small)), 2):
         if np.abs(small[a] - small[b]).mean() < SAME:
             views = (view_names[a], view_names[b])
             sentence = f"{names(views)} show the same photograph."

@@ -53,6 +53,8 @@ class Scene:
     ) -> Scene:
         count = range(len(cameras))
         pairs = near_pairs(cameras, sphere) if matches else []
+        if matches:
+            matches.find(pairs, check)
         agreement = Agreement(silhouettes, sphere)
         return cls(
             tuple(cameras), tuple(silhouettes), tuple(count), frozenset(), agreement, matches, tuple(pairs), check

@@ -8,7 +8,7 @@ from ..check.findings import INFO, Finding, names
 from ..errors import BridgeError
 from ..head.landmarks import Face, Landmarker, find_faces
 from ..model.package import LANDMARKS, need
-from ..prior.prior import MOST_VIEWS, know
+from ..prior.prior import MOST_VIEWS, Prior, know
 from ..service.protocol import Status
 from .record import Job, Tools
 
@@ -31,14 +31,20 @@ def lay_head(job: Job, tools: Tools) -> None:
             raise
         report.send(Status(job.run.id, f"{error.sentence} So nothing stands in where the photographs are silent."))
         return
-    widths = [photo.camera.width for photo in photos]
-    job.prior = know(job.inputs.maps, faces, widths, job.inputs.capture.unit_mm, check=report.check, step=report.step)
+    job.prior = know_head(job, tools, faces)
     if job.prior is None:
         if alone:
             raise no_face(tuple(photo.camera.name for photo in photos))
         return
     cameras = [photo.camera.name for photo in photos]
     job.findings = [lacking(job), *covering(cameras, job.prior.covered)]
+
+
+def know_head(job: Job, tools: Tools, faces: Sequence[Face | None]) -> Prior | None:
+    """The model head laid on the photographs; None where no face is shown."""
+    inputs, report = job.inputs, tools.report
+    widths = [photo.camera.width for photo in inputs.photos]
+    return know(inputs.maps, faces, widths, inputs.capture.unit_mm, check=report.check, step=report.step)
 
 
 def faces_of(job: Job, tools: Tools) -> list[Face | None]:

@@ -16,6 +16,7 @@ from ..errors import Cancelled
 from ..head.canonical import Canonical
 from ..head.find import head_in
 from ..mattes.cut_out import UNSEEN, cut_out, pieces_of
+from ..side_by_side import side_by_side
 from .david import Foreground
 from .sessions import checked, run, session
 from .warp import FARTHEST, HeadView, from_head, head_view, map_camera, quaternion, resized, to_head, turned_back
@@ -86,12 +87,12 @@ class MultiViewPredictor:
         outputs = self.run(images, views, self.record["input"], steps)
         if coarse:
             outputs = [blended(o, b) for o, b in zip(outputs, broad, strict=True)]
-        maps = [_Sampled.of(output, view, size) for output, view in zip(outputs, views, strict=True)]
+        maps = list(side_by_side(lambda i: _Sampled.of(outputs[i], views[i], size), range(len(views))))
         mattes = [
             resized(mask, m.target) if mask is not None else self._matte(image, m, steps)
             for image, mask, m in zip(images, masks, maps, strict=True)
         ]
-        photos = [resized(image, m.target) for image, m in zip(images, maps, strict=True)]
+        photos = list(side_by_side(lambda i: resized(images[i], maps[i].target), range(len(maps))))
         steps.did(len(maps))
         mattes = cut_out(photos, mattes, [m.target for m in maps], given, steps.piece)
         return [m.masked(matte, camera) for m, matte, camera in zip(maps, mattes, taken, strict=True)]
@@ -155,7 +156,7 @@ class MultiViewPredictor:
         """The network on head cameras of a size (a multiple of 16): per view normal [s, s, 3], matte, confidence [s,
         s], canonical [s, s, 3]."""
         m = len(views)
-        inputs = np.stack([to_head(image, view, size) for image, view in zip(images, views, strict=True)])
+        inputs = np.stack(list(side_by_side(lambda i: to_head(images[i], views[i], size), range(m))))
         inputs[..., :3] -= 0.5
         inputs = np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))
         features = []

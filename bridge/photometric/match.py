@@ -21,7 +21,8 @@ from ..capture.framing import HeadFrame
 from ..errors import Check, unchecked
 from ..mesh import Mesh
 from ..mesh.normals import vertex_normals
-from ..raster import make_rasteriser
+from ..raster.look import look
+from ..side_by_side import side_by_side
 from .consistency import mean_ncc
 
 HEAD_PIXELS = 1000  # across the head's sphere: finer photographs are shrunk
@@ -207,9 +208,9 @@ def _visible(
     """The most frontal views that see every point [V, m], how many they are [V], and the size of a pixel there [V]."""
     cameras = pictures.cameras
     vertices = vertices.astype(np.float32)
-    facing = np.full((len(points), len(cameras)), -1.0)
-    for i, camera in enumerate(cameras):  # one after another: all pictures of 40 views would be 3 GB
-        (seen,) = make_rasteriser("cpu", [camera]).render(vertices, faces).depth
+
+    def faces_it(camera: Camera) -> np.ndarray:  # [V] cosine, -1 where the camera does not see the point
+        seen, _ = look(camera, vertices, faces)
         pixels, depth = camera.project(points)
         x, y = np.floor(pixels).astype(np.int64).T
         inside = (x >= 0) & (y >= 0) & (x < camera.width) & (y < camera.height) & (depth > 0)
@@ -218,7 +219,9 @@ def _visible(
         sees = (surface > 0) & (np.abs(surface - depth) < DEPTH_TOLERANCE)
         sight = camera.center - points
         cosine = (sight * normals).sum(1) / np.linalg.norm(sight, axis=1)
-        facing[:, i] = np.where(sees & (cosine > LEAST_COSINE), cosine, -1)
+        return np.where(sees & (cosine > LEAST_COSINE), cosine, -1)
+
+    facing = np.stack(list(side_by_side(faces_it, cameras)), 1)
     order = np.argsort(-facing, axis=1, kind="stable")[:, :MOST_VIEWS]
     counts = (np.take_along_axis(facing, order, 1) > 0).sum(1)
     centers = np.stack([camera.center for camera in cameras])

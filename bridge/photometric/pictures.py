@@ -10,13 +10,14 @@ import numpy as np
 
 from ..capture.cameras import Camera
 from ..capture.framing import HeadFrame
+from ..side_by_side import side_by_side
 
 LEAST_NOISE = 0.5 / 255  # standard deviation of a grey value: what a JPEG leaves of it
 RESPONSE = 6.0  # standard deviation of the kernel below for noise of 1 (Immerkaer 1996)
 KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 ROUND = 8  # pixels around the head, so that windows and slopes have something to look at
 SHARPER = 1.1  # times the pixels that are kept: less is not worth reading a file again
-MOST_PIXELS = 120_000_000  # of all views together at one resolution; with what the surface is in them 1.1 GB
+MOST_PIXELS = 110_000_000  # of all views together at one resolution; with what the surface is in them 1 GB
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +65,14 @@ class Pictures:
         scales = [min(across / pixels_across(camera), photographs.growth(i)) for i, camera in enumerate(cameras)]
         sizes = [scale**2 * (box[2] - box[0]) * (box[3] - box[1]) for scale, box in zip(scales, boxes, strict=True)]
         fits = min(1.0, (MOST_PIXELS / sum(sizes)) ** 0.5)
-        parts = [_cut(photographs, i, frame, box, fits * scale) for i, (scale, box) in enumerate(zip(scales, boxes))]
-        small = [camera for camera, _, _ in parts]
-        noise = [_noise(grey, mask) for _, grey, mask in parts]
+
+        def part(i: int) -> tuple[Camera, np.ndarray, np.ndarray | None, float]:
+            camera, grey, mask = _cut(photographs, i, frame, boxes[i], fits * scales[i])
+            return camera, grey, mask, _noise(grey, mask)
+
+        small, grey, masks, noise = (list(of) for of in zip(*side_by_side(part, range(len(cameras))), strict=True))
         pixel = float(np.median([np.linalg.norm(camera.center) / camera.K[0, 0] for camera in small]))
-        return cls(small, [grey for _, grey, _ in parts], [mask for _, _, mask in parts], noise, pixel)
+        return cls(small, grey, masks, noise, pixel)
 
 
 def pixels_across(camera: Camera) -> float:

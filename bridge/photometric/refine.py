@@ -114,6 +114,7 @@ def refine_surface(
             before = points
             points, faces = mended(points, faces, pictures, partners_of(pictures, trust), watch.check)
             folded = points is not before
+        surface = Surface.of(points, faces)
         for number in range(level.steps):
             if detail.poses and number == level.steps // 2:
                 least = COARSE_PX if level is levels[0] else LEAST_PX
@@ -126,14 +127,14 @@ def refine_surface(
             evidence = collect(points, faces, pictures, trust, watch.check, turn=turn)
             trust = np.where(_outvoted(evidence.mean_ncc), 0.0, trust)
             watch.check()
-            bending = Bending.of(points, faces, BENDING, REACH, SHARP)
+            bending = Bending.of(surface.moved(points), BENDING, REACH, SHARP)
             motion = solve(evidence.information, evidence.force, bending, FARTHEST * pictures.pixel, ANCHOR)
             points = points + motion[:, None] * bending.normals
             done += 1
             watch.step(done, total)
             if watch.enough():
                 break
-        surface = Surface.of(points, faces).moved(points)
+        surface = surface.moved(points)
         untangle(surface, watch.check)
         points = surface.vertices
         if watch.enough():

@@ -21,13 +21,19 @@ MAX_PARTS = 16  # gradient buffers; constant, so that results do not depend on t
 
 @njit(parallel=True, cache=True)
 def _render_views(vertices, values, faces, R, t, center, K, size, offset, projected, facing, ids, depth, images):
-    """All views into flat images."""
+    """All views into flat images, whose first three values are normals and become unit."""
     for c in prange(R.shape[0]):
         H, W = size[c, 0], size[c, 1]
         a, b = offset[c], offset[c + 1]
         render_view(vertices, values, faces, R[c], t[c], center[c], K[c], projected[c], facing[c],
                     ids[a:b].reshape(H, W), depth[a:b].reshape(H, W),
                     images[a:b].reshape(H, W, values.shape[1]))  # fmt: skip
+        for p in range(a, b):
+            square = images[p, 0] * images[p, 0] + images[p, 1] * images[p, 1] + images[p, 2] * images[p, 2]
+            if square > 0:
+                length = np.sqrt(square)
+                for k in range(3):
+                    images[p, k] /= length
 
 
 class CpuRasteriser:
@@ -59,9 +65,7 @@ class CpuRasteriser:
             packed.offset, np.empty((views, len(vertices), 3), np.float32), np.empty((views, len(faces)), np.uint8),
             ids, depth, images,
         )  # fmt: skip
-        normals = images[:, :3]
-        lengths = np.linalg.norm(normals, axis=1, keepdims=True)
-        normals = np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0)
+        normals = np.ascontiguousarray(images[:, :3])
         extra = None if attributes is None else packed.split(np.ascontiguousarray(images[:, 3:]))
         return Render(packed.split(ids), packed.split(depth), packed.split(normals), extra)
 

@@ -32,6 +32,12 @@ def main(argv: list[str]) -> int:
         "--wrap", metavar="TEMPLATE", default="", help="hm08, hm08-body, ict, gnm or a file: one topology"
     )
     parser.add_argument("--key", type=int, metavar="FRAME", help="a neutral frame: who performs (default: first)")
+    parser.add_argument(
+        "--key-frames",
+        default="1",
+        metavar="auto|N|A,B",
+        help="key frames: extremes are chosen too (auto, or N in all), or named beside the first (default: 1)",
+    )
     parser.add_argument("--every-frame", action="store_true", help="reconstruct every frame, follow none")
     parser.add_argument("--no-smooth", action="store_true", help="leave head motion and curves as they were measured")
     parser.add_argument("--preset", choices=protocol.PRESETS, default="draft")
@@ -54,7 +60,7 @@ def run(options: argparse.Namespace, terminal: Terminal, control: Control) -> in
     from .farm import Farm
     from .frames import chosen
     from .gather import gather
-    from .key_frame import key_identity
+    from .keys import identity_file, wanted
     from .pace import Pace
     from .plan import Plan
     from .solve import Worker
@@ -87,9 +93,12 @@ def run(options: argparse.Namespace, terminal: Terminal, control: Control) -> in
         terminal.show(protocol.Warning("sequence", "frames-dropped", remark))
     if settings.wrap and not options.every_frame:
         number = options.key if options.key is not None else source.frames[0].number
-        chosen(source.frames, str(number))  # is there
-        terminal.show(protocol.Progress("sequence", f"Key frame {number}", 0, len(frames), 0.0, None))
-        plan = replace(plan, identity=str(key_identity(plan, store, number, control)))
+        keys = wanted(number, options.key_frames, source.frames)
+
+        def tell(what: str) -> None:
+            terminal.show(protocol.Progress("sequence", what, 0, len(frames), 0.0, None))
+
+        plan = replace(plan, identity=str(identity_file(plan, store, keys, control, tell)))
     todo = [frame.number for frame in frames]
     if options.resume:
         todo = [number for number in todo if not store.done(number, plan.key(source, number))]

@@ -33,8 +33,9 @@ class Identity:
     weights: np.ndarray  # [468, 3]
     marks: np.ndarray  # [468, 3] where the key frame's photographs show them; NaN: not known
     sigma: np.ndarray  # [468] world units
-    look: np.ndarray  # [LEVELS, V] float32: the key frame's band-passed brightness, 0 where nothing saw it
-    shown: np.ndarray  # [V] float32 0..1: how well the key frame shows a vertex
+    look: np.ndarray  # [K, LEVELS, V] float32: band-passed brightness in each key frame, 0 where nothing saw it
+    shown: np.ndarray  # [K, V] float32 0..1: how well a key frame shows a vertex
+    expression: np.ndarray  # [K, m] weights of the shapes in each key frame; the first one's are 0
     size: float  # world units of a usual edge of the face
     uv: np.ndarray  # [T, 2] float32
     faces_uv: np.ndarray  # [F, 4] int32 into uv
@@ -70,16 +71,33 @@ class Identity:
         used = np.flatnonzero(expression)  # most weights of most frames are 0
         return self.neutral + np.tensordot(expression[used].astype(np.float32), self.shapes[used], 1)
 
-    def with_look(self, cameras: Sequence[Camera], pictures: Sequence[np.ndarray]) -> Identity:
-        """How the skin looks in the key frame's photographs [H, W, 3] sRGB 0..1."""
-        shown = Pictures(cameras, pictures, self.neutral[self.follows])
-        look = np.zeros((LEVELS, len(self.neutral)), np.float32)
-        facing = visible(shown.cameras, self.neutral, self.surface)  # [views, V]
+    def with_look(
+        self,
+        cameras: Sequence[Camera],
+        pictures: Sequence[np.ndarray],
+        vertices: np.ndarray | None = None,
+        expression: np.ndarray | None = None,
+    ) -> Identity:
+        """With one key frame more: how the skin looks in its photographs [H, W, 3] sRGB 0..1.
+
+        vertices: [V, 3] where it is there, in the world. expression: [m], under which weights. Of the first: neutral.
+        """
+        vertices = self.neutral if vertices is None else vertices
+        expression = np.zeros(len(self.shapes)) if expression is None else expression
+        seen = Pictures(cameras, pictures, vertices[self.follows])
+        look = np.zeros((LEVELS, len(vertices)), np.float32)
+        facing = visible(seen.cameras, vertices, self.surface)  # [views, V]
         weight = np.where(facing > LOOKS_LIKE, facing, 0.0) ** 2
         for level in range(LEVELS):
-            values = np.stack([shown.values(i, level, self.neutral)[0] for i in range(len(shown.cameras))])
+            values = np.stack([seen.values(i, level, vertices)[0] for i in range(len(seen.cameras))])
             look[level] = (weight * values).sum(0) / np.maximum(weight.sum(0), 1e-9)
-        return replace(self, look=look, shown=np.clip(weight.sum(0), 0, 1).astype(np.float32))
+        shown = np.clip(weight.sum(0), 0, 1).astype(np.float32)
+        return replace(
+            self,
+            look=np.concatenate([self.look, look[None]]),
+            shown=np.concatenate([self.shown, shown[None]]),
+            expression=np.concatenate([self.expression, expression[None]]),
+        )
 
     def save(self, path: Path) -> None:
         arrays = {item.name: np.asarray(getattr(self, item.name)) for item in fields(self)}
@@ -115,8 +133,9 @@ def identity_of(wrapped: dict[str, np.ndarray], marks: LandmarkMap, regions: dic
         weights=marks.weights,
         marks=np.where(np.isfinite(sigma)[:, None], wrapped["landmarks"], np.nan),
         sigma=sigma,
-        look=np.zeros((LEVELS, len(vertices)), np.float32),
-        shown=np.zeros(len(vertices), np.float32),
+        look=np.zeros((0, LEVELS, len(vertices)), np.float32),
+        shown=np.zeros((0, len(vertices)), np.float32),
+        expression=np.zeros((0, len(wrapped["shapes"]))),
         size=size,
         uv=wrapped["uv"],
         faces_uv=wrapped["faces_uv"],

@@ -1,4 +1,4 @@
-"""The key frame: the whole reconstruction of one frame, whose wrapped template becomes the identity of all others."""
+"""The first key frame: its whole reconstruction, whose wrapped template becomes the identity of all others."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from .solve import WRAPPED, Reconstruction
 from .store import Store
 
 FILE = "identity.npz"
-KEY_FOLDER = "key"  # in the output: the whole run of the key frame, dense head and all
+KEY_FOLDER = "key"  # in the output: the whole runs of the key frames
 
 
 def key_identity(plan: Plan, store: Store, number: int, control: Control, check: Check = unchecked) -> Path:
     """Solve the key frame, unless that is done; the file of its identity. Raises BridgeError where it cannot be."""
     source = plan.open()
     key = plan.key(source, number)
-    path, mark = store.folder / FILE, store.folder / f"{FILE}.key"
+    path = store.folder / KEY_FOLDER / FILE
+    mark = path.with_name(f"{FILE}.key")
     if path.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == key:
         return path
     keys = Store(store.folder / KEY_FOLDER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,6 +19,14 @@ NOISE = 0.02  # of a brightness 0..1: contrast below it is not stretched
 HEAD_PIXELS = 1000  # of the head's longer side in a photograph; more is shrunk first
 SIZE, DEPTH_PIXELS = 256, 3.0  # of the pictures that tell which vertices are hidden
 FINE_SIZE, FINE_PIXELS = 160, 1.5  # of those that tell a folded lid from the skin that lies on it
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What each vertex is expected to look like."""
+
+    values: np.ndarray  # [LEVELS, V] float32
+    shown: np.ndarray  # [V] float32 0..1: how well a key frame shows it
 
 
 class Pictures:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..capture.inputs import read_inputs
-from ..errors import BridgeError, Cancelled
+from ..errors import BridgeError
 from ..head.landmarks import Landmarker
 from ..job.cache import Cache
 from ..job.runner import JobRunner
@@ -87,8 +87,7 @@ class Reconstruction:
                 warnings.append(message)
 
         self._runner.run(Run(f"frame {number}", str(capture), str(made), self.plan.settings), hear, control)
-        if control.cancel.is_set():
-            raise Cancelled
+        control.check()
         if errors:
             raise BridgeError(errors[0].code, errors[0].sentence, errors[0].cure)
         if self.plan.settings.wrap and not (made / "wrap" / "wrap.npz").is_file():
@@ -124,13 +123,9 @@ class Tracking:
         self._tracker = Tracker(load_identity(Path(plan.identity)), Landmarker(need(LANDMARKS)))
 
     def __call__(self, number: int, folder: Path, control: Control) -> dict:
-        def check() -> None:
-            if control.cancel.is_set():
-                raise Cancelled
-
         capture = self.source.place(number, folder / "capture")
         inputs = read_inputs(capture)
-        tracked = self._tracker.track(inputs.cameras, inputs.pixels, check)
+        tracked = self._tracker.track(inputs.cameras, inputs.pixels, control.check)
         shutil.rmtree(folder / "capture", ignore_errors=True)
         if tracked.error > LOST:
             raise BridgeError(

@@ -21,9 +21,11 @@ from ..head.landmarks import Face, Landmarker, find_faces
 from ..head.triangulate import triangulate
 from ..model.template import edges_of
 from .identity import Identity
-from .look import FINE_PIXELS, FINE_SIZE, Pictures, near, visible
+from .look import FINE_PIXELS, FINE_SIZE, Look, Pictures, near, visible
 
 SAMPLES = 2000  # vertices that pose and expression are measured at
+STILL, STILL_SAMPLES = 1.0, 1000  # edges that no shape moves skin by which tells the head's motion alone
+RIGID_ROUNDS, SETTLED = (10, 3), 0.02  # Gauss-Newton steps of it, by level; edges that a last step may be
 ROUNDS = (6, 5, 4, 4)  # Gauss-Newton steps of pose and expression, by level
 FREE_ROUNDS = 3  # of every vertex, at the finest level
 MARK_SHARE = 0.1  # landmarks err together, so that each counts for less than one
@@ -40,8 +42,10 @@ JAW_LEVELS = (0, 1)
 # 0.34 to 0.55 of others, frowning, half shut and wide ones among them
 CLOSED = (0.0, 0.25)
 LIDS_LEVEL, UNKNOWN, ALIKE = 3, 0.5, 0.56
+SHUT, SHUT_KEY = (0.75, 1.0), 0.7  # tried too where a key frame shows shut lids: one that is shut so far
 STIFFNESS, HELD = 60.0, 2.0  # of a vertex against its neighbours and against the model, in edges
 SKULL = 10.0  # how much more what is no face is held: bone does not move
+NEARER, UNSHOWN = 0.1, 1.0  # edges: another key frame's skin must lie so much nearer; what one hides counts as farther
 MARK_VIEWS = 4  # that landmarks are looked for in
 SEED = 0
 
@@ -85,6 +89,7 @@ class Seen:
     pictures: Pictures
     level: int
     facing: np.ndarray  # [views, V] cosine, 0 where hidden
+    look: Look
 
 
 class Tracker:
@@ -96,11 +101,16 @@ class Tracker:
         self.eyes = identity.eyes()
         surface = identity.surface
         self.around = {side: surface[np.isin(surface, at).any(1)] for side, at in self.eyes.items()}
+        self.closed = {side: CLOSED + (SHUT if self._shut(side) else ()) for side in self.eyes}
         self.basis = np.ascontiguousarray(identity.shapes[self.shapes].transpose(1, 2, 0), np.float64)  # [V, 3, m]
         rng = np.random.default_rng(SEED)
-        share = np.where(identity.face, 4.0, 1.0) * identity.follows * (identity.shown > 0)
+        share = np.where(identity.face, 4.0, 1.0) * identity.follows * (identity.shown[0] > 0)
         count = min(SAMPLES, int((share > 0).sum()))
         self.samples = np.sort(rng.choice(len(share), count, replace=False, p=share / share.sum()))
+        moved = np.linalg.norm(identity.shapes[self.shapes], axis=2).max(0)
+        still = np.flatnonzero((share > 0) & (moved < STILL * identity.size))
+        self.still = np.sort(rng.choice(still, min(STILL_SAMPLES, len(still)), replace=False))
+        self.moved = [identity.posed(weights) - identity.neutral for weights in identity.expression]
         edges = edges_of(identity.faces)
         edges = edges[(identity.part[edges] == 0).all(1)]
         ones = np.ones(len(edges))
@@ -114,12 +124,18 @@ class Tracker:
         self.bias = (identity.marks - on_mesh)[known]  # how the landmark model sees this face
         self.at_marks = np.einsum("nk,nkdj->ndj", identity.weights[known], self.basis[identity.corners[known]])
 
+    def _shut(self, side: str) -> bool:
+        """Whether a key frame shows what this eye's lids look like when they are shut."""
+        name = f"eyeBlink{side}"
+        at = [i for i, shape in enumerate(self.identity.shape_names) if shape == name]
+        return bool((self.identity.expression[:, at] > SHUT_KEY).any())
+
     def track(self, cameras: Sequence[Camera], pictures: Sequence[np.ndarray], check: Check = unchecked) -> Tracked:
         """Raises BridgeError "face-none" where no two photographs show the face."""
         marks = self._landmarks(cameras, pictures, check)
         pose = self._by_landmarks(marks)
         seen = Pictures(cameras, pictures, placed(self.identity, pose)[self.identity.follows])
-        pose = self._jaw(seen, pose)
+        pose = self._jaw(seen, self._rigid(seen, pose))
         facing = np.zeros((0, 0))
         shut: list[int] = []
         for level, rounds in enumerate(ROUNDS):
@@ -128,7 +144,7 @@ class Tracker:
                 pose, shut = self._lids(seen, pose)
             facing = visible(seen.cameras, placed(self.identity, pose), self.identity.surface)
             for _ in range(rounds):
-                system = self._skin(Seen(seen, level, facing), pose, 0.0, self.samples)
+                system = self._skin(Seen(seen, level, facing, self._look(pose)), pose, 0.0, self.samples)
                 pose = self._step(pose, marks, system[:2], self.samples, shut)
         check()
         detail, error = self._free(seen, facing, pose)
@@ -173,19 +189,48 @@ class Tracker:
         pictures, level = seen.pictures, seen.level
         facing = seen.facing[:, chosen]
         points = placed(self.identity, pose, detail)[chosen]
-        target = self.identity.look[level][chosen]
+        target = seen.look.values[level][chosen]
         A, b = np.zeros((len(chosen), 3, 3)), np.zeros((len(chosen), 3))
         total = weights = 0.0
         for view in range(len(pictures.cameras)):
             use = np.flatnonzero(facing[view] > LEAST_COSINE)
             value, slope = pictures.values(view, level, points[use])
             gap = value - target[use]
-            weight = facing[view][use] ** 2 * self.identity.shown[chosen[use]]
+            weight = facing[view][use] ** 2 * seen.look.shown[chosen[use]]
             weight = weight / (1 + (gap / WIDTH) ** 2) ** 2 / SKIN_SIGMA**2
             A[use] += weight[:, None, None] * slope[:, :, None] * slope[:, None, :]
             b[use] += (weight * gap)[:, None] * slope
             total, weights = total + float((weight * np.abs(gap)).sum()), weights + float(weight.sum())
         return A, b, total / max(weights, 1e-9)
+
+    def _look(self, pose: Pose) -> Look:
+        """Of each vertex in the key frame where its skin was moved most alike: an open eye shows nothing of its lid."""
+        identity = self.identity
+        if len(self.moved) == 1:
+            return Look(identity.look[0], identity.shown[0])
+        now = identity.posed(pose.expression) - identity.neutral
+        away = np.stack([np.linalg.norm(now - moved, axis=1) for moved in self.moved])
+        away[1:] += NEARER * identity.size
+        away += UNSHOWN * identity.size * (1 - identity.shown)
+        key, vertices = away.argmin(0), np.arange(len(now))
+        return Look(np.ascontiguousarray(identity.look[key, :, vertices].T), identity.shown[key, vertices])
+
+    def _rigid(self, seen: Pictures, pose: Pose) -> Pose:
+        """The head's motion by skin that no shape moves: landmarks of a grimace turn it by centimetres."""
+        centre = self.identity.centre
+        for level, rounds in enumerate(RIGID_ROUNDS):
+            facing = visible(seen.cameras, placed(self.identity, pose), self.identity.surface)
+            for _ in range(rounds):
+                A, b, _ = self._skin(Seen(seen, level, facing, self._look(pose)), pose, 0.0, self.still)
+                arms = placed(self.identity, pose)[self.still] - centre - pose.t
+                J = rigid(arms)
+                system = np.einsum("nda,nde,neb->ab", J, A, J, optimize=True)
+                step = np.linalg.lstsq(system, -np.einsum("nda,nd->a", J, b), rcond=1e-9)[0]
+                R = Rotation.from_rotvec(step[:3]).as_matrix()
+                pose = replace(pose, R=R @ pose.R, t=pose.t + step[3:])
+                if np.linalg.norm(J @ step, axis=1).max() < SETTLED * self.identity.size:
+                    break
+        return pose
 
     def _jaw(self, seen: Pictures, pose: Pose) -> Pose:
         """How far the mouth is open, by trying: it moves the chin farther than a slope sees, and landmarks of a shout
@@ -198,8 +243,9 @@ class Tracker:
         facing = visible(seen.cameras, placed(self.identity, pose), self.identity.surface)[:, at]
         costs = []
         for amount in JAW_OPEN:
-            points = placed(self.identity, with_weights(pose, {jaw: amount}))[at]
-            costs.append(sum(self._unlike(seen, level, points, facing, at) for level in JAW_LEVELS))
+            tried = with_weights(pose, {jaw: amount})
+            points, look = placed(self.identity, tried)[at], self._look(tried)
+            costs.append(sum(self._unlike(seen, level, look, points, facing, at) for level in JAW_LEVELS))
         best = int(np.argmin(costs))
         if abs(JAW_OPEN[best] - pose.expression[jaw]) < JAW_OPEN[1]:
             return pose  # landmarks know it better than a try
@@ -224,31 +270,34 @@ class Tracker:
         hidden = visible(seen.cameras, placed(self.identity, pose), self.identity.surface) == 0
         for side, at in eyes.items():
             around = self.around[side]
-            for closed in CLOSED:
-                points = placed(self.identity, with_weights(pose, dict(lids(side, closed))))
+            for closed in self.closed[side]:
+                tried = with_weights(pose, dict(lids(side, closed)))
+                points = placed(self.identity, tried)
                 cameras = near(seen.cameras, points[at])
                 facing = visible(cameras, points, around, FINE_SIZE, FINE_PIXELS)[:, at] * ~hidden[:, at]
-                costs[side].append(self._unlike(seen, LIDS_LEVEL, points[at], facing, at))
+                costs[side].append(self._unlike(seen, LIDS_LEVEL, self._look(tried), points[at], facing, at))
         shut = []
         for side in eyes:
-            if min(costs[side]) > ALIKE:
+            if self.closed[side] == CLOSED and min(costs[side]) > ALIKE:
                 pose = with_weights(pose, dict(lids(side, 1.0)))
                 shut.append(names.index(f"eyeBlink{side}"))
             else:
-                pose = with_weights(pose, dict(lids(side, CLOSED[int(np.argmin(costs[side]))])))
+                pose = with_weights(pose, dict(lids(side, self.closed[side][int(np.argmin(costs[side]))])))
         return pose, shut
 
-    def _unlike(self, seen: Pictures, level: int, points: np.ndarray, facing: np.ndarray, at: np.ndarray) -> float:
+    def _unlike(
+        self, seen: Pictures, level: int, look: Look, points: np.ndarray, facing: np.ndarray, at: np.ndarray
+    ) -> float:
         """Mean of 1 - correlation of look over the views; skin that the key frame does not show counts as UNKNOWN."""
         total = weights = 0.0
-        known = self.identity.shown[at]
+        known = look.shown[at]
         for view in range(len(seen.cameras)):
             use = np.flatnonzero(facing[view] > LEAST_COSINE)
             if len(use):
                 now = seen.values(view, level, points[use])[0]
                 weight = facing[view][use].astype(np.float64)
                 sure = weight * known[use]
-                unlike = 1 - correlation(now, self.identity.look[level][at[use]], sure)
+                unlike = 1 - correlation(now, look.values[level][at[use]], sure)
                 total += float(sure.sum()) * unlike + float((weight - sure).sum()) * UNKNOWN
                 weights += float(weight.sum())
         return total / max(weights, 1e-9)
@@ -312,7 +361,7 @@ class Tracker:
         rows = np.repeat(3 * np.arange(n)[:, None] + np.arange(3), 3, axis=1).reshape(n, 3, 3)
         columns = np.swapaxes(rows, 1, 2)
         for level in (*[len(ROUNDS) - 2] * (FREE_ROUNDS - 2), *[len(ROUNDS) - 1] * 2):
-            A, b, error = self._skin(Seen(seen, level, facing), pose, detail, chosen)
+            A, b, error = self._skin(Seen(seen, level, facing, self._look(pose)), pose, detail, chosen)
             A = np.einsum("ba,nbc,cd->nad", pose.R, A, pose.R, optimize=True)  # back to the key frame's axes
             b = b @ pose.R
             blocks = np.zeros((n, 3, 3))

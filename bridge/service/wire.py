@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from ..errors import Cancelled
 from . import protocol
 
 
@@ -24,6 +25,11 @@ class Control:
 
     cancel: threading.Event = field(default_factory=threading.Event)
     finish: threading.Event = field(default_factory=threading.Event)
+
+    def check(self) -> None:
+        """Raises Cancelled once the user has asked for the end."""
+        if self.cancel.is_set():
+            raise Cancelled
 
 
 LEAVE_SECONDS = 10.0

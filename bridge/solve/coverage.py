@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..capture.cameras import Camera
 from ..capture.framing import HeadFrame
 from ..errors import Check, unchecked
 from ..mesh import Mesh
 from ..mesh.normals import vertex_normals
-from ..raster import Backend, make_rasteriser
+from ..raster.look import look
+from ..side_by_side import side_by_side
 from .targets import Target
 
 DEPTH_TOLERANCE = 0.01  # of the mesh's radius: how far behind the rendered surface a vertex still counts as seen
@@ -27,18 +29,20 @@ class Coverage:
     confidence: np.ndarray  # [V] float32 0..1: 0 = seen by no view, near 1 = seen head-on by several
 
 
-def coverage(mesh: Mesh, targets: Sequence[Target], raster: Backend = "cpu", check: Check = unchecked) -> Coverage:
+def coverage(mesh: Mesh, targets: Sequence[Target], check: Check = unchecked) -> Coverage:
     """Visibility (rendered depth), facing angle and the maps' own weight of every vertex in every view."""
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)
     frame = HeadFrame((low + high) / 2, float(np.linalg.norm(high - low) / 2), np.array([0.0, 0.0, 1.0]))
     cameras = [frame.normalise(target.camera) for target in targets]
     vertices = (mesh.vertices - frame.center) / frame.radius
     normals = vertex_normals(vertices, mesh.faces)
-    render = make_rasteriser(raster, cameras).render(vertices, mesh.faces)
     count = np.zeros(len(vertices), np.int32)
     evidence = np.zeros(len(vertices))
-    for target, camera, depth in zip(targets, cameras, render.depth, strict=True):
+
+    def seen_from(view: tuple[Target, Camera]) -> tuple[np.ndarray, np.ndarray]:  # [V] bool, [V]
         check()
+        target, camera = view
+        depth, _ = look(camera, vertices, mesh.faces)
         pixels, z = camera.project(vertices)
         ray = vertices - camera.center
         cosine = -(normals * ray).sum(1) / np.linalg.norm(ray, axis=1)
@@ -51,6 +55,9 @@ def coverage(mesh: Mesh, targets: Sequence[Target], raster: Backend = "cpu", che
         visible = inside & (z < depth[row, column] + DEPTH_TOLERANCE + slant) & (depth[row, column] > 0)
         seen = visible & (cosine > FACING_LIMIT) & (target.mask[row, column] > 0.5)
         weight = 1.0 if target.weight is None else target.weight[row, column]
+        return seen, np.where(seen, cosine * weight, 0)
+
+    for seen, told in side_by_side(seen_from, list(zip(targets, cameras, strict=True))):
         count += seen
-        evidence += np.where(seen, cosine * weight, 0)
+        evidence += told
     return Coverage(count, (1 - np.exp(-evidence / ENOUGH)).astype(np.float32))

@@ -14,9 +14,9 @@ import numpy as np
 from ..capture.images import resize_map
 from ..errors import Check, unchecked
 from ..raster.look import look
+from ..side_by_side import side_by_side
 from .light import grey, to_srgb
 from .shots import FINE_SIGMA, Shot, Surface, at_pixels
-from .side_by_side import side_by_side
 
 ROUNDS = 2
 HALF = 0.6  # of the flow that a photograph follows in a round

@@ -17,6 +17,7 @@ from ..errors import BridgeError
 from ..mesh.normals import vertex_normals
 from ..mesh.topology import surface_area
 from ..service.memory import trim_heaps
+from ..side_by_side import side_by_side
 from . import delight as delighting
 from .align import align
 from .equalise import Balance, equalise, in_range
@@ -26,7 +27,6 @@ from .paint import paint, paint_values, tables
 from .settings import TextureSettings
 from .shares import Shares, focus, neighbour_mean, share_out, suppress_highlights
 from .shots import Shot, Surface, cut, take
-from .side_by_side import side_by_side
 from .uv_mesh import UvMesh, texel_corners
 
 EDGE = 0.014  # of the head's radius: a mesh with longer edges is subdivided for the decisions

@@ -13,13 +13,13 @@ from ..errors import BridgeError, Check, unchecked
 from ..mesh import Mesh
 from ..mesh.boxtree import BoxTree
 from ..raster.look import look
+from ..side_by_side import side_by_side
 from .bake import _split, head_radius
 from .fill import fill_gutter
 from .paint import _box, _covers
 from .rays import Met, surface_along
 from .shares import neighbour_mean
 from .shots import Surface
-from .side_by_side import side_by_side
 from .subdivision import Polygons
 from .tangent import Frames, corner_angle_normals, tangent_frames
 from .uv_mesh import UvMesh, count_cover, texel_corners

@@ -10,13 +10,13 @@ import numpy as np
 
 from ..errors import BridgeError
 from ..report.results import read_ply, write_json, write_npz
+from ..side_by_side import side_by_side
 from .bake import Albedo
 from .detail import Detail
 from .exr import write_exr
 from .obj import read_obj, write_obj
 from .png import write_png
 from .settings import TextureSettings
-from .side_by_side import side_by_side
 from .uv_mesh import UvMesh
 
 FIRST_TILE = 1001

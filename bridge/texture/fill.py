@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
+from ..side_by_side import side_by_side
 from .shares import neighbour_mean
-from .side_by_side import side_by_side
 
 SMOOTHING = 80  # rounds over what was spread, so that no rays show
 FILL_ROUNDS = 200  # rings that colours are spread over

@@ -13,7 +13,8 @@ from ..capture.images import remap, resize_map
 from ..errors import Check, unchecked
 from ..mesh import Mesh
 from ..mesh.normals import vertex_normals
-from ..raster import make_rasteriser
+from ..raster.look import look
+from ..side_by_side import side_by_side
 from .fill import fill_vertices, mirror_images, spread
 
 SIZE = 1024  # longer side of a photograph as it is sampled: finer than the vertices of any preset
@@ -42,23 +43,28 @@ def blend(
     vertices = (mesh.vertices - frame.center) / frame.radius
     normals = vertex_normals(vertices, mesh.faces)
     small = [_shrink(frame.normalise(camera)) for camera in cameras]
-    renders = make_rasteriser("cpu", small).render(vertices.astype(np.float32), mesh.faces)
     total = np.zeros((len(vertices), 3))
     weight_sum = np.zeros(len(vertices))
-    for i, camera in enumerate(small):
+
+    def seen_from(i: int) -> tuple[np.ndarray, np.ndarray]:  # [V, 3] colours times weight, [V] weight
         check()
+        camera = small[i]
+        shown, _ = look(camera, vertices.astype(np.float32), mesh.faces)
         photo = resize_map(photos[i], camera.width, camera.height)
-        inner = _inner(resize_map(masks[i], camera.width, camera.height), renders.depth[i])
+        inner = _inner(resize_map(masks[i], camera.width, camera.height), shown)
         pixels, depth = camera.project(vertices)
         ray = camera.center - vertices
         cosine = (ray * normals).sum(1) / np.linalg.norm(ray, axis=1)
         # the coordinate of a pixel's centre is its index plus one half; remap counts from the centres
         x, y = (pixels - 0.5).astype(np.float32).T
-        rendered = remap(renders.depth[i], x, y, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
+        rendered = remap(shown, x, y, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
         seen = (depth > 0) & (cosine > 0.05) & (rendered > 0) & (depth < rendered + DEPTH_TOLERANCE)
         inside = remap(inner, x, y, border=cv2.BORDER_CONSTANT)
         weight = np.where(seen, np.clip(cosine, 0, 1) ** SHARPNESS, 0) * inside
-        total += weight[:, None] * remap(photo, x, y, border=cv2.BORDER_CONSTANT)
+        return weight[:, None] * remap(photo, x, y, border=cv2.BORDER_CONSTANT), weight
+
+    for colour, weight in side_by_side(seen_from, range(len(small))):
+        total += colour
         weight_sum += weight
     known = weight_sum > 1e-4
     colours = np.zeros((len(vertices), 3), np.float32)

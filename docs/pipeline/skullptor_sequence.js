@@ -11,6 +11,7 @@ const JOB_TYPE = {
         { key: "source", type: "string", required: true, subtype: "dir_path", description: "Folder of captures, or the rig" },
         { key: "images", type: "string", default: "", subtype: "dir_path", description: "The cameras' pictures, for a rig" },
         { key: "output", type: "string", required: true, subtype: "dir_path", description: "Folder to write to" },
+        { key: "key_frames", type: "string", default: "1", description: "auto, how many key frames, or their numbers" },
         { key: "template", type: "string", default: "hm08", description: "hm08, hm08-body, ict or a file" },
     ],
 };
@@ -35,9 +36,10 @@ function compileJob(job) {
 
 function task(settings, name, frames) {
     const made = author.Task(name, "misc");
-    const args = ["-m", "bridge", "sequence", settings.source, "-o", settings.output, "--frames", frames,
-                  "--wrap", settings.template, "--resume"];
+    // the folder by its path: a worker, on Windows too, has no working folder of ours to start Python in
+    const args = [settings.program.replace(/[\\/]+$/, "") + "/bridge", "sequence", settings.source, "-o", settings.output,
+                  "--frames", frames, "--wrap", settings.template, "--key-frames", settings.key_frames, "--resume"];
     if (settings.images) args.push("--images", settings.images);
-    made.addCommand(author.Command("exec", { exe: "env", args: ["-C", settings.program, settings.python].concat(args) }));
+    made.addCommand(author.Command("exec", { exe: settings.python, args: args }));
     return made;
 }

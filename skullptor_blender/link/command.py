@@ -15,7 +15,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from .job import CANCELLED, FAILED, FINISHED, RUNNING
@@ -23,6 +23,8 @@ from .worker import SET_UP_CURE, WINDOWS, WorkerError, popen_options
 
 ENTRY = ("-u", "-B", "-m", "bridge")
 LEASH = "SKULLPTOR_LEASH"  # the bridge leaves when our end of its stdin closes
+PIECE_SECONDS = 0.05  # of reading at a time: a window must stay alive
+READING = "Reading the scene"
 KILL_SECONDS = 0.4  # after an unanswered cancel: nothing but its own folder can be half made
 PROGRESS = re.compile(r"\s*(\d+)%\s+(.+?)(?:\s{2,}about (\d+) s left)?\s*")
 _COMPLAINTS = re.compile(r"(Error|Warning|Note): (.+)")
@@ -45,19 +47,22 @@ class BridgeCommand:
         *,
         follow: Follow = lambda: None,
         stage: str = "Starting the engine",
+        read: Iterator[float] | None = None,
         prepare: Callable[[], object] | None = None,
         entry: Sequence[str] | None = None,
     ) -> None:
         """title: of the button. follow: asked after each command that went well for the arguments of one
-        more. stage: shown until a command names one. prepare: what is to be written first, in a thread.
-        entry: what stands between the interpreter and the arguments, where it is another program than the bridge.
+        more. stage: shown until a command names one. read: what is read before all else, piece by piece within
+        step(), that is in Blender's own thread; it yields the share that is done and may lengthen the arguments.
+        prepare: what is to be written then, in a thread. entry: what stands between the interpreter and the
+        arguments, where it is another program than the bridge.
 
         Raises WorkerError "no-bridge" or "output".
         """
         self.title, self.interpreter, self.root, self.log = title, interpreter, root, log
         self.follow, self.entry = follow, entry or ENTRY
         self.partial = 0  # an exit code that, without an error, means: done, with warnings
-        self.state, self.stage, self.fraction = RUNNING, stage, 0.0
+        self.state, self.stage, self.fraction = RUNNING, READING if read else stage, 0.0
         self.eta_s: float | None = None
         self.error: WorkerError | None = None
         self.warnings: list[str] = []
@@ -66,12 +71,31 @@ class BridgeCommand:
         self._lines: queue.Queue[tuple[str, str]] = queue.Queue()
         self._child: subprocess.Popen | None = None
         self._preparing: threading.Thread | None = None
-        self._arguments = arguments
-        if prepare is None:
-            self._begin(arguments)
+        self._arguments, self._reading, self._preparation, self._next_stage = arguments, read, prepare, stage
+        if read is None:
+            self._set_off()
+
+    def _set_off(self) -> None:
+        if self._preparation is None:
+            self._begin(self._arguments)
         else:
-            self._preparing = threading.Thread(target=self._prepare, args=(prepare,), daemon=True)
+            self._preparing = threading.Thread(target=self._prepare, args=(self._preparation,), daemon=True)
             self._preparing.start()
+
+    def _read_piece(self, reading: Iterator[float]) -> None:
+        """For a moment; when all is read, the rest goes on by itself."""
+        if self.cancelled_at is not None:
+            self._reading, self.state = None, CANCELLED
+            return
+        until = time.monotonic() + PIECE_SECONDS
+        try:
+            while time.monotonic() < until:
+                self.fraction = next(reading)
+        except StopIteration:
+            self._reading, self.stage, self.fraction = None, self._next_stage, 0.0
+            self._set_off()
+        except WorkerError as error:
+            self._reading, self.state, self.error = None, FAILED, error
 
     def _prepare(self, prepare: Callable[[], object]) -> None:
         try:
@@ -139,6 +163,9 @@ class BridgeCommand:
 
     def step(self) -> list[str]:
         """Read what came; the lines are returned for whoever wants to know that something moved."""
+        if self.running and self._reading is not None:
+            self._read_piece(self._reading)
+            return []
         if not self.running or not self._prepared():
             return []
         ended = self._child.poll() is not None and not any(reader.is_alive() for reader in self._readers)

@@ -66,18 +66,22 @@ class SKULLPTOR_OT_solve_performance(BridgeOperator, bpy.types.Operator):
     folder: Path | None = None
 
     def start(self, context: bpy.types.Context) -> BridgeCommand:
-        self.scene_name = context.scene.name
+        self.scene_name, self.layer_name = context.scene.name, context.view_layer.name
         self.left_out = []
         interpreter = preferences.interpreter(context, self.bridge_python)
-        drafts = self._drafts(context)
+        frames = self._frames(context.scene)
         cache = preferences.cache_folder(context)
         folder = self.folder = self._folder(cache)
         template = self.template if Path(self.template).stem == self.template else bpy.path.abspath(self.template)
         captures, heads = folder / CAPTURES, folder / HEADS
         arguments = ["sequence", str(captures), "-o", str(heads), "--wrap", template, "--resume"]
-        arguments += ["--frames", f"{min(drafts)}-{max(drafts)}"]
-        key = self.key_frame if self.properties.is_property_set("key_frame") else min(drafts)
-        arguments += ["--key", str(key)]
+        key = self.key_frame if self.properties.is_property_set("key_frame") else None
+        drafts: dict[int, CaptureDraft] = {}
+
+        def read() -> Iterator[float]:
+            yield from self._read(frames, drafts)
+            first = min(drafts)
+            arguments.extend(["--frames", f"{first}-{max(drafts)}", "--key", str(first if key is None else key)])
 
         def prepare() -> None:
             for frame, draft in drafts.items():
@@ -91,6 +95,7 @@ class SKULLPTOR_OT_solve_performance(BridgeOperator, bpy.types.Operator):
             arguments,
             cache / "sequence.log",
             stage="Writing captures",
+            read=read(),
             prepare=prepare,
         )
         command.partial = SOME_FAILED
@@ -102,27 +107,35 @@ class SKULLPTOR_OT_solve_performance(BridgeOperator, bpy.types.Operator):
             return run_files.new_run(cache)
         return Path(bpy.path.abspath(self.directory or "//performance"))
 
-    def _drafts(self, context: bpy.types.Context) -> dict[int, CaptureDraft]:
-        """A capture for each frame that enough cameras show. Raises WorkerError where none has them."""
-        scene, settings, found = context.scene, context.scene.skullptor, {}
+    def _read(self, frames: range, drafts: dict[int, CaptureDraft]) -> Iterator[float]:
+        """A capture for each frame that enough cameras show, one at a time; yields the share that is read.
+
+        Raises WorkerError where no frame has them, or the scene is gone.
+        """
         reason = None
-        for frame in self._frames(scene):
-            with at_frame(scene, frame):
+        for done, frame in enumerate(frames):
+            scene = bpy.data.scenes.get(self.scene_name)
+            if scene is None:
+                sentence = f"The scene '{self.scene_name}' is gone."
+                raise WorkerError("scene-gone", sentence, "Undo that, and solve the performance again.")
+            layer = scene.view_layers.get(self.layer_name) or scene.view_layers[0]
+            with at_frame(scene, frame), bpy.context.temp_override(scene=scene, view_layer=layer):
+                context, settings = bpy.context, scene.skullptor
                 cameras = head_job.read_cameras(context, {name: getattr(settings, name) for name in head_job.FOLDERS})
                 if len(cameras.usable) >= LEAST_VIEWS:
-                    found[frame] = scene_capture.draft(
+                    drafts[frame] = scene_capture.draft(
                         cameras.usable, scene, settings.normals_axes, settings.normals_max
                     )
-                    continue
-            self.left_out.append(frame)
-            reason = reason or next(iter(cameras.errors or cameras.findings), None)
-        if found:
-            return found
-        raise WorkerError(
-            "frames-none",
-            f"No frame is seen by {LEAST_VIEWS} cameras. {reason.sentence if reason else ''}".strip(),
-            "Give the cameras image sequences as background images.",
-        )
+                else:
+                    self.left_out.append(frame)
+                    reason = reason or next(iter(cameras.errors or cameras.findings), None)
+            yield (done + 1) / len(frames)
+        if not drafts:
+            raise WorkerError(
+                "frames-none",
+                f"No frame is seen by {LEAST_VIEWS} cameras. {reason.sentence if reason else ''}".strip(),
+                "Give the cameras image sequences as background images.",
+            )
 
     def _frames(self, scene: bpy.types.Scene) -> range:
         asked = self.properties.is_property_set

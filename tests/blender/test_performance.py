@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 
@@ -138,7 +139,8 @@ class Engine:
     solved = None
     told = None
 
-    def __init__(self, title, interpreter, root, arguments, log, *, stage, prepare):
+    def __init__(self, title, interpreter, root, arguments, log, *, stage, read, prepare):
+        assert list(read)[-1] == 1
         prepare()
         type(self).told = [str(argument) for argument in arguments]
         shutil.copytree(self.solved, arguments[arguments.index("-o") + 1])
@@ -198,6 +200,32 @@ def test_frames_that_too_few_cameras_show_are_said(moving, engine, tmp_path):
 def test_a_scene_without_sequences_of_its_frames_is_one_sentence(engine, tmp_path):
     with pytest.raises(RuntimeError, match="No frame is seen by 3 cameras"):
         bpy.ops.skullptor.solve_performance(directory=str(tmp_path / "made"), frame_start=1, frame_end=2)
+
+
+def test_a_long_take_is_read_a_frame_at_a_time_and_the_present_stays(moving, engine, tmp_path, monkeypatch):
+    """1,000 frames of moving cameras: the window gets its turn after each, and the scene is as it was."""
+    frames, now = 1000, 7
+    for ob in moving:
+        ob.data.background_images[0].image_user.frame_duration = frames
+        for number in range(5, frames + 1):
+            os.link(tmp_path / "plates" / f"{ob.name}_0004.png", tmp_path / "plates" / f"{ob.name}_{number:04d}.png")
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = 1, frames
+    scene.frame_set(now)
+    shares = []
+
+    class Reading(Engine):
+        def __init__(self, *arguments, read, **keywords):
+            for share in read:
+                assert scene.frame_current == now
+                shares.append(share)
+            super().__init__(*arguments, read=iter([1]), **keywords)
+
+    monkeypatch.setattr(solve_performance, "BridgeCommand", Reading)
+    assert bpy.ops.skullptor.solve_performance(directory=str(tmp_path / "made")) == {"FINISHED"}
+    assert len(shares) == frames and shares == sorted(shares) and shares[-1] == 1
+    assert f"--frames 1-{frames}" in " ".join(Reading.told)
+    assert len(list((tmp_path / "made" / "captures").glob("frame_*/capture.json"))) == frames
 
 
 def test_the_batch_imports_and_exports(folder, tmp_path, capsys):

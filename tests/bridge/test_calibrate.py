@@ -166,6 +166,33 @@ def test_a_camera_that_hangs_loose_is_named():
     assert [sentence[:44] for sentence in report.advice(found)] == ["The camera of 'photo05' is held far more loo"]
 
 
+@pytest.mark.parametrize(("second", "model"), [(8.0, "RADIAL"), (0.0, "SIMPLE_RADIAL")])
+def test_a_lens_that_bends_back_at_the_rim_gets_a_second_term(second, model):
+    """With one term alone the focal length takes the blame: 0.5 % of it and more."""
+    import pycolmap
+
+    from bridge.calibrate import motion
+
+    pycolmap.set_random_seed(0)
+    truth = [1300.0, 800.0, 600.0, -0.8, second]  # strong: what is made lies in the middle of the pictures
+    options = pycolmap.SyntheticDatasetOptions(
+        num_rigs=1, num_cameras_per_rig=1, num_frames_per_rig=12, num_points3D=600, camera_width=1600,
+        camera_height=1200, camera_model_id=pycolmap.CameraModelId.RADIAL, camera_params=truth,
+    )  # fmt: skip
+    solved = pycolmap.synthesize_dataset(options)
+    pycolmap.synthesize_noise(pycolmap.SyntheticNoiseOptions(point2D_stddev=0.4), solved)
+    for camera in solved.cameras.values():
+        params = camera.params[:4]
+        camera.model = pycolmap.CameraModelId.SIMPLE_RADIAL
+        camera.params = params
+    one, _ = motion._adjusted(pycolmap.Reconstruction(solved), "simple")
+    auto, _ = motion._adjusted(pycolmap.Reconstruction(solved), motion.AUTO)
+    (plain,), (found,) = one.cameras.values(), auto.cameras.values()
+    assert (plain.model.name, found.model.name) == ("SIMPLE_RADIAL", model)
+    assert abs(found.params[0] / truth[0] - 1) < 0.002
+    assert (abs(plain.params[0] / truth[0] - 1) > 0.005) == (second > 0)
+
+
 # scale
 
 

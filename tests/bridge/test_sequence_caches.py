@@ -33,7 +33,8 @@ def identity():
         neutral=SQUARE, shapes=np.array([[[0, 0, 1.0]] * 4], np.float32), shape_names=("jawOpen",),
         faces=np.array([[0, 1, 2, 3]], np.int32), part=np.zeros(4, np.uint8), follows=np.ones(4, bool),
         face=np.ones(4, bool), corners=np.zeros((468, 3), np.int32), weights=np.full((468, 3), 1 / 3), marks=marks,
-        sigma=np.ones(468), look=np.zeros((LEVELS, 4), np.float32), shown=np.ones(4, np.float32), size=1.0,
+        sigma=np.ones(468), look=np.zeros((1, LEVELS, 4), np.float32), shown=np.ones((1, 4), np.float32), size=1.0,
+        expression=np.zeros((1, 1)),
         uv=SQUARE[:, :2].astype(np.float32), faces_uv=np.array([[0, 1, 2, 3]], np.int32),
     )  # fmt: skip
 

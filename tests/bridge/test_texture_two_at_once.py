@@ -13,8 +13,8 @@ pytest.importorskip("numba")
 from bench.subjects import rig, shape  # noqa: E402
 from bridge.raster import make_rasteriser  # noqa: E402
 from bridge.raster.look import look  # noqa: E402
+from bridge.side_by_side import side_by_side  # noqa: E402
 from bridge.texture import fill  # noqa: E402
-from bridge.texture.side_by_side import side_by_side  # noqa: E402
 
 
 def test_results_come_in_order_and_no_more_are_made_than_there_are_workers():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -131,3 +132,46 @@ def test_the_bridge_leaves_when_blender_is_gone(tmp_path, monkeypatch):
     task._child.stdin.close()
     assert task._child.wait(10) in (0, 1)
     task.abandon()
+
+
+def reading(arguments, pieces, seen, fails=False):
+    for piece in range(pieces):
+        seen.append(threading.get_ident())
+        time.sleep(0.02)
+        yield (piece + 1) / pieces
+    if fails:
+        raise WorkerError("frames-none", "No frame is seen.", "Look.")
+    arguments.append("ok")
+
+
+def test_what_is_read_first_is_read_in_pieces_between_looks_in_the_callers_thread(tmp_path):
+    arguments, seen, prepared = [], [], []
+    task = BridgeCommand(
+        "Test", Path(sys.executable), ROOT, arguments, tmp_path / "e.log",
+        read=reading(arguments, 12, seen), prepare=lambda: prepared.append(list(arguments)),
+    )  # fmt: skip
+    shares = []
+    while task.stage == command.READING:
+        task.step()
+        shares.append(task.fraction)
+    assert (
+        len(shares) > 3 and shares[:-1] == sorted(shares[:-1]) and shares[-1] == 0
+    )  # then the next stage begins from 0
+    assert until_done(task).state == FINISHED and prepared == [["ok"]]
+    assert set(seen) == {threading.get_ident()} and len(seen) == 12
+
+
+def test_reading_is_cancelled_between_two_pieces_and_nothing_is_started(tmp_path):
+    seen = []
+    task = start(tmp_path, read=reading([], 1000, seen), prepare=lambda: seen.append("prepared"))
+    task.step()
+    task.cancel()
+    assert until_done(task).state == CANCELLED and len(seen) < 100 and "prepared" not in seen
+
+
+def test_what_cannot_be_read_is_the_commands_error(tmp_path):
+    task = until_done(start(tmp_path, read=reading([], 2, [], fails=True)))
+    assert task.state == FAILED and task.error.code == "frames-none"
+    left = start(tmp_path, read=reading([], 1000, []))
+    left.abandon()
+    assert left.state == CANCELLED and left.step() == []

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from bridge.service.protocol import VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "docs" / "pipeline" / "skullptor_sequence.js"
 SETTINGS = {
     "frames": "101-150", "chunk_size": 20, "python": "/opt/skullptor/bin/python", "program": "/opt/skullptor",
     "source": "/shots/010/rig", "images": "/shots/010/images", "output": "/shots/010/heads", "template": "hm08",
+    "key_frames": "4",
 }  # fmt: skip
 # What Manager 3 offers a job compiler script: author.Task and author.Command, frameChunker, the job's addTask
 WORLD = """
@@ -71,6 +75,20 @@ def test_every_setting_that_the_script_reads_is_one_that_it_declares(node):
     assert {setting["type"] for setting in declared.values()} <= {"string", "int32", "float", "bool"}
 
 
+@pytest.mark.parametrize("folder", ["/opt/skullptor", "C:\\Skullptor"])
+def test_a_folders_last_stroke_is_no_part_of_the_command(node, folder):
+    for stroke in ("", "/", "\\"):
+        _, tasks = compiled(node, SETTINGS | {"program": folder + stroke})
+        assert tasks[0]["commands"][0]["parameters"]["args"][0] == f"{folder}/bridge"
+
+
+def test_the_bridge_starts_by_its_folder_from_anywhere(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "bridge"), "--version"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and done.stdout.strip() == VERSION
+
+
 @pytest.mark.parametrize("images", ["", "/shots/010/images"])
 def test_each_task_is_a_command_line_that_the_bridge_understands(node, images, monkeypatch):
     from bridge.sequence import cli
@@ -82,9 +100,9 @@ def test_each_task_is_a_command_line_that_the_bridge_understands(node, images, m
         (command,) = task["commands"]
         arguments = command["parameters"]["args"]
         at = arguments.index("sequence")
-        assert command["name"] == "exec" and arguments[at - 2 : at] == ["-m", "bridge"]
-        assert arguments[: at - 2] == ["-C", "/opt/skullptor", "/opt/skullptor/bin/python"]  # env's
+        assert command["name"] == "exec" and command["parameters"]["exe"] == "/opt/skullptor/bin/python"
+        assert arguments[:at] == ["/opt/skullptor/bridge"]
         assert cli.main(arguments[at + 1 :]) == 0
     assert [options.frames for options in asked] == ["101", "101-120", "121-140", "141-150", "101-150"]
-    assert all(options.resume and options.wrap == "hm08" for options in asked)
+    assert all(options.resume and options.wrap == "hm08" and options.key_frames == "4" for options in asked)
     assert all((str(options.images) if options.images else "") == images for options in asked)

@@ -15,13 +15,16 @@ STDLIB = set(sys.stdlib_module_names)
 # Each room imports from those before it only. A new package takes its place here.
 ORDER = {
     "bridge": (
-        "errors", "files", "service", "capture", "mattes", "head", "device", "mesh", "raster", "solve", "photometric",
-        "report", "normals", "check", "refine", "importers", "calibrate", "texture", "model", "wrap", "prior",
-        "job", "sequence", "training", "__main__",
+        "errors", "files", "side_by_side", "service", "capture", "mattes", "head", "device", "mesh", "raster", "solve",
+        "photometric", "report", "normals", "check", "refine", "importers", "calibrate", "texture", "model", "wrap",
+        "prior", "job", "sequence", "training", "__main__",
     ),
     "skullptor_blender": ("presets", "link", "scene", "ui", "operators", "headless", "batch"),
 }  # fmt: skip
-AT_THE_ROOT = {"bridge": {"__init__", "__main__", "errors", "files"}, "skullptor_blender": {"__init__", "batch"}}
+AT_THE_ROOT = {
+    "bridge": {"__init__", "__main__", "errors", "files", "side_by_side"},
+    "skullptor_blender": {"__init__", "batch"},
+}
 
 
 def imports(path: Path, top_level_only: bool = False, root: Path = ROOT) -> set[str]:
@@ -159,7 +162,9 @@ def test_the_pure_half_of_the_addon_needs_no_blender(path):
         assert not reaches(imports(path), forbidden), forbidden
 
 
-@pytest.mark.parametrize("name", ["service/protocol", "service/wire", "service/dummy", "files", "errors"])
+@pytest.mark.parametrize(
+    "name", ["service/protocol", "service/wire", "service/dummy", "files", "errors", "side_by_side"]
+)
 def test_standard_library_only(name):
     for imported in imports(ROOT / "bridge" / f"{name}.py"):
         assert imported.split(".")[0] in STDLIB | {"bridge", "__future__"}, imported

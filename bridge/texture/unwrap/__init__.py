@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import BridgeError, unchecked
 from ...mesh import Mesh
-from ..side_by_side import side_by_side
+from ...side_by_side import side_by_side
 from ..uv_mesh import UvMesh
 from .cut import open_charts, split_underside
 from .flatten import flatten

@@ -1,4 +1,4 @@
-"""Two photographs, two charts or two strips of a map at once: threads for work that lets Python's lock go."""
+"""Two views, two photographs, two charts at once: threads for work that lets Python's lock go."""
 
 from __future__ import annotations
 
