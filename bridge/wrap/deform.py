@@ -52,9 +52,9 @@ ROUNDS = (
 SKULL_BEND, NECK_BEND = 14.0, 5.0  # mm: a skull under hair, a neck under clothes are smooth, whatever lies on them
 WALL_MM, WALL = 8.0, 2.0  # unseen skin so near seen skin moves with it: nostrils, lids and lips keep their thickness
 SEALED = 30.0  # weight of two lips that touch, beside the Laplacian's of about 1
-PICKED, CONTOUR = 200.0, 2.0  # pull of a landmark that a hand has set, and of a contour's per mm^2 of doubt; see area
+PICKED, CONTOUR = 200.0, 0.5  # pull of a landmark that a hand has set, and of a contour's per mm^2 of doubt; see area
 RIGID, LEAST_RIGID = 2.0, 4  # pull of rigid vertices to where their body is, beside the data's of 1; vertices of a body
-RESIDUAL = 3e-2  # of a round's solve: the next round asks for new closest points anyway
+RESIDUAL = 1e-2  # of a round's solve: the next round asks for new closest points anyway
 HELD = 2e-4  # pull of every vertex to the fitted person: decides only where nothing else does
 COVERED_HELD = (
     0.1  # the same of skull and neck where hair, clothes or nothing is seen: what lies on them drags the skin
@@ -69,8 +69,8 @@ def deform(
     *,
     outside: bool = False,
     rigid: Sequence[np.ndarray] = (),
+    rounds: tuple[Round, ...] = ROUNDS,
     check: Check = unchecked,
-    seed: int = 0,
 ) -> np.ndarray:  # [V, 3]
     """The skin's vertices on the scan, both in the template's frame; all other parts stay where start has them.
 
@@ -85,13 +85,13 @@ def deform(
     walls = _walls(base, exposed := regions.exposed[index])
     seal, gaps = _lips(template, regions, scan, place, base)
     surface = Surface(scan)
-    samples = _Samples(scan, surface, template, regions, place, outside=outside, seed=seed)
+    samples = _Samples(scan, surface, template, regions, place, outside=outside)
     marks = _marks(template, scan, place, start)
     covered = (~(regions.face | regions.ears))[index] & (not outside)
     smooth = np.where(covered, np.where(regions.neck[index], NECK_BEND, SKULL_BEND), 0.0)
     moved = np.zeros_like(base)
     kept = [np.flatnonzero(chosen[index]) for chosen in rigid if chosen[index].sum() >= LEAST_RIGID]
-    for now in ROUNDS:
+    for now in rounds:
         check()
         shape = base + moved
         normals = vertex_normals(shape, skin_triangles).astype(np.float64)
@@ -141,9 +141,8 @@ class _Samples:
         place: np.ndarray,
         *,
         outside: bool = False,
-        seed: int = 0,
     ) -> None:
-        self.points, face = sample_surface(scan.vertices, scan.faces, BACK_SAMPLES, seed)
+        self.points, face = sample_surface(scan.vertices, scan.faces, BACK_SAMPLES, seed=0)
         corners = scan.faces[face]
         normals = surface.normals[corners].mean(1)
         self.normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
