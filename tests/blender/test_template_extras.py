@@ -7,6 +7,8 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
+from skullptor_extension.skullptor_blender.headless import options, tasks, template
+from skullptor_extension.skullptor_blender.link import session
 from skullptor_extension.skullptor_blender.scene import armature, relief
 from skullptor_extension.skullptor_blender.scene import result as scene_result
 from skullptor_extension.skullptor_blender.scene import template as scene_template
@@ -140,15 +142,28 @@ def test_bones_are_put_on_once_and_one_undo_takes_them(wrapped):
         bpy.ops.skullptor.add_armature()
 
 
-@pytest.mark.parametrize("kind", ["glb", "fbx"])
+@pytest.mark.parametrize("kind", ["glb", "fbx", "usdc"])
 def test_bones_shapes_and_names_leave_blender(wrapped, tmp_path, kind):
-    """The GLB's own JSON is read, and the FBX by Blender's importer."""
+    """The GLB's own JSON is read, the USD by Pixar's library, the FBX by Blender's importer."""
+    if kind == "usdc":
+        UsdSkel = pytest.importorskip("pxr.UsdSkel")
     bpy.ops.skullptor.add_armature()
     for ob in (wrapped, wrapped.parent):
         ob.select_set(True)
     path = tmp_path / f"head.{kind}"
+    template.export(wrapped, path)
+    if kind == "usdc":
+        from pxr import Usd, UsdGeom
+
+        stage = Usd.Stage.Open(str(path))
+        shapes = [prim.GetName() for prim in stage.Traverse() if prim.IsA(UsdSkel.BlendShape)]
+        assert sorted(shapes) == sorted(SHAPES)
+        (skeleton,) = (UsdSkel.Skeleton(prim) for prim in stage.Traverse() if prim.IsA(UsdSkel.Skeleton))
+        assert len(skeleton.GetJointsAttr().Get()) == 6
+        (mesh,) = (prim for prim in stage.Traverse() if prim.IsA(UsdGeom.Mesh))
+        assert UsdGeom.PrimvarsAPI(mesh).HasPrimvar("st") or UsdGeom.PrimvarsAPI(mesh).HasPrimvar("UVMap")
+        return
     if kind == "glb":
-        bpy.ops.export_scene.gltf(filepath=str(path), use_selection=True)
         import json
 
         data = path.read_bytes()
@@ -162,7 +177,6 @@ def test_bones_shapes_and_names_leave_blender(wrapped, tmp_path, kind):
             primitive["targets"]
         ) == 2
         return
-    bpy.ops.export_scene.fbx(filepath=str(path), use_selection=True, add_leaf_bones=False)
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.import_scene.fbx(filepath=str(path))
     (bones,) = (ob for ob in bpy.data.objects if ob.type == "ARMATURE")
@@ -208,3 +222,48 @@ def test_relief_lies_on_the_dense_head(wrapped):
 def test_the_buttons_need_a_template(wrapped):
     bpy.context.view_layer.objects.active = bpy.data.objects[wrapped[scene_template.OF]]
     assert not bpy.ops.skullptor.add_armature.poll() and not bpy.ops.skullptor.add_relief.poll()
+
+
+def test_the_batch_lays_a_template_on_the_head_that_is_there(wrapped, tmp_path, monkeypatch):
+    """Its settings go to the operator; bones and relief are put on; the files are written, other endings refused."""
+    asked = {}
+
+    def call(operator, **words):
+        asked.update(words, operator=operator.idname())
+        return session.Outcome(ok=True, text="a template", object_name=wrapped.name)
+
+    monkeypatch.setattr(tasks, "call", call)
+    target = tmp_path / "head.glb"
+    given = ["--task", "wrap", "--template", "ict", "--rigid", "ears", "--armature", "--export", str(target)]
+    parsed = options.parser().parse_args(given)
+    options.check_usage(parsed)
+    made, said, trouble = tasks.one(parsed, None, 4)
+    assert (made, said, trouble) == (wrapped, "a template", "")
+    assert asked == {
+        "operator": "SKULLPTOR_OT_wrap_template", "template": "ict", "density": "1", "rigid": "ears"
+    }  # fmt: skip
+    assert target.is_file() and wrapped.modifiers[0].type == "ARMATURE"
+    parsed.export = [tmp_path / "head.stl"]
+    assert "no FBX" in tasks.one(parsed, None, 4)[2]
+    for wrong in (["--rigid", "ears"], ["--task", "check", "--armature"], ["--task", "normals", "--export", "a.fbx"]):
+        with pytest.raises(tasks.Trouble, match="belong"):
+            options.check_usage(options.parser().parse_args(wrong))
+
+
+def test_the_batch_makes_a_head_where_there_is_none(tmp_path, monkeypatch):
+    asked = []
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+
+    def call(operator, **words):
+        asked.append(operator.idname())
+        if "reconstruct" in asked[-1]:
+            dense = {"vertices": np.eye(3), "faces": np.array([[0, 1, 2]], np.int32)}
+            dense["confidence"] = np.ones(3, np.float32)
+            scene_result.create(bpy.context.scene, bpy.context.view_layer, dense, "Head", {scene_result.MARK: "1"})
+        return session.Outcome(ok=True, text="done", object_name="Head", result=str(tmp_path / "run.npz"))
+
+    monkeypatch.setattr(tasks, "call", call)
+    monkeypatch.setattr(tasks, "write_files", lambda *_: None)
+    head, said, trouble = tasks.one(options.parser().parse_args(["--task", "wrap"]), None, 4)
+    assert trouble == "" and said == "done; done" and head.name == "Head"
+    assert asked == ["SKULLPTOR_OT_reconstruct_head", "SKULLPTOR_OT_wrap_template"]
