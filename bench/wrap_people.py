@@ -46,6 +46,7 @@ from .wrap import nricp
 SEED = 50_000  # far from the people that the model was made of
 SIZE, VIEWS = 1024, 10
 SHAPES, WEIGHTS = 4, (0.3, 0.8)  # of an expression
+NEAR_MM = 3.0  # points of the head that belong to the face
 FRONTAL = 4  # photographs in which lips and lids are compared
 HAIR_MM, EDGE_MM, DARK = 25.0, 30.0, 0.12  # how far out, from how far beside the face on, and its colour
 
@@ -154,6 +155,10 @@ def measured(
     def error(where: np.ndarray) -> float:
         return float(np.linalg.norm(where - true, axis=1)[face].mean())
 
+    # the head's points over the face that two views see and no hair covers, to the template
+    near = cKDTree(true[face & ~someone.hair.astype(bool)]).query(vertices)[0] < NEAR_MM
+    shown = near & (scan.confidence > 0.9) & (bare > 0.5)
+    back = distances(vertices[shown], found.vertices, template.triangles_of("skin", "eye_left", "eye_right"))
     row = {
         "surface_mm": float(np.median(distances(true[face], vertices, faces))),
         "found_landmarks_mm": float(
@@ -170,6 +175,8 @@ def measured(
         "conformal": conformal(template.vertices, found.vertices),
         "conformal_to_fit": conformal(found.fitted.vertices, found.vertices),
         "conformal_of_truth": conformal(template.vertices, true),
+        "seen_mm": float(np.median(back)),
+        "seen_p95_mm": float(np.quantile(back, 0.95)),
         "distance_mm": found.quality.distance_median,
         "distance_p95_mm": found.quality.distance_p95,
         "wrap_cpu_s": seconds,

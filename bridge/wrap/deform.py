@@ -101,7 +101,7 @@ def deform(
         wide = np.where(hair, np.minimum(HAIR_SHARE * now.width, HAIR_MM), now.width)
         far = np.linalg.norm(shape - there, axis=1)
         weight = exposed * sure * np.where(hair, bare**2, 1) * area / (1 + (far / wide) ** 2) ** 2
-        held = HELD + COVERED_HELD * covered * (1 - bare * (sure > 0)) ** 2
+        held = HELD + COVERED_HELD * (covered & exposed) * (1 - bare * (sure > 0)) ** 2
         bend = np.maximum(now.bend, smooth) ** 4
         stiffness = now.stretch * laplacian + laplacian @ sparse.diags(bend / area) @ laplacian
         stiffness = stiffness + sparse.diags(held * area) + WALL * walls.T @ walls + SEALED * seal.T @ seal
