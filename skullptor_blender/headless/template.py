@@ -35,6 +35,7 @@ def lay(options: argparse.Namespace, head: bpy.types.Object, call: Callable) -> 
         keywords["bridge_python"] = options.bridge_python
     outcome = call(bpy.ops.skullptor.wrap_template, **keywords)
     made = bpy.data.objects[outcome.object_name]
+    bpy.context.view_layer.objects.active = made
     for wanted, operator in (
         (options.armature, bpy.ops.skullptor.add_armature),
         (options.relief, bpy.ops.skullptor.add_relief),
