@@ -80,7 +80,7 @@ def main() -> int:
     skin = regions.skin
     moves = skin & (np.linalg.norm(own, axis=2) > STILL_MM)
     off = np.linalg.norm(shapes - own, axis=2)
-    means = np.array([off[i][moves[i]].mean() for i in range(len(own))])
+    means = np.array([off[i][moves[i]].mean() for i in range(len(own)) if moves[i].any()])  # gazes move eyes alone
     gap, inside = lids(done, local, shapes)
     worn, worst = pairs(template, regions, local, shapes, options.pairs)
     bare, bare_worst = pairs(template, regions, template.vertices, own, options.pairs)
