@@ -1,4 +1,4 @@
-"""A template on people of known topology, beside trimesh's nricp_amberg: same head and start, 16 of the landmarks.
+"""A template on people of known topology, beside trimesh's nricp_amberg: same head, same start, same landmarks.
 
     python -m bench.wrap [--people N] [--template hm08|ict]
 
@@ -22,7 +22,6 @@ from bridge.wrap.scan import Scan
 from bridge.wrap.wrap import wrap
 
 NOISE_MM = 1.5
-NRICP_LANDMARKS = (1, 4, 10, 152, 33, 133, 362, 263, 61, 291, 13, 14, 234, 454, 168, 199)
 
 
 def truth(template: Template, regions: Regions, seed: int) -> tuple[np.ndarray, Scan]:
@@ -54,7 +53,7 @@ def nricp(template: Template, scan: Scan) -> np.ndarray:  # [V, 3] world
     source = trimesh.Trimesh(template.vertices[skin], place[template.triangles_of("skin")], process=False)
     used = np.unique(local.faces)
     target = trimesh.Trimesh(local.vertices[used], np.searchsorted(used, local.faces), process=False)
-    chosen = list(NRICP_LANDMARKS)
+    chosen = np.flatnonzero(np.isfinite(local.sigma))
     marks = template.landmarks
     assert marks is not None
     face, _ = source.nearest.on_surface(marks.points(template.vertices)[chosen])[2], None

@@ -1,18 +1,21 @@
 """A template on heads that were reconstructed from photographs of people whose topology is known.
 
-    python -m bench.wrap_people WORK [--template hm08|ict] [--people 12] [--preset standard]
+    python -m bench.wrap_people WORK [--template hm08|ict] [--people 12] [--preset standard] [--nricp]
 
 Ten photographs of 1,024 pixels are rendered by bench.performance, lit, textured, with noise. hm08's people are drawn
 from MakeHuman's targets (all ages, sexes and ancestries), ict's from its identities; every second one wears an
 expression of four shapes, one of three hair (the skin of the skull pushed out by up to 25 mm, and dark). Errors are
 vertex to vertex over the face, in millimetres, without any alignment: the cameras are those of the truth. WORK keeps
-everything, and what is there is not run again.
+everything, and what is there is not run again. Conformal ratios (99 %): of the wrapped head against the template,
+against the fitted person, and of the truth itself against the template. --nricp: trimesh's nricp_amberg beside it (the
+package rtree is needed), with the same head, start and landmarks.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from sys import executable
@@ -30,6 +33,7 @@ from bridge.mesh.normals import vertex_normals
 from bridge.model import Template, hm08
 from bridge.model.load import load_template
 from bridge.report.results import read_ply
+from bridge.wrap.quality import stretch_ratio
 from bridge.wrap.regions import Regions, find_regions
 from bridge.wrap.scan import Scan
 from bridge.wrap.skin import looks_like_skin
@@ -37,10 +41,12 @@ from bridge.wrap.wrap import wrap
 
 from .performance import Studio, rig
 from .process import spend
+from .wrap import nricp
 
 SEED = 50_000  # far from the people that the model was made of
 SIZE, VIEWS = 1024, 10
 SHAPES, WEIGHTS = 4, (0.3, 0.8)  # of an expression
+NEAR_MM = 3.0  # points of the head that belong to the face
 FRONTAL = 4  # photographs in which lips and lids are compared
 HAIR_MM, EDGE_MM, DARK = 25.0, 30.0, 0.12  # how far out, from how far beside the face on, and its colour
 
@@ -97,7 +103,20 @@ def to_polyline(points: np.ndarray, line: np.ndarray) -> np.ndarray:  # [n]
     return np.linalg.norm(points[:, None] - feet, axis=2).min(1)
 
 
-def measured(template: Template, regions: Regions, someone: Person, folder: Path, preset: str) -> dict:
+def beside(template: Template, regions: Regions, someone: Person, scan: Scan) -> dict:
+    """What nricp_amberg makes of the same head."""
+    began = time.process_time()
+    off = np.linalg.norm(nricp(template, scan) - someone.vertices, axis=1)[regions.face]
+    return {
+        "nricp_mm": float(off.mean()),
+        "nricp_p95_mm": float(np.quantile(off, 0.95)),
+        "nricp_cpu_s": time.process_time() - began,
+    }
+
+
+def measured(
+    template: Template, regions: Regions, someone: Person, folder: Path, preset: str
+) -> tuple[dict, Scan | None]:
     head = folder / f"{preset}.ply"
     if not head.exists():
         command = [executable, "-m", "bridge", "reconstruct", str(folder / "capture"), "-o", str(head)]
@@ -107,11 +126,13 @@ def measured(template: Template, regions: Regions, someone: Person, folder: Path
     dense = Head(vertices, faces, inputs.cameras, inputs.pixels, 1.0)
     landmarks = find_landmarks(dense)
     if landmarks is None:
-        return {"failed": "no landmarks"}
+        return {"failed": "no landmarks"}, None
     count, color = seen_by(dense)
     bare = looks_like_skin(vertices, color, count > 0, landmarks.points[landmarks.known])
     scan = Scan(vertices, faces, sure(count, VIEWS), landmarks.points, landmarks.sigma, bare)
+    began = time.process_time()
     found = wrap(template, scan)
+    seconds = time.process_time() - began
     true, face, marks = someone.vertices, regions.face, template.landmarks
     assert marks is not None
     plain = found.fitted.pose.points(found.fitted.vertices)
@@ -125,10 +146,20 @@ def measured(template: Template, regions: Regions, someone: Person, folder: Path
         for camera in cameras for line in (LIPS_OUTER, LIPS_INNER, EYE_LEFT, EYE_RIGHT)
     ]  # fmt: skip
 
+    triangles = template.triangles_of("skin")
+    triangles = triangles[regions.exposed[triangles].all(1)]
+
+    def conformal(before: np.ndarray, after: np.ndarray) -> float:
+        return float(np.quantile(stretch_ratio(before, after, triangles), 0.99))
+
     def error(where: np.ndarray) -> float:
         return float(np.linalg.norm(where - true, axis=1)[face].mean())
 
-    return {
+    # the head's points over the face that two views see and no hair covers, to the template
+    near = cKDTree(true[face & ~someone.hair.astype(bool)]).query(vertices)[0] < NEAR_MM
+    shown = near & (scan.confidence > 0.9) & (bare > 0.5)
+    back = distances(vertices[shown], found.vertices, template.triangles_of("skin", "eye_left", "eye_right"))
+    row = {
         "surface_mm": float(np.median(distances(true[face], vertices, faces))),
         "found_landmarks_mm": float(
             np.linalg.norm(landmarks.points - marks.points(true), axis=1)[landmarks.known & on_face].mean()
@@ -141,7 +172,16 @@ def measured(template: Template, regions: Regions, someone: Person, folder: Path
         "contours_p95_px": float(np.quantile(np.concatenate(contours), 0.95)),
         "flipped": int(found.quality.flipped),
         "crossing": int(found.quality.crossing),
+        "conformal": conformal(template.vertices, found.vertices),
+        "conformal_to_fit": conformal(found.fitted.vertices, found.vertices),
+        "conformal_of_truth": conformal(template.vertices, true),
+        "seen_mm": float(np.median(back)),
+        "seen_p95_mm": float(np.quantile(back, 0.95)),
+        "distance_mm": found.quality.distance_median,
+        "distance_p95_mm": found.quality.distance_p95,
+        "wrap_cpu_s": seconds,
     }
+    return row, scan
 
 
 def main() -> int:
@@ -150,6 +190,7 @@ def main() -> int:
     parser.add_argument("--template", default="hm08")
     parser.add_argument("--people", type=int, default=12)
     parser.add_argument("--preset", default="standard")
+    parser.add_argument("--nricp", action="store_true")
     options = parser.parse_args()
     template = load_template(options.template)
     regions = find_regions(template)
@@ -159,7 +200,9 @@ def main() -> int:
         someone = person(template, regions, number)
         if not (folder / "capture" / "capture.json").exists():
             photograph(template, someone, folder / "capture", number)
-        row = measured(template, regions, someone, folder, options.preset)
+        row, scan = measured(template, regions, someone, folder, options.preset)
+        if options.nricp and scan is not None:
+            row |= beside(template, regions, someone, scan)
         worn = ("expression " if number % 2 else "") + ("hair" if someone.hair.any() else "")
         (folder / f"{options.preset}.json").write_text(json.dumps(row, indent=1), encoding="utf-8")
         if not rows:

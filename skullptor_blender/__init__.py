@@ -15,6 +15,7 @@ MODULES = (
     "operators.result",
     "operators.report",
     "operators.wrap",
+    "operators.template_extras",
     "operators.sculpt",
     "operators.refined_cameras",
     "operators.predictions",

@@ -81,7 +81,9 @@ def reconstruct(argv: list[str]) -> int:
     parser.add_argument("--refined", type=Path, metavar="CAPTURE", help="also write the refined capture to this folder")
     parser.add_argument("--texture", type=int, metavar="SIZE", help="also bake an albedo map of so many texels a side")
     parser.add_argument(
-        "--wrap", metavar="TEMPLATE", help="also lay a template on it (hm08, hm08-body, ict, a file): folder NAME-wrap"
+        "--wrap",
+        metavar="TEMPLATE",
+        help="also lay a template on it (hm08, hm08-body, ict, gnm, a file): folder NAME-wrap",
     )
     parser.add_argument("--report", type=Path, help="also write the report as JSON here")
     parser.add_argument("--picture", type=Path, help="also write the report picture as PNG here")

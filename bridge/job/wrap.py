@@ -20,7 +20,8 @@ from ..files import claim_folder
 from ..head.landmarks import COUNT, Landmarker, find_faces
 from ..head.triangulate import Landmarks, triangulate
 from ..model import PARTS, Template
-from ..model.load import load_template
+from ..model.denser import denser
+from ..model.load import file_of, load_template
 from ..model.obj import write_obj
 from ..model.package import HM08, LANDMARKS, find, need
 from ..raster import make_rasteriser
@@ -59,15 +60,26 @@ def wrap_head(job: Job, tools: Tools) -> None:
     head = Head(job.mesh.vertices, job.mesh.faces, job.inputs.cameras, photos, job.inputs.capture.unit_mm)
     try:
         known = None if job.prior is None else job.prior.landmarks
-        wrap_to(job.output / FOLDER, job.settings.wrap, head, known, tools.report)
+        wrap_to(job.output / FOLDER, Asked(job.settings.wrap), head, known, tools.report)
     except BridgeError as error:
         job.findings = [Finding(error.code, WARNING, (), error.sentence, error.cure)]
 
 
-def wrap_to(folder: Path, template_name: str, head: Head, known: Landmarks | None, report: Reporter) -> dict:
+@dataclass(frozen=True)
+class Asked:
+    """Which template, and how it is laid."""
+
+    template: str  # as load_template takes it
+    density: int = 1  # 4: four times the template's faces
+    rigid: tuple[str, ...] = ()  # names of regions that keep their shape
+
+
+def wrap_to(folder: Path, asked: Asked, head: Head, known: Landmarks | None, report: Reporter) -> dict:
     """Find landmarks where none are known, wrap, write the files; returns the report. Raises BridgeError."""
     claim_folder(folder)
-    template = with_landmarks(load_template(template_name, report.check), template_name, report.check)
+    template = with_landmarks(load_template(asked.template, report.check), asked.template, report.check)
+    if asked.density == 4:
+        template = denser(template)
     report.step(1, STEPS)
     landmarks = known or find_landmarks(head, report.check)
     if landmarks is None:
@@ -82,7 +94,9 @@ def wrap_to(folder: Path, template_name: str, head: Head, known: Landmarks | Non
     bare = looks_like_skin(head.vertices, color, count > 0, landmarks.points[landmarks.known])
     scan = Scan(head.vertices, head.faces, confidence, landmarks.points, landmarks.sigma, bare)
     report.step(3, STEPS)
-    wrapped = wrap(template, scan, check=report.check, step=lambda done, total: report.step(3 + done, STEPS))
+    wrapped = wrap(
+        template, scan, rigid=asked.rigid, check=report.check, step=lambda done, total: report.step(3 + done, STEPS)
+    )
     if not len(template.expressions) and find(HM08) is not None:
         wrapped = borrowed(wrapped, wrap(load_template("hm08", report.check), scan, check=report.check))
     body = write(folder, wrapped, scan, landmarks, head.unit_mm)
@@ -96,14 +110,14 @@ def sure(count: np.ndarray, views: int) -> np.ndarray:  # [V] -> [V] 0..1
 
 
 def with_landmarks(template: Template, name: str, check: Check = unchecked) -> Template:
-    """A template of the artist's own is rendered and looked at once; what was found is kept beside its file."""
+    """A template without landmarks is rendered and looked at once; what was found is kept beside its file."""
     if template.landmarks is not None:
         return template
     from ..model.own import write_landmarks
     from ..wrap.landmark_maps import measure
 
     found = measure(template, Landmarker(need(LANDMARKS)), people=1, check=check)
-    write_landmarks(Path(name), found)
+    write_landmarks(file_of(name), found)
     return template.with_landmarks(found)
 
 
@@ -199,7 +213,11 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bridge wrap", description=main.__doc__)
     parser.add_argument("head", type=Path, help="the dense head, as .ply, in the capture's world")
     parser.add_argument("--capture", type=Path, required=True, help="capture folder, or a capture*.json in it")
-    parser.add_argument("--template", default="hm08", help="hm08, hm08-body, ict, or an OBJ, PLY or GLB file")
+    parser.add_argument("--template", default="hm08", help="hm08, hm08-body, ict, gnm, or an OBJ, PLY or GLB file")
+    parser.add_argument("--density", type=int, choices=(1, 4), default=1, help="4: each face of the template in four")
+    parser.add_argument(
+        "--rigid", metavar="NAMES", default="", help="regions that keep their shape, with commas: ears,lips, or its own"
+    )
     parser.add_argument("--landmarks", type=Path, help="JSON with landmarks set by hand")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
     options = parser.parse_args(argv)
@@ -213,7 +231,9 @@ def main(argv: list[str]) -> int:
         photos = inputs.pixels
         head = Head(vertices, faces, inputs.cameras, photos, inputs.capture.unit_mm)
         picked = read_picked(options.landmarks) if options.landmarks else None
-        body = wrap_to(options.output, options.template, head, picked, report)
+        rigid = tuple(name for name in options.rigid.split(",") if name)
+        asked = Asked(options.template, options.density, rigid)
+        body = wrap_to(options.output, asked, head, picked, report)
         report.end()
         print(
             f"Wrote {options.output}: {body['vertices']:,} vertices, {len(body['shapes'])} shapes, "

@@ -7,11 +7,11 @@ from pathlib import Path
 from ..errors import Check, unchecked
 from .template import Template
 
-NAMES = ("hm08", "hm08-body", "ict")
+NAMES = ("hm08", "hm08-body", "ict", "gnm")
 
 
 def load_template(name: str, check: Check = unchecked) -> Template:
-    """hm08, hm08-body, ict, or the path of an OBJ, PLY or GLB file of the artist's own.
+    """hm08, hm08-body, ict, gnm, or the path of an OBJ, PLY or GLB file of the artist's own.
 
     Raises BridgeError "template-missing", "template-damaged", and for own files "template-mesh".
     """
@@ -23,6 +23,19 @@ def load_template(name: str, check: Check = unchecked) -> Template:
         from . import ict
 
         return ict.load()
+    if name == "gnm":
+        from . import gnm
+
+        return gnm.load()
     from . import own
 
     return own.load(Path(name))
+
+
+def file_of(name: str) -> Path:
+    """The file that a template's landmarks are kept beside: the artist's own, or the user's download."""
+    if name == "gnm":
+        from . import gnm
+
+        return gnm.find()
+    return Path(name)

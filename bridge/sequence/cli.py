@@ -28,7 +28,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--ray", default="", metavar="ADDRESS", help="a Ray cluster; every machine sees the folders")
     parser.add_argument("--resume", action="store_true", help="keep frames that are finished and unchanged")
     parser.add_argument("--dense", action="store_true", help="keep the dense head of every frame too")
-    parser.add_argument("--wrap", metavar="TEMPLATE", default="", help="hm08, hm08-body, ict or a file: one topology")
+    parser.add_argument(
+        "--wrap", metavar="TEMPLATE", default="", help="hm08, hm08-body, ict, gnm or a file: one topology"
+    )
     parser.add_argument("--key", type=int, metavar="FRAME", help="a neutral frame: who performs (default: first)")
     parser.add_argument(
         "--key-frames",

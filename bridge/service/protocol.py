@@ -60,7 +60,7 @@ class JobSettings:
     match: bool | None = None  # move the mesh to where the photographs agree; None: if the normals are predicted
     refine_cameras: bool | None = None  # correct small errors of the cameras; None: where photographs contradict them
     texture: int | None = None  # texels of the albedo map's side; None: no map is made
-    wrap: str = ""  # a template to lay on the head: hm08, hm08-body, ict or a file's path; none if empty
+    wrap: str = ""  # a template to lay on the head: hm08, hm08-body, ict, gnm or a file's path; none if empty
     stage: str = "mesh"  # how far to go; "normals" ends after the prediction, with maps and masks for a look
 
     def __post_init__(self) -> None:

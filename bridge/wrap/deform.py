@@ -8,6 +8,7 @@ the cotangent Laplacian, so that the answer does not depend on how fine the temp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from scipy.sparse.linalg import LinearOperator, cg, splu
 from scipy.spatial import cKDTree
 
 from ..errors import Check, unchecked
+from ..head.canonical import similarity
+from ..head.landmarks import EYE_LEFT, EYE_RIGHT, LIPS_INNER, LIPS_OUTER
 from ..mesh.closest import Target, face_normals
 from ..mesh.cotangents import cotangents
 from ..mesh.distance import sample_surface
@@ -49,8 +52,13 @@ ROUNDS = (
 SKULL_BEND, NECK_BEND = 14.0, 5.0  # mm: a skull under hair, a neck under clothes are smooth, whatever lies on them
 WALL_MM, WALL = 8.0, 2.0  # unseen skin so near seen skin moves with it: nostrils, lids and lips keep their thickness
 SEALED = 30.0  # weight of two lips that touch, beside the Laplacian's of about 1
+PICKED, CONTOUR = 200.0, 0.5  # pull of a landmark that a hand has set, and of a contour's per mm^2 of doubt; see area
+RIGID, LEAST_RIGID = 2.0, 4  # pull of rigid vertices to where their body is, beside the data's of 1; vertices of a body
+RESIDUAL = 1e-2  # of a round's solve: the next round asks for new closest points anyway
 HELD = 2e-4  # pull of every vertex to the fitted person: decides only where nothing else does
-COVERED_HELD = 0.1  # the same of skull and neck where hair, clothes or nothing is seen: what lies on them drags the skin
+COVERED_HELD = (
+    0.1  # the same of skull and neck where hair, clothes or nothing is seen: what lies on them drags the skin
+)
 
 
 def deform(
@@ -60,11 +68,14 @@ def deform(
     start: np.ndarray,  # [V, 3]
     *,
     outside: bool = False,
+    rigid: Sequence[np.ndarray] = (),
     rounds: tuple[Round, ...] = ROUNDS,
     check: Check = unchecked,
-    seed: int = 0,
 ) -> np.ndarray:  # [V, 3]
-    """The skin's vertices on the scan, both in the template's frame; all other parts stay where start has them."""
+    """The skin's vertices on the scan, both in the template's frame; all other parts stay where start has them.
+
+    rigid: sets of vertices [V] bool that turn, move and grow but keep their shape.
+    """
     index = np.flatnonzero(regions.skin)
     place = np.full(len(start), -1, np.int64)
     place[index] = np.arange(len(index))
@@ -74,10 +85,12 @@ def deform(
     walls = _walls(base, exposed := regions.exposed[index])
     seal, gaps = _lips(template, regions, scan, place, base)
     surface = Surface(scan)
-    samples = _Samples(scan, surface, template, regions, place, outside=outside, seed=seed)
+    samples = _Samples(scan, surface, template, regions, place, outside=outside)
+    marks = _marks(template, scan, place, start)
     covered = (~(regions.face | regions.ears))[index] & (not outside)
     smooth = np.where(covered, np.where(regions.neck[index], NECK_BEND, SKULL_BEND), 0.0)
     moved = np.zeros_like(base)
+    kept = [np.flatnonzero(chosen[index]) for chosen in rigid if chosen[index].sum() >= LEAST_RIGID]
     for now in rounds:
         check()
         shape = base + moved
@@ -88,17 +101,32 @@ def deform(
         wide = np.where(hair, np.minimum(HAIR_SHARE * now.width, HAIR_MM), now.width)
         far = np.linalg.norm(shape - there, axis=1)
         weight = exposed * sure * np.where(hair, bare**2, 1) * area / (1 + (far / wide) ** 2) ** 2
-        held = HELD + COVERED_HELD * covered * (1 - bare * (sure > 0)) ** 2
+        held = HELD + COVERED_HELD * (covered & exposed) * (1 - bare * (sure > 0)) ** 2
         bend = np.maximum(now.bend, smooth) ** 4
         stiffness = now.stretch * laplacian + laplacian @ sparse.diags(bend / area) @ laplacian
         stiffness = stiffness + sparse.diags(held * area) + WALL * walls.T @ walls + SEALED * seal.T @ seal
+        pull = SEALED * (seal.T @ gaps)
+        for chosen in kept:
+            stiff = np.zeros(len(base))
+            stiff[chosen] = RIGID * area[chosen]
+            stiffness = stiffness + sparse.diags(stiff)
+            pull[chosen] += stiff[chosen, None] * _rigidly(base, moved, chosen)
         rows, offsets, pulls = samples.rows(shape, start, place, now.width)
         offsets = offsets + rows @ moved.ravel()
+        rows, offsets, pulls = sparse.vstack([rows, marks[0]]).tocsr(), np.r_[offsets, marks[1]], np.r_[pulls, marks[2]]
         own = (direction, (direction * (there - base)).sum(1), weight)
-        moved = _solve(stiffness, SEALED * (seal.T @ gaps), own, (rows, offsets, pulls), moved)
+        moved = _solve(stiffness, pull, own, (rows, offsets, pulls), moved)
+    for chosen in kept:
+        moved[chosen] = _rigidly(base, moved, chosen)
     result = start.copy()
     result[index] = base + moved
     return result
+
+
+def _rigidly(base: np.ndarray, moved: np.ndarray, chosen: np.ndarray) -> np.ndarray:  # [n, 3] displacements
+    """How the chosen vertices move as one body that may grow: the similarity nearest to how they have moved."""
+    found = similarity(base[chosen], (base + moved)[chosen])
+    return moved[chosen] if found is None else found.apply(base[chosen]) - base[chosen]
 
 
 class _Samples:
@@ -113,9 +141,8 @@ class _Samples:
         place: np.ndarray,
         *,
         outside: bool = False,
-        seed: int = 0,
     ) -> None:
-        self.points, face = sample_surface(scan.vertices, scan.faces, BACK_SAMPLES, seed)
+        self.points, face = sample_surface(scan.vertices, scan.faces, BACK_SAMPLES, seed=0)
         corners = scan.faces[face]
         normals = surface.normals[corners].mean(1)
         self.normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
@@ -168,6 +195,46 @@ def _walls(base: np.ndarray, exposed: np.ndarray) -> sparse.csr_matrix:  # [n, s
     return sparse.csr_matrix((np.r_[share, -share], (np.r_[:n, :n], np.r_[a, b])), (n, len(base)))
 
 
+def _marks(
+    template: Template, scan: Scan, place: np.ndarray, start: np.ndarray
+) -> tuple[sparse.csr_matrix, np.ndarray, np.ndarray]:
+    """Landmarks as rows J [n, 3 skin vertices] of displacements, what those must be [n], and weights [n].
+
+    What a hand has set is held as a point; the contours of lips and lids that the photographs show as lines, across
+    which their points are held and along which they slide; all others say less than the surface does.
+    """
+    marks = template.landmarks
+    assert marks is not None  # fit() has asked
+    now = marks.points(start)
+    usable = np.isfinite(scan.sigma) & (place[marks.corners] >= 0).all(1)
+    gap = np.where(usable[:, None], scan.landmarks - now, 0)
+    far = np.linalg.norm(gap, axis=1)
+    usual = 3 * np.median(far[usable]) + 1 if usable.any() else 1.0
+    doubt = np.where(usable, scan.sigma**2, 1.0) + marks.spread**2 + 1
+    numbers, axes, weights = [], [], []
+    for number in np.flatnonzero(usable & (scan.sigma == 0)):
+        numbers += [number] * 3
+        axes += list(np.eye(3))
+        weights += [PICKED] * 3
+    for line in (LIPS_OUTER, LIPS_INNER, EYE_LEFT, EYE_RIGHT):
+        ring = np.array(line)
+        along = np.roll(scan.landmarks[ring], -1, 0) - np.roll(scan.landmarks[ring], 1, 0)
+        along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+        for number, way in zip(ring, along, strict=True):
+            if usable[number] and scan.sigma[number] > 0 and np.isfinite(way).all():
+                numbers += [number] * 2
+                axes += list(np.linalg.svd(way[None])[2][1:])  # two directions across
+                weights += [CONTOUR / doubt[number] / (1 + (far[number] / usual) ** 2) ** 2] * 2
+    chosen, across = np.array(numbers, np.int64), np.array(axes).reshape(-1, 3)
+    values = marks.weights[chosen][:, :, None] * across[:, None, :]  # [n, 3 corners, 3 axes]
+    columns = 3 * place[marks.corners[chosen]][:, :, None] + np.arange(3)
+    count = 3 * int((place >= 0).sum())
+    J = sparse.csr_matrix(
+        (values.ravel(), (np.repeat(np.arange(len(chosen)), 9), columns.ravel())), (len(chosen), count)
+    )
+    return J, (gap[chosen] * across).sum(1), np.array(weights)
+
+
 def _lips(
     template: Template, regions: Regions, scan: Scan, place: np.ndarray, base: np.ndarray
 ) -> tuple[sparse.csr_matrix, np.ndarray]:
@@ -200,5 +267,5 @@ def _solve(
     even = data.diagonal().reshape(-1, 3).mean(1)
     lu = splu((stiffness + sparse.diags(even)).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
     inverse = LinearOperator(A.shape, matvec=lambda x: lu.solve(x.reshape(-1, 3)).ravel())
-    found, _ = cg(A, right, start.ravel(), rtol=1e-3, maxiter=60, M=inverse)
+    found, _ = cg(A, right, start.ravel(), rtol=RESIDUAL, maxiter=60, M=inverse)
     return found.reshape(-1, 3)

@@ -18,7 +18,7 @@ from ..mesh.distance import sample_surface
 from ..mesh.normals import vertex_normals
 from ..model import Template
 from .regions import Regions
-from .scan import LEAST_COSINE, REACH, Scan, Surface
+from .scan import LEAST_COSINE, Scan, Surface
 
 SAMPLES = 3000  # template vertices that look for the scan
 WIDTHS_MM = (12.0, 10.0, 8.0, 6.5, 5.0, 4.0, 3.0, 2.5, 2.0, 2.0, 1.5, 1.5, 1.5, 1.5)  # of robust weights, by round
@@ -34,6 +34,8 @@ JAW, JAW_OPEN = "jawOpen", (0.0, 0.5, 1.0)  # where a mouth is open, tried: from
 OPENING = (JAW, "mouthClose", "mouthFunnel", "mouthLowerDown", "mouthUpperUp", "mouthShrugUpper")
 # where the scan lies outside skull or neck, weights are narrower: hair and clothes only add; this share, at most that
 HAIR_SHARE, HAIR_MM = 0.6, 3.0
+NEAR = 2.5  # of a round's width: closest points beyond it weigh less than a fiftieth, and take the longest to find
+FAR_MM = 20.0  # what lies farther from the template counts as wholly unlike it
 LIPS = (13, 14)  # landmarks in the middle of the inner lips
 LEFT_OUT = ("eyeLook", "tongueOut")  # shapes that the surface of a face does not show
 
@@ -114,8 +116,8 @@ def fit(
     triangles = template.triangles_of("skin")
     back = _ScanPoints(local, surface, template, regions, outside=outside, seed=seed)
 
-    def solved(first: np.ndarray) -> tuple[np.ndarray, Similarity, float]:
-        """Coefficients from these on, which they are held to, what is on top of pose, and how unlike the scan it is."""
+    def solved(first: np.ndarray) -> tuple[np.ndarray, Similarity]:
+        """Coefficients from these on, which they are held to, and what is on top of pose."""
         theta = first
         turn = Similarity(1.0, np.eye(3), np.zeros(3))
         for width in WIDTHS_MM:
@@ -123,7 +125,7 @@ def fit(
             placed = turn.points(template.vertices + by_vertex @ theta)
             normals = vertex_normals(placed, triangles)[chosen].astype(np.float64)
             points = placed[chosen]
-            there, direction, sure, bare = surface.nearest(points, normals, REACH * width)
+            there, direction, sure, bare = surface.nearest(points, normals, NEAR * width)
             gap = ((points - there) * direction).sum(1)
             distance = np.linalg.norm(points - there, axis=1)
             hair = one_sided & (gap < 0)
@@ -151,13 +153,18 @@ def fit(
             theta[:k] = np.clip(theta[:k], -3.5, 3.5)
             theta[k:] = np.clip(theta[k:], 0, 1)
             turn = _moved(turn, step[:7])
-        return theta, turn, back.unlike(turn.points(template.vertices + by_vertex @ theta))
+        return theta, turn
+
+    def unlike(found: tuple[np.ndarray, Similarity]) -> float:
+        theta, turn = found
+        return back.unlike(turn.points(template.vertices + by_vertex @ theta))
 
     names = [template.expression_names[i] for i in shapes]
     starts = [np.zeros(k + m)]
     if not closed and JAW in names:
         starts = [amount * np.eye(k + m)[k + names.index(JAW)] for amount in JAW_OPEN]
-    theta, turn, _ = min((solved(first) for first in starts), key=lambda found: found[2])
+    found = [solved(first) for first in starts]
+    theta, turn = min(found, key=unlike) if len(found) > 1 else found[0]
     pose = pose.after(turn)
     neutral = template.vertices + np.tensordot(theta[:k], basis[:k], 1)
     expression = np.zeros(len(template.expression_names))
@@ -204,7 +211,7 @@ class _ScanPoints:
         self, placed: np.ndarray, turned: np.ndarray, basis: np.ndarray, width: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """Normal equations of the points' distances to the template's planes, with respect to pose and coefficients."""
-        planes, hit = self._hit(placed, REACH * width)
+        planes, hit = self._hit(placed, NEAR * width)
         there = hit.of(placed, self.triangles)
         direction = planes[hit.face]
         gap = ((there - self.points) * direction).sum(1)
@@ -230,7 +237,7 @@ class _ScanPoints:
 
     def unlike(self, placed: np.ndarray) -> float:
         """How much of what is sure of the scan lies off the template, 0..1; hair and shoulders among it."""
-        _, hit = self._hit(placed, np.inf)
+        _, hit = self._hit(placed, FAR_MM)
         off = np.where(np.isfinite(hit.distance), hit.distance, np.inf)
         return float((self.sure * (1 - 1 / (1 + (off / SURFACE_SIGMA) ** 2))).sum() / max(self.sure.sum(), 1e-9))
 

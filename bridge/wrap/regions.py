@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from ..capture.cameras import Camera
+from ..errors import BridgeError
 from ..head.landmarks import CHIN, EYE_LEFT, EYE_RIGHT, FOREHEAD, LIPS_INNER, LIPS_OUTER, NOSE_TIP, OVAL
 from ..mesh.normals import vertex_normals
 from ..model import Template
+from ..model.template import edges_of
 from ..raster import make_rasteriser
 
 EYE_MM, LIPS_MM = 9.0, 5.0  # how far around their lines the regions of lids and lips reach, for a head of usual size
@@ -64,6 +69,23 @@ def find_regions(template: Template) -> Regions:
         high = (vertices[:, 1] < marks[FOREHEAD, 1] - 25 * size) & (vertices[:, 1] > marks[CHIN, 1] + 15 * size)
         ears = skin & ~face & ~neck & high & (side > width * 0.98)
     return Regions(skin, seen, face, lids, lips, neck, ears)
+
+
+def rigid_bodies(template: Template, regions: Regions, names: Sequence[str]) -> list[np.ndarray]:  # of [V] bool
+    """The connected pieces of some regions of the skin. Raises BridgeError "template-region" for unknown names."""
+    known = {name: getattr(regions, name) for name in regions.__dataclass_fields__} | template.regions
+    if missing := [name for name in names if name not in known]:
+        raise BridgeError(
+            "template-region",
+            f"The template '{template.name}' has no region '{missing[0]}'.",
+            f"Choose from {', '.join(sorted(known))}.",
+        )
+    chosen = regions.skin & np.any([known[name] for name in names] or [np.zeros(len(regions.skin), bool)], axis=0)
+    edges = edges_of(template.faces)
+    edges = edges[chosen[edges].all(1)]
+    graph = coo_matrix((np.ones(len(edges)), edges.T), (len(chosen), len(chosen)))
+    _, label = connected_components(graph, directed=False)
+    return [chosen & (label == piece) for piece in np.unique(label[chosen])]
 
 
 def exposed(template: Template) -> np.ndarray:  # [V] bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +17,7 @@ from .deform import deform
 from .fit import Fit, fit, inverse
 from .parts import balls, off_the_eyes, place_parts
 from .quality import Quality, measure
-from .regions import Regions, find_regions
+from .regions import Regions, find_regions, rigid_bodies
 from .scan import LEAST_COSINE, Scan
 from .shapes import transfer
 
@@ -43,17 +43,23 @@ class Wrapped:
 def wrap(
     template: Template,
     scan: Scan,
+    *,
     outside: bool = False,
+    rigid: Sequence[str] = (),
     check: Check = unchecked,
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Wrapped:
-    """Lay a template with landmarks on a scan. Raises BridgeError of fit()."""
+    """Lay a template with landmarks on a scan. Raises BridgeError of fit(), and "template-region".
+
+    rigid: names of regions that keep their shape: those of Regions or of the template, each connected piece a body.
+    """
     regions = find_regions(template)
+    bodies = rigid_bodies(template, regions, rigid)
     step(1, STEPS)
     person = fit(template, regions, scan, outside=outside, check=check)
     step(2, STEPS)
     local = scan.moved(inverse(person.pose))
-    on_scan = deform(template, regions, local, person.vertices, outside=outside, check=check)
+    on_scan = deform(template, regions, local, person.vertices, outside=outside, rigid=bodies, check=check)
     step(3, STEPS)
     placed, moves = place_parts(template, regions, person.vertices, on_scan)
     eyes = balls(template, placed)

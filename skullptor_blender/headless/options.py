@@ -29,6 +29,7 @@ FOLDERS = (
 TASKS = {
     "reconstruct": "a head mesh (the default)",
     "normals": "only the normals and masks, into the folder of --maps",
+    "wrap": "a head mesh, where the scene has none yet, and --template laid on it",
     "check": "only say what is wrong with the cameras",
     "cameras": "only make the cameras of --import or --photos",
     "performance": "one template that follows the head through the scene's frames, or those of --frame-start and"
@@ -74,14 +75,20 @@ def parser(program: str = "batch.py") -> argparse.ArgumentParser:
     )  # fmt: skip
     performance = p.add_argument_group("performance")
     performance.add_argument("--folder", metavar="DIR", help="where captures and solved frames are kept, to go on from")
-    performance.add_argument("--template", default="hm08", metavar="NAME", help="hm08, hm08-body, ict or a file")
     performance.add_argument("--key", type=int, metavar="FRAME", help="a neutral frame (default: the first)")
     performance.add_argument(
         "--solved", metavar="DIR", help="what `python -m bridge sequence` wrote: nothing is solved"
     )
-    performance.add_argument(
-        "--export", type=Path, nargs="+", metavar="FILE", help="Alembic (.abc), USD (.usd, .usdc, .usda) or FBX (.fbx)"
-    )
+    template = p.add_argument_group("template, of the tasks wrap and performance")
+    template.add_argument("--template", default="hm08", metavar="NAME", help="hm08, hm08-body, ict, gnm or a file")
+    template.add_argument(
+        "--export", type=Path, nargs="+", metavar="FILE",
+        help="USD (.usd, .usdc, .usda) or FBX (.fbx); of a performance Alembic (.abc), of --task wrap glTF (.glb) too",
+    )  # fmt: skip
+    template.add_argument("--density", choices=("1", "4"), default="1", help="4: each face of the template as four")
+    template.add_argument("--rigid", default="", metavar="NAMES", help="regions that keep their shape, with commas")
+    template.add_argument("--armature", action="store_true", help="bones for neck, head, jaw and eyes")
+    template.add_argument("--relief", action="store_true", help="a Multires modifier with the dense head's relief")
     settings = p.add_argument_group("settings (default: those stored in the scene)")
     settings.add_argument("--preset", choices=("draft", "standard", "fine"))
     settings.add_argument("--normals", choices=("network", "david", "measured"))
@@ -166,10 +173,14 @@ def check_usage(options: argparse.Namespace) -> None:
         raise Trouble("There are no cameras to make: give --import or --photos.")
     if options.texture and options.task != "reconstruct":
         raise Trouble("--texture belongs to --task reconstruct: it needs a head.")
-    if options.task != "performance" and (
-        options.folder or options.solved or options.export or options.key is not None
-    ):
-        raise Trouble("--folder, --solved, --key and --export belong to --task performance.")
+    if options.task != "performance" and (options.folder or options.solved or options.key is not None):
+        raise Trouble("--folder, --solved and --key belong to --task performance.")
+    if options.export and options.task not in ("performance", "wrap"):
+        raise Trouble("--export belongs to --task performance and --task wrap.")
+    if options.task != "wrap" and (options.density != "1" or options.rigid or options.armature or options.relief):
+        raise Trouble("--density, --rigid, --armature and --relief belong to --task wrap.")
+    if options.task == "wrap" and options.export and (options.frames or options.frame_start is not None):
+        raise Trouble("--export of --task wrap is for one frame: give --frame.")
     if options.task == "performance" and (options.frames or options.frame is not None):
         raise Trouble("--task performance goes through all frames from --frame-start to --frame-end.")
     if options.source and options.photos:

@@ -13,6 +13,7 @@ import bpy
 
 from ..link import session
 from ..scene import materials, rigs
+from . import template
 from .animation import perform
 from .files import check_target, copy, copy_folder, save, write_files, write_maps, write_text
 from .options import KEYWORDS, check_usage, frames_of, from_the_shell, numbered
@@ -163,6 +164,10 @@ def one(options: argparse.Namespace, frame: int | None, digits: int) -> tuple[ob
             write_maps(options, outcome, frame, digits)
             warn(outcome)
             return None, outcome.text, ""
+        known = template.head_there(bpy.context.view_layer) if options.task == "wrap" and frame is None else None
+        if known is not None and not (options.source or options.photos):
+            made, said = template.lay(options, known, call)
+            return made, said, ""
         outcome = call(bpy.ops.skullptor.reconstruct_head, **keywords)
         head = bpy.data.objects[outcome.object_name]
         if frame is not None:
@@ -178,6 +183,8 @@ def one(options: argparse.Namespace, frame: int | None, digits: int) -> tuple[ob
         return None, "", str(trouble)
     try:
         said = f"{outcome.text}, {texture(options, head, frame, digits)}" if options.texture else outcome.text
+        if options.task == "wrap":
+            said = f"{outcome.text}; {template.lay(options, head, call)[1]}"
     except Trouble as trouble:
         return head, outcome.text, str(trouble)
     return head, said, ""

@@ -46,7 +46,7 @@ class SKULLPTOR_OT_solve_performance(BridgeOperator, bpy.types.Operator):
             options={"SKIP_SAVE"},
         ),
         "template": StringProperty(
-            name="Template", description="hm08, hm08-body, ict or a file", default="hm08", options={"SKIP_SAVE"}
+            name="Template", description="hm08, hm08-body, ict, gnm or a file", default="hm08", options={"SKIP_SAVE"}
         ),
         "directory": StringProperty(
             name="Folder",

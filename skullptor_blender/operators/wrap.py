@@ -25,8 +25,16 @@ TEMPLATES = (
     ("hm08", "MakeHuman Head", "4,368 vertices of skin, all quads, CC0; with eyes, teeth, tongue and lashes"),
     ("hm08-body", "MakeHuman Body", "The whole person, whose head is fitted: rigs and clothes of MPFB go on"),
     ("ict", "ICT-FaceKit", "14,062 vertices of skin; the model's file must be on this machine"),
+    ("gnm", "GNM Head", "Google's model of 17,821 vertices; the file gnm_head.npz must be on this machine"),
     (scene_template.OWN, "File", "A template of your own: OBJ with quads, PLY or GLB"),
 )
+
+
+DENSITIES = (
+    ("1", "As It Is", "The template's own faces"),
+    ("4", "Four Times", "Each face of the template as four: its shapes and UVs go along"),
+)
+RIGID = "Regions that only turn, move and grow, with commas: ears, lips, or groups of the template"
 
 
 class WrapSettings(bpy.types.PropertyGroup):
@@ -37,6 +45,8 @@ class WrapSettings(bpy.types.PropertyGroup):
         "file": StringProperty(
             name="File", description="A template of your own: OBJ with quads, PLY or GLB", subtype="FILE_PATH"
         ),
+        "density": EnumProperty(name="Density", items=DENSITIES, default="1"),
+        "rigid": StringProperty(name="Rigid Regions", description=RIGID),
     }
 
 
@@ -63,6 +73,8 @@ class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
         "file": StringProperty(
             name="File", description="The template of your own", subtype="FILE_PATH", options={"SKIP_SAVE"}
         ),
+        "density": EnumProperty(name="Density", items=DENSITIES, default="1", options={"SKIP_SAVE"}),
+        "rigid": StringProperty(name="Rigid Regions", description=RIGID, options={"SKIP_SAVE"}),
         "bridge_python": StringProperty(
             name="Engine's Python",
             description="The engine's Python, when it is not the one of the preferences",
@@ -97,6 +109,9 @@ class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
         vertices = transformed(vertices, self.moved.inverted())  # the capture is of the run's world
         ply, self.output = self.folder / "head.ply", self.folder / "output"
         arguments = ["wrap", str(ply), "--capture", str(capture), "--template", wanted, "-o", str(self.output)]
+        arguments += ["--density", self.density]
+        if rigid := ",".join(name.strip() for name in self.rigid.split(",") if name.strip()):
+            arguments += ["--rigid", rigid]
         body, picked = "", self.folder / "landmarks.json"
         if (points := landmarks.of_head(context.view_layer, head)) is not None:
             if points.mode != "OBJECT":
@@ -131,7 +146,9 @@ class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
         properties = {
             scene_template.KEY: str(report["template"]),
             scene_template.OF: head.name,
-            scene_template.ASKED: json.dumps({"template": self.template, "file": self.file}),
+            scene_template.ASKED: json.dumps(
+                {"template": self.template, "file": self.file, "density": self.density, "rigid": self.rigid}
+            ),
             "skullptor_report": str(self.output / "report.json"),
         }
         if rigs.KEY in head:

@@ -144,6 +144,8 @@ def test_a_wrapped_template_can_be_run_again_and_shows_its_distance(wrapped, dra
         "skullptor.wrap_template",
         "skullptor.edit_landmarks",
         "skullptor.show_distance",
+        "skullptor.add_armature",
+        "skullptor.add_relief",
     ]
     assert ("property", ("template", "ict"), {}) in log  # as this one was asked for
     wrapped.data[heat_map.MILLIMETRE] = 0.4

@@ -240,3 +240,82 @@ def test_all_that_templates_need_comes_from_a_folder_and_a_missing_wheel_is_name
     assert (tmp_path / "models" / "tiny" / "tiny" / "x.bin").read_bytes() == body
     (tmp_path / "tiny-1.0-py3-none-any.whl").unlink()
     assert fetch.main(["template", "--from", str(tmp_path)]) == 0  # nothing is fetched twice
+
+
+def gnm_file(folder, **changed):
+    """A gnm_head.npz of eight cubes, in the layout of GNM's version 3."""
+    groups = ("skin", "upper_teeth", "lower_teeth", "gums", "tongue", "left_eye", "right_eye", "eye_exteriors")
+    cube = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)], float) * 0.01
+    quads = np.array([[0, 1, 3, 2], [4, 6, 7, 5], [0, 4, 5, 1], [2, 3, 7, 6], [0, 2, 6, 4], [1, 5, 7, 3]])
+    middles = ((0, 0, 0), (0, -0.03, 0), (0, -0.06, 0), (0, -0.056, 0), (0, -0.04, 0), (0.03, 0, 0), (-0.04, 0, 0))
+    places = [cube + middle for middle in (*middles, (0.03, 0, 0.01))]
+    count = 8 * len(places)
+    arrays = {
+        "template_vertex_positions": np.concatenate(places).astype(np.float32),
+        "quads": np.concatenate([quads + 8 * i for i in range(len(places))]),
+        "quad_uvs": np.tile(np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32), (6 * len(places), 1, 1)),
+        "identity_names": np.array(["head_000", "left_eye_000", "head_001"]),
+        "vertex_identity_basis": np.stack([np.full((count, 3), value, np.float32) for value in (0.001, 0.5, 0.002)]),
+        "vertex_group_names": np.array([*groups, "mouth_sock"]),
+        "vertex_groups": np.concatenate(
+            [np.repeat(np.eye(len(places)), 8, axis=1), (np.arange(count) < 2)[None]]
+        ).astype(np.float32),
+    } | changed  # fmt: skip
+    np.savez(folder / "gnm_head.npz", **arrays)
+    return folder / "gnm_head.npz"
+
+
+def test_gnm_is_read_by_its_published_layout(tmp_path, monkeypatch):
+    monkeypatch.setenv("SKULLPTOR_GNM", str(gnm_file(tmp_path)))
+    template = load_template("gnm")
+    assert len(template.vertices) == 7 * 8  # the cornea is left out
+    np.testing.assert_allclose(np.ptp(template.vertices[:8], axis=0), 10)  # metres in the file
+    count = {name: int(template.of_part(name).sum()) for name in ("skin", "teeth_upper", "teeth_lower", "tongue")}
+    assert count == {"skin": 8, "teeth_upper": 8, "teeth_lower": 16, "tongue": 8}  # the gums are nearer to the lower
+    assert template.vertices[template.of_part("eye_left"), 0].min() > 0  # the subject's left
+    assert template.identity.shape == (2, 56, 3) and template.identity[1, 0, 0] == 2.0
+    assert template.regions["inner"].sum() == 2
+    assert (template.faces_uv >= 0).all() and len(template.uv) == 4
+    assert template.landmarks is None and not len(template.expressions)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"quads": np.array([[0, 1, 2, 99]])},
+        {"template_vertex_positions": np.full((64, 3), np.nan)},
+        {"vertex_groups": np.ones((3, 64))},
+    ],
+)
+def test_a_damaged_or_missing_gnm_names_its_cure(tmp_path, monkeypatch, changed):
+    monkeypatch.setenv("SKULLPTOR_GNM", str(tmp_path / "gnm_head.npz"))
+    monkeypatch.setenv("SKULLPTOR_MODELS", str(tmp_path / "models"))
+    with pytest.raises(BridgeError, match="GNM's model is not at .*SKULLPTOR_GNM") as missing:
+        load_template("gnm")
+    assert missing.value.code == "template-missing"
+    gnm_file(tmp_path, **changed)
+    with pytest.raises(BridgeError, match="is no GNM model") as damaged:
+        load_template("gnm")
+    assert damaged.value.code == "template-damaged"
+
+
+def test_a_denser_template_is_catmull_and_clarks_with_all_that_belongs_to_it(hm08):
+    from bridge.model.denser import denser
+    from bridge.texture.subdivision import Polygons
+
+    fine = denser(hm08)
+    assert (fine.faces >= 0).all() and len(fine.faces) == 4 * len(hm08.faces)
+    uv = hm08.uv[hm08.faces_uv.ravel()]
+    oracle = Polygons(hm08.vertices, hm08.faces.ravel().astype(np.int64), np.full(len(hm08.faces), 4), uv).refined()
+    np.testing.assert_allclose(fine.vertices, oracle.points, atol=1e-6)
+    np.testing.assert_allclose(fine.uv[fine.faces_uv.ravel()], oracle.uv, atol=1e-6)
+    blink = hm08.expression_names.index("eyeBlinkLeft")
+    moved = Polygons(
+        hm08.vertices + hm08.expressions[blink], hm08.faces.ravel().astype(np.int64), np.full(len(hm08.faces), 4), uv
+    ).refined()
+    np.testing.assert_allclose(fine.vertices + fine.expressions[blink], moved.points, atol=1e-4)
+    assert (fine.part[fine.faces] == fine.part[fine.faces[:, :1]]).all()  # no face between two parts
+    far = np.linalg.norm(fine.landmarks.points(fine.vertices) - hm08.landmarks.points(hm08.vertices), axis=1)
+    assert far.max() < 3 and np.median(far) < 0.5
+    skin = fine.of_part("skin")
+    assert np.median(np.linalg.norm(fine.vertices[fine.mirror] * [-1, 1, 1] - fine.vertices, axis=1)[skin]) < 0.1

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bridge.capture.cameras import Similarity
 from bridge.errors import BridgeError
+from bridge.head.canonical import similarity
 from bridge.job import wrap as job
 from bridge.mesh.closest import Target, face_normals
 from bridge.mesh.distance import distances
@@ -18,8 +20,9 @@ from bridge.model.load import load_template
 from bridge.model.package import HM08, find
 from bridge.service.dummy import sphere
 from bridge.wrap.fit import fit, pose_of
+from bridge.wrap.landmark_maps import LOWER_INNER, UPPER_INNER
 from bridge.wrap.parts import balls
-from bridge.wrap.regions import find_regions, lip_pairs
+from bridge.wrap.regions import find_regions, lip_pairs, rigid_bodies
 from bridge.wrap.scan import Scan
 from bridge.wrap.shapes import transfer
 from bridge.wrap.skin import looks_like_skin
@@ -128,6 +131,82 @@ def test_hair_bends_neither_face_nor_skull(template):
     assert error[done.regions.ears].mean() < 2.0
     off = distances(done.vertices[scalp], WORLD.points(shape), template.triangles_of("skin")) * 100
     assert off.mean() < 2.0 and off.max() < 10  # of a bun of more than 20 mm
+
+
+def test_a_collar_bends_neither_face_nor_neck(template):
+    """A scarf that stands 20 mm off the neck and 12 mm under the chin, of another colour than skin."""
+    rng = np.random.default_rng(11)
+    shape = person(template, rng)
+    scan = scan_of(template, shape, rng)
+    regions = find_regions(template)
+    middle = shape[regions.neck].mean(0)
+    out = (shape - middle) * [1, 0, 1]
+    out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
+    dressed = shape + 20 * regions.neck[:, None] * out
+    bare = np.where(regions.neck, 0.02, 1.0)
+    dressed_scan = replace(scan, vertices=WORLD.points(dressed), bare=bare)
+    plain, worn = (wrap(template, one).vertices for one in (scan, dressed_scan))
+    off = np.linalg.norm(worn - plain, axis=1) * 100  # millimetres
+    assert off[regions.face].mean() < 0.3
+    assert off[regions.neck & regions.exposed].mean() < 4.0  # of 20
+
+
+def test_rigid_regions_keep_their_shape(template, wrapped):
+    rng = np.random.default_rng(7)
+    shape = person(template, rng)
+    regions = find_regions(template)
+    done = wrap(template, scan_of(template, shape, rng), rigid=["ears"])
+    bodies = rigid_bodies(template, regions, ["ears"])
+    assert len(bodies) == 2
+    for ear in bodies:
+        before = done.fitted.vertices[ear]
+        found = similarity(before, done.vertices[ear])
+        assert np.linalg.norm(found.apply(before) - done.vertices[ear], axis=1).max() * 100 < 1e-3
+    assert done.quality.flipped == done.quality.crossing == 0
+    free = wrapped[0]
+    face = regions.face
+    assert np.linalg.norm(done.vertices - free.vertices, axis=1)[face].mean() * 100 < 0.3
+    with pytest.raises(BridgeError, match="has no region 'horns'.*Choose from .*ears"):
+        rigid_bodies(template, regions, ["horns"])
+
+
+def test_a_mouth_that_stands_wide_open_is_followed(template):
+    """Landmarks of a shout lie up to 15 mm too high on the chin, as MediaPipe has them."""
+    rng = np.random.default_rng(3)
+    opened = template.expressions[template.expression_names.index("jawOpen")]
+    shape = person(template, rng) + 0.8 * opened
+    scan = scan_of(template, shape, rng)
+    moved = np.linalg.norm(
+        np.einsum("nk,nkd->nd", template.landmarks.weights, opened[template.landmarks.corners]), axis=1
+    )
+    scan.landmarks[:] += WORLD.scale * WORLD.rotation @ [0, 1, 0] * (0.35 * moved)[:, None]
+    done = wrap(template, scan)
+    error = np.linalg.norm(done.vertices - WORLD.points(shape), axis=1) * 100
+    assert done.fitted.expression[template.expression_names.index("jawOpen")] > 0.6
+    assert error[done.regions.lips & done.regions.face].mean() < 2.5
+
+
+def test_a_landmark_that_a_hand_has_set_is_where_the_hand_set_it(template):
+    """4 mm above where the template would have it: the corner of the mouth, which the surface hardly tells."""
+    rng = np.random.default_rng(5)
+    shape = person(template, rng)
+    scan = scan_of(template, shape, rng)
+    free = wrap(template, scan)
+    number, marks = 61, template.landmarks
+    wanted = marks.points(free.vertices)[number] + WORLD.scale * WORLD.rotation @ [0, 4.0, 0]
+    scan.landmarks[number], scan.sigma[number] = wanted, 0.0
+    done = wrap(template, scan)
+    off = [np.linalg.norm(marks.points(one.vertices)[number] - wanted) * 100 for one in (free, done)]
+    assert off[0] > 3.5 and off[1] < 1.0
+    assert done.quality.flipped == 0
+
+
+def test_each_lip_has_its_own_landmarks(template):
+    """Those of the lower lip go down with the jaw, those of the upper lip do not."""
+    marks = template.landmarks
+    opened = template.expressions[template.expression_names.index("jawOpen")].astype(float)
+    moved = np.linalg.norm(np.einsum("nk,nkd->nd", marks.weights, opened[marks.corners]), axis=1)
+    assert moved[list(LOWER_INNER[2:7])].min() > 25 and moved[list(UPPER_INNER[2:7])].max() < 10
 
 
 def test_what_has_the_colour_of_the_face_is_skin():

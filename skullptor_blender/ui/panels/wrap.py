@@ -31,16 +31,20 @@ class SKULLPTOR_PT_template(Sidebar, bpy.types.Panel):
         column.prop(settings, "template")
         if settings.template == scene_template.OWN:
             column.prop(settings, "file")
+        column.prop(settings, "density")
+        column.prop(settings, "rigid")
         column = layout.column(align=True)
         row = column.row(align=True)
         row.enabled = settings.template != scene_template.OWN or bool(settings.file)
         button = row.operator("skullptor.wrap_template", icon="MOD_SHRINKWRAP")
         button.template, button.file = settings.template, settings.file
+        button.density, button.rigid = settings.density, settings.rigid
         made = scene_template.wrapped(context)
         if made is not None:
             asked = scene_result.stored(made, scene_template.ASKED)
             again = column.operator("skullptor.wrap_template", text="Run Again", icon="FILE_REFRESH")
             again.template, again.file = asked.get("template", settings.template), asked.get("file", "")
+            again.density, again.rigid = asked.get("density", "1"), asked.get("rigid", "")
         column.operator("skullptor.edit_landmarks", icon="EMPTY_AXIS")
         if landmarks.KEY in (context.view_layer.objects.active or {}):
             wrapped(layout, "Drag points onto their places, then Wrap Template", "INFO")
@@ -53,6 +57,8 @@ class SKULLPTOR_PT_template(Sidebar, bpy.types.Panel):
         column.operator("skullptor.show_distance", icon="COLOR", depress=shown)
         if shown:
             wrapped(column, heat_map.LEGENDS[heat_map.DISTANCE], "INFO")
+        column.operator("skullptor.add_armature", icon="ARMATURE_DATA")
+        column.operator("skullptor.add_relief", icon="MOD_MULTIRES")
         report = Path(str(made.get("skullptor_report") or "nowhere")).with_suffix(".png")
         if disk_cache.cached(f"file {report}", report.is_file):
             column.operator("wm.path_open", text="Report", icon="IMAGE_DATA").filepath = str(report)
