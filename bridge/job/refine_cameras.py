@@ -8,6 +8,7 @@ import numpy as np
 
 from ..capture.cameras import Camera
 from ..errors import BridgeError
+from ..head.triangulate import triangulate
 from ..model import head_model
 from ..prior import poses
 from ..prior.prior import MOST_VIEWS
@@ -64,9 +65,9 @@ def _refined_by_the_face(job: Job, tools: Tools) -> bool:
     except BridgeError:  # the next stage says it, if it matters
         return False
     given = inputs.cameras
-    if not poses.contradict(given, faces):
+    if not poses.contradict(given, faces) or (near := poses.by_landmarks(given, faces, report.check)) is None:
         return False
-    _place(job, tools, poses.by_landmarks(given, faces, report.check))
+    _place(job, tools, near)
     template = head_model.load().template
     surface = template.triangles_of("skin", "eye_left", "eye_right")
     for _ in range(ROUNDS):
@@ -78,8 +79,10 @@ def _refined_by_the_face(job: Job, tools: Tools) -> bool:
             break
         inputs.pose(better)
     write_capture(inputs.capture, job.output / "refined")
+    marks = triangulate(given, faces)
+    assert marks is not None  # they contradicted the cameras
     moves = [
-        np.linalg.norm(new.project(shape)[0] - old.project(shape)[0], axis=1).mean()
+        np.linalg.norm(new.project(marks.points)[0] - old.project(marks.points)[0], axis=1).mean()
         for old, new in zip(given, inputs.cameras, strict=True)
     ]
     sentence = f"The cameras contradicted the face: they were moved by {np.mean(moves):.0f} pixels on average."

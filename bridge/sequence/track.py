@@ -92,6 +92,15 @@ class Seen:
     look: Look
 
 
+@dataclass(frozen=True, eq=False)
+class _Skin:
+    """Vertices that are compared with the key frame's look."""
+
+    points: np.ndarray  # [n, 3] world
+    facing: np.ndarray  # [views, n] cosine, 0 where a view does not see the vertex
+    at: np.ndarray  # [n] their numbers
+
+
 class Tracker:
     """Keeps what frames of one identity share."""
 
@@ -259,7 +268,7 @@ class Tracker:
         costs = []
         for tried in tries:
             points, look = placed(self.identity, tried)[at], self._look(tried)
-            costs.append(sum(self._unlike(seen, level, look, points, facing, at) for level in JAW_LEVELS))
+            costs.append(sum(self._unlike(seen, level, look, _Skin(points, facing, at)) for level in JAW_LEVELS))
         best = tries[int(np.argmin(costs))]
         if min(costs) > JAW_SURE:
             return [best] if best is tries[-1] else [best, tries[-1]]
@@ -290,7 +299,7 @@ class Tracker:
                 points = placed(self.identity, tried)
                 cameras = near(seen.cameras, points[at])
                 facing = visible(cameras, points, around, FINE_SIZE, FINE_PIXELS)[:, at] * ~hidden[:, at]
-                costs[side].append(self._unlike(seen, LIDS_LEVEL, self._look(tried), points[at], facing, at))
+                costs[side].append(self._unlike(seen, LIDS_LEVEL, self._look(tried), _Skin(points[at], facing, at)))
         shut = []
         for side in eyes:
             if self.closed[side] == CLOSED and min(costs[side]) > ALIKE:
@@ -300,11 +309,10 @@ class Tracker:
                 pose = with_weights(pose, dict(lids(side, self.closed[side][int(np.argmin(costs[side]))])))
         return pose, shut
 
-    def _unlike(
-        self, seen: Pictures, level: int, look: Look, points: np.ndarray, facing: np.ndarray, at: np.ndarray
-    ) -> float:
+    def _unlike(self, seen: Pictures, level: int, look: Look, skin: _Skin) -> float:
         """Mean of 1 - correlation of look over the views; skin that the key frame does not show counts as UNKNOWN."""
         total = weights = 0.0
+        points, facing, at = skin.points, skin.facing, skin.at
         known = look.shown[at]
         for view in range(len(seen.cameras)):
             use = np.flatnonzero(facing[view] > LEAST_COSINE)

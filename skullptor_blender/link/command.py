@@ -49,18 +49,17 @@ class BridgeCommand:
         stage: str = "Starting the engine",
         read: Iterator[float] | None = None,
         prepare: Callable[[], object] | None = None,
-        entry: Sequence[str] | None = None,
     ) -> None:
         """title: of the button. follow: asked after each command that went well for the arguments of one
         more. stage: shown until a command names one. read: what is read before all else, piece by piece within
         step(), that is in Blender's own thread; it yields the share that is done and may lengthen the arguments.
-        prepare: what is to be written then, in a thread. entry: what stands between the interpreter and the
-        arguments, where it is another program than the bridge.
+        prepare: what is to be written then, in a thread.
 
         Raises WorkerError "no-bridge" or "output".
         """
         self.title, self.interpreter, self.root, self.log = title, interpreter, root, log
-        self.follow, self.entry = follow, entry or ENTRY
+        self.follow = follow
+        self.entry: Sequence[str] = ENTRY  # between interpreter and arguments; another program's is set before step()
         self.partial = 0  # an exit code that, without an error, means: done, with warnings
         self.state, self.stage, self.fraction = RUNNING, READING if read else stage, 0.0
         self.eta_s: float | None = None

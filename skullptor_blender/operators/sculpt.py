@@ -66,7 +66,7 @@ class SKULLPTOR_OT_sculpt_mesh(BridgeOperator, bpy.types.Operator):
         arrays = result.arrays_of(head)
         program = Path(bpy.app.binary_path or sys.executable)  # the module has no program of its own
         background = BACKGROUND if bpy.app.binary_path else ("-B",)
-        return BridgeCommand(
+        command = BridgeCommand(
             self.bl_label,
             program,
             preferences.ROOT,
@@ -74,8 +74,9 @@ class SKULLPTOR_OT_sculpt_mesh(BridgeOperator, bpy.types.Operator):
             root / "sculpt.log",
             stage="Reading the head",
             prepare=lambda: np.savez(source, **arrays),
-            entry=(*background, os.fspath(Path(quads.__file__))),
         )
+        command.entry = (*background, os.fspath(Path(quads.__file__)))
+        return command
 
     def complete(self, context: bpy.types.Context) -> session.Outcome:
         head = context.view_layer.objects.get(self.head)

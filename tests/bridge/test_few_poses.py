@@ -70,6 +70,7 @@ def test_right_cameras_are_left_alone_and_wrong_ones_are_put_right(model, person
     assert poses.contradict(wrong, faces)
     before = disagreement(model, person, right, wrong)
     near = poses.by_landmarks(wrong, faces)
+    assert near is not None
     by_marks = disagreement(model, person, right, near)
     assert by_marks < 0.3 * before
 
@@ -89,6 +90,13 @@ def test_right_cameras_are_left_alone_and_wrong_ones_are_put_right(model, person
     found = disagreement(model, person, right, cameras)
     print(f"pixels: {before:.1f} given, {by_marks:.2f} by landmarks, {found:.2f} through the head")
     assert found < 0.5 * by_marks and found < 0.7
+
+
+def test_landmarks_that_err_by_themselves_move_no_camera(shots):
+    cameras = [camera for camera, _, _, _ in shots]
+    rng = np.random.default_rng(4)
+    faces = [replace(face, points=face.points + rng.normal(0, 40, face.points.shape)) for _, _, _, face in shots]
+    assert poses.contradict(cameras, faces) and poses.by_landmarks(cameras, faces) is None
 
 
 def test_plain_skin_tells_nothing(model, person, shots):
