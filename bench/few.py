@@ -180,6 +180,13 @@ class Case:
     front: Camera
     marks: np.ndarray  # [468, 2] landmarks of the front view
 
+    def seen_by(self, name: str) -> Case:
+        """With another view's landmarks, where it shows a face: of a head whose distance one view has guessed, no other
+        view's rays meet the same places."""
+        view = next(view for view in self.capture.views if view.name == name)
+        face = Landmarker(need(LANDMARKS)).find(read_photo(view).pixels)
+        return self if face is None else replace(self, front=view.camera, marks=face.points[:, :2])
+
 
 def marks_on(camera: Camera, pixels: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [n, 3]
     """Where rays through pixels meet a surface first; NaN where they miss it."""
@@ -299,6 +306,8 @@ def measured(case: Case, asked: Try, work: Path) -> dict:
     began = time.process_time()
     JobRunner(stages=stages).run(run, said.append, Control())
     row: dict = {"seconds": time.process_time() - began}
+    if asked.views and FRONT not in asked.views:
+        case = case.seen_by(asked.views[0])
     if failed := [message for message in said if isinstance(message, Error)]:
         return {"failed": failed[0].sentence} | row
     own = output / "refined" / "capture.json"  # where the run has moved its cameras
