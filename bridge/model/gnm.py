@@ -6,7 +6,6 @@ vertex_identity_basis [I, V, 3] for unit normal coefficients; vertex_groups [G, 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +13,13 @@ from scipy.spatial import cKDTree
 
 from ..errors import BridgeError
 from .own import read_landmarks
-from .package import models_folder
+from .package import brought
 from .template import PARTS, Template, kept
 
 MM = 1000.0
-FILE = "gnm_head.npz"
+FILE, TITLE = "gnm_head.npz", "GNM"
 HEAD = "head"  # identities whose names begin so; the others are of eyes, teeth and tongue
 WHOLE = 0.5  # how much of a vertex is in a group that it belongs to
-
-
-def find(path: Path | None = None) -> Path:
-    """The model's file: given, in SKULLPTOR_GNM, or in the folder of models. Raises BridgeError "template-missing"."""
-    places = [path] if path else [Path(p) for p in (os.environ.get("SKULLPTOR_GNM"),) if p] + [models_folder() / FILE]
-    for place in places:
-        if place.is_file():
-            return place
-    raise BridgeError(
-        "template-missing",
-        f"GNM's model is not at {places[-1]}.",
-        f"Put {FILE} there, name it in SKULLPTOR_GNM, or choose the template hm08.",
-    )
 
 
 def load(path: Path | None = None) -> Template:
@@ -41,7 +27,7 @@ def load(path: Path | None = None) -> Template:
 
     Raises BridgeError "template-missing" or "template-damaged".
     """
-    place = find(path)
+    place = brought(FILE, TITLE, path)
     try:
         with np.load(place, allow_pickle=False) as data:
             template = _template(data)

@@ -5,7 +5,6 @@ Centimetres in the file; +Y up, +Z out of the face, +X to the subject's left.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from ..errors import BridgeError
 from . import arkit, measured
-from .package import models_folder
+from .package import brought
 from .template import PARTS, Template, kept
 
 MM = 10.0
@@ -26,20 +25,7 @@ PARTS_AT = (  # first vertex of each part, in order
     (23021, "eye_right"),
     (24591, "other"),
 )
-FILE = "ict_facekit.npz"
-
-
-def find(path: Path | None = None) -> Path:
-    """The model's file: given, in SKULLPTOR_ICT, or in the folder of models. Raises BridgeError "template-missing"."""
-    places = [path] if path else [Path(p) for p in (os.environ.get("SKULLPTOR_ICT"),) if p] + [models_folder() / FILE]
-    for place in places:
-        if place.is_file():
-            return place
-    raise BridgeError(
-        "template-missing",
-        f"ICT-FaceKit's model is not at {places[-1]}.",
-        f"Put {FILE} there, name it in SKULLPTOR_ICT, or choose the template hm08.",
-    )
+FILE, TITLE = "ict_facekit.npz", "ICT-FaceKit"
 
 
 def load(path: Path | None = None) -> Template:
@@ -47,7 +33,7 @@ def load(path: Path | None = None) -> Template:
 
     Raises BridgeError "template-missing" or "template-damaged".
     """
-    place = find(path)
+    place = brought(FILE, TITLE, path)
     try:
         data = np.load(place, allow_pickle=False)
         template = _template(data)

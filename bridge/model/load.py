@@ -35,7 +35,7 @@ def load_template(name: str, check: Check = unchecked) -> Template:
 def file_of(name: str) -> Path:
     """The file that a template's landmarks are kept beside: the artist's own, or the user's download."""
     if name == "gnm":
-        from . import gnm
+        from . import gnm, package
 
-        return gnm.find()
+        return package.brought(gnm.FILE, gnm.TITLE)
     return Path(name)

