@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import spsolve
 from scipy.spatial import cKDTree
 
 from ..head.canonical import similarity
 from .closest import face_normals
 from .cotangents import cotangents
+from .factor import factor
 from .intersections import intersecting_faces
 
 ROUNDS = 6
@@ -79,6 +79,5 @@ def _reset(
             continue
         set_there = found.apply(reference)
         rest = vertices - set_there
-        system = laplacian[own][:, own].tocsc()
-        result[own] = set_there[own] + spsolve(system, -(laplacian[own][:, rim] @ rest[rim])).reshape(-1, 3)
+        result[own] = set_there[own] + factor(laplacian[own][:, own]).solve(-(laplacian[own][:, rim] @ rest[rim]))
     return result

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import LinearOperator, cg, splu
+from scipy.sparse.linalg import LinearOperator, cg
 from scipy.spatial import cKDTree
 
 from ..errors import Check, unchecked
@@ -22,6 +22,7 @@ from ..head.landmarks import EYE_LEFT, EYE_RIGHT, LIPS_INNER, LIPS_OUTER
 from ..mesh.closest import Target, face_normals
 from ..mesh.cotangents import cotangents
 from ..mesh.distance import sample_surface
+from ..mesh.factor import factor
 from ..mesh.normals import vertex_normals
 from ..model import Template
 from .fit import HAIR_MM, HAIR_SHARE, mouth_closed
@@ -265,7 +266,7 @@ def _solve(
     right = pull + (weight * distance)[:, None] * direction
     right = right.ravel() + weighted.T @ offsets
     even = data.diagonal().reshape(-1, 3).mean(1)
-    lu = splu((stiffness + sparse.diags(even)).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    lu = factor(stiffness + sparse.diags(even))
     inverse = LinearOperator(A.shape, matvec=lambda x: lu.solve(x.reshape(-1, 3)).ravel())
     found, _ = cg(A, right, start.ravel(), rtol=RESIDUAL, maxiter=60, M=inverse)
     return found.reshape(-1, 3)
