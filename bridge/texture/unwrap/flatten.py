@@ -16,6 +16,7 @@ from scipy.sparse import coo_matrix, csc_matrix, diags
 from scipy.sparse.linalg import splu
 
 from ...errors import unchecked
+from ...mesh.factor import factor
 from ...mesh.topology import build_twins
 
 STEPS = 25
