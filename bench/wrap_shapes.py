@@ -4,13 +4,14 @@
 
 The head is bench.wrap's: a random person of the template's own model. ICT's shapes are the same displacements on every
 face, so that there the difference says what transfer makes of them. Pairs: two shapes at 0.5 each; faces that then
-cross and did not before, outside the mouth's inside and the sockets; beside it the same of the template itself.
+cross and did not before, outside the mouth's inside and the sockets; beside it the same of the template itself as it
+came. mouthClose is worn with as much of jawOpen, since it closes the lips of an open jaw.
 """
 
 from __future__ import annotations
 
 import argparse
-from itertools import combinations
+import sys
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -18,14 +19,16 @@ from scipy.spatial import cKDTree
 from bridge.mesh.intersections import intersecting_faces
 from bridge.model import Template, arkit
 from bridge.model.load import load_template
+from bridge.model.measured import corrections
 from bridge.wrap.parts import balls
 from bridge.wrap.regions import Regions, find_regions
+from bridge.wrap.untangle import mixtures
 from bridge.wrap.wrap import Wrapped, wrap
 
 from .wrap import truth
 
 STILL_MM = 0.1  # what moves less says nothing of a shape
-HALF = 0.5
+SHOWN = 8
 
 
 def crossing(template: Template, regions: Regions, vertices: np.ndarray) -> int:
@@ -40,12 +43,18 @@ def pairs(
 ) -> tuple[int, int]:
     """Of so many pairs at 0.5 each, how many make faces cross, and how many faces the worst makes."""
     before = crossing(template, regions, vertices)
-    every = list(combinations(range(len(shapes)), 2))
+    every = [mix for mix in mixtures(template.expression_names) if mix.pair]
     chosen = (
         every if count >= len(every) else [every[i] for i in np.random.default_rng(0).choice(len(every), count, False)]
     )
-    found = [max(0, crossing(template, regions, vertices + HALF * (shapes[a] + shapes[b])) - before) for a, b in chosen]
-    return sum(number > 0 for number in found), max(found)
+    found = {
+        mix: max(0, crossing(template, regions, vertices + mix.weight * shapes[list(mix.shapes)].sum(0)) - before)
+        for mix in chosen
+    }
+    for mix in sorted(found, key=lambda mix: -found[mix])[:SHOWN]:
+        if found[mix]:
+            print(found[mix], *(template.expression_names[i] for i in mix.shapes), file=sys.stderr)
+    return sum(number > 0 for number in found.values()), max(found.values())
 
 
 def lids(done: Wrapped, local: np.ndarray, shapes: np.ndarray) -> tuple[float, float]:
@@ -76,7 +85,8 @@ def main() -> int:
     pose = done.pose
     local = (done.vertices - pose.offset) @ pose.rotation / pose.scale
     shapes = done.shapes.astype(np.float64) @ pose.rotation / pose.scale
-    own = template.expressions.astype(np.float64)
+    change = corrections(template)
+    own = template.expressions.astype(np.float64) - (0 if change is None else change)
     skin = regions.skin
     moves = skin & (np.linalg.norm(own, axis=2) > STILL_MM)
     off = np.linalg.norm(shapes - own, axis=2)

@@ -45,8 +45,10 @@ def load(body: bool = False, check: Check = unchecked) -> Template:
     template = _cached(need(HM08), check)
     keep = head_of(template) | ~template.of_part("skin")
     landmarks = measured.load("hm08")  # in the numbers of the head
+    head = measured.corrected(kept(template, keep, "hm08"))
     if not body:
-        return kept(template, keep, "hm08").with_landmarks(landmarks)
+        return head.with_landmarks(landmarks)
+    template.expressions[:, keep] = head.expressions
     if landmarks is not None:
         landmarks = replace(landmarks, corners=np.flatnonzero(keep)[landmarks.corners].astype(np.int32))
     return template.with_landmarks(landmarks)

@@ -40,7 +40,7 @@ def load(path: Path | None = None) -> Template:
     except (OSError, ValueError, KeyError) as error:
         sentence = f"'{place.name}' is no ICT model: {error}."
         raise BridgeError("template-damaged", sentence, "Convert ICT-FaceKit's files again.") from None
-    return template.with_landmarks(measured.load("ict"))
+    return measured.corrected(template).with_landmarks(measured.load("ict"))
 
 
 def _template(data: np.lib.npyio.NpzFile) -> Template:

@@ -14,6 +14,7 @@ from .regions import Regions
 
 AROUND_MM = 14.0  # skin so near an eye carries it
 CLEARANCE_MM = 0.05  # between a lid and the eyeball
+FADE_MM = 3.0  # along the eyeball, over which a push out of it fades
 LIDS_MM = 3.0  # lid vertices so near the eyeball in the template are kept out of it
 
 
@@ -75,18 +76,35 @@ def balls(template: Template, vertices: np.ndarray) -> list[Ball]:
 
 
 def off_the_eyes(template: Template, regions: Regions, vertices: np.ndarray, eyes: list[Ball]) -> np.ndarray:  # [V, 3]
-    """Lids that lie inside an eyeball of the shape are brought to its surface."""
+    """Lids that lie inside an eyeball of the shape are brought to its surface, and what lies over them with them."""
     result = vertices.copy()
-    for ball, own in zip(eyes, balls(template, template.vertices)):
-        lid = regions.lids & (np.linalg.norm(template.vertices - own.center, axis=1) < own.radius + LIDS_MM + 6)
-        away = result[lid] - ball.center
-        length = np.linalg.norm(away, axis=1)
-        inside = length < ball.radius + CLEARANCE_MM
-        front = away[:, 2] > 0  # sockets may be behind
-        push = inside & front
-        index = np.flatnonzero(lid)[push]
-        result[index] = ball.center + away[push] / length[push, None] * (ball.radius + CLEARANCE_MM)
+    for ball, lid in zip(eyes, lids_on(template, regions), strict=True):
+        result[lid] += outward(result[lid], ball)
     return result
+
+
+def outward(points: np.ndarray, ball: Ball) -> np.ndarray:  # [n, 3] -> [n, 3]
+    """What brings points before an eyeball out of it. Each takes along what lies around and over it, since lids have
+    two sides that must not come to lie in one."""
+    away = points - ball.center
+    length = np.maximum(np.linalg.norm(away, axis=1), 1e-9)
+    deep = ball.radius + CLEARANCE_MM - length
+    inside = np.flatnonzero((deep > 0) & (away[:, 2] > 0))  # sockets may be behind
+    push = np.zeros(len(points))
+    if len(inside):
+        on = away / length[:, None] * ball.radius
+        for i, near in zip(inside, cKDTree(on).query_ball_point(on[inside], FADE_MM), strict=True):
+            far = np.linalg.norm(on[near] - on[i], axis=1)
+            push[near] = np.maximum(push[near], deep[i] * (1 - far / FADE_MM))
+    return (push / length)[:, None] * away
+
+
+def lids_on(template: Template, regions: Regions) -> list[np.ndarray]:  # of [V] bool
+    """For each eyeball of the template the lids that lie on it."""
+    return [
+        regions.lids & (np.linalg.norm(template.vertices - own.center, axis=1) < own.radius + LIDS_MM + 6)
+        for own in balls(template, template.vertices)
+    ]
 
 
 def _similarity(before: np.ndarray, after: np.ndarray, chosen: np.ndarray) -> Similarity:

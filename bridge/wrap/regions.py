@@ -139,6 +139,15 @@ def lip_pairs(template: Template, regions: Regions) -> np.ndarray:  # [n, 2] ver
     return np.stack([upper[chosen], other[chosen]], 1)
 
 
+def folds(template: Template, regions: Regions) -> list[np.ndarray]:  # of [V] bool
+    """The mouth and each eye: skin, seen or not, so near the lines of lips and lids that they can pass through it."""
+    assert template.landmarks is not None, "regions are found by landmarks"
+    marks = template.landmarks.points(template.vertices)
+    size = np.linalg.norm(marks[FOREHEAD] - marks[CHIN]) / USUAL_HEIGHT_MM
+    lines = ((LIPS_OUTER, LIPS_INNER), (EYE_LEFT,), (EYE_RIGHT,))
+    return [regions.skin & (_to_lines(template.vertices, marks, *each) < EYE_MM * size) for each in lines]
+
+
 def _to_lines(vertices: np.ndarray, marks: np.ndarray, *lines: tuple[int, ...]) -> np.ndarray:  # [V]
     """Distance to closed lines of landmarks."""
     dense = []

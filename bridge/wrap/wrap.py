@@ -20,6 +20,7 @@ from .quality import Quality, measure
 from .regions import Regions, find_regions, rigid_bodies
 from .scan import LEAST_COSINE, Scan
 from .shapes import transfer
+from .untangle import untangled
 
 STEPS = 5
 
@@ -67,6 +68,7 @@ def wrap(
     shapes = _none(template)
     if len(template.expressions):
         shapes = transfer(template, regions, placed, moves, eyes, check=check)
+        shapes = untangled(template, regions, placed, shapes, check=check)
     step(4, STEPS)
     quality = measure(template, regions, placed, local)
     step(5, STEPS)
