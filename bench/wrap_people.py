@@ -1,6 +1,6 @@
 """A template on heads that were reconstructed from photographs of people whose topology is known.
 
-    python -m bench.wrap_people WORK [--template hm08|ict] [--people 12] [--preset standard] [--nricp]
+    python -m bench.wrap_people WORK [--template hm08|ict] [--people 12] [--first 0] [--preset standard] [--nricp]
 
 Ten photographs of 1,024 pixels are rendered by bench.performance, lit, textured, with noise. hm08's people are drawn
 from MakeHuman's targets (all ages, sexes and ancestries), ict's from its identities; every second one wears an
@@ -189,13 +189,14 @@ def main() -> int:
     parser.add_argument("work", type=Path)
     parser.add_argument("--template", default="hm08")
     parser.add_argument("--people", type=int, default=12)
+    parser.add_argument("--first", type=int, default=0, help="number of the first person: 12 on were held back")
     parser.add_argument("--preset", default="standard")
     parser.add_argument("--nricp", action="store_true")
     options = parser.parse_args()
     template = load_template(options.template)
     regions = find_regions(template)
     rows: list[dict] = []
-    for number in range(options.people):
+    for number in range(options.first, options.first + options.people):
         folder = options.work / f"{options.template}-{number:02d}"
         someone = person(template, regions, number)
         if not (folder / "capture" / "capture.json").exists():

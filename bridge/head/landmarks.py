@@ -71,7 +71,7 @@ class Landmarker:
 
         region: [4] x0, y0, x1, y1 where to look, if that is known. A picture that lies on its side is turned.
         """
-        image = picture if picture.dtype == np.uint8 else (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+        image = _bytes(picture)
         best: Face | None = None
         for turn in TURNS:
             face = self._upright(np.ascontiguousarray(np.rot90(image, turn)), _turned_box(region, turn, image.shape))
@@ -83,7 +83,7 @@ class Landmarker:
 
     def count(self, picture: np.ndarray) -> int:
         """How many faces an upright picture shows side by side, those half as large as the largest or larger."""
-        image = picture if picture.dtype == np.uint8 else (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+        image = _bytes(picture)
         sizes: list[float] = []
         centres: list[np.ndarray] = []
         for eyes, centre, size in self._candidates(np.ascontiguousarray(image)):
@@ -154,6 +154,11 @@ class Landmarker:
         points = next(o for o in outs if o.size == 3 * COUNT).reshape(COUNT, 3).astype(np.float64)
         back = cv2.invertAffineTransform(A)
         return np.concatenate([points[:, :2] @ back[:, :2].T + back[:, 2], points[:, 2:] / k], 1), presence
+
+
+def _bytes(picture: np.ndarray) -> np.ndarray:  # [H, W, 3] uint8, or float32 0..1
+    """By OpenCV: NumPy takes a third of the time that all landmarks do."""
+    return picture if picture.dtype == np.uint8 else cv2.convertScaleAbs(picture, alpha=255)
 
 
 class _Net:

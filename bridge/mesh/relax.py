@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import spsolve
 from scipy.spatial import cKDTree
 
 from ..head.canonical import similarity
 from .closest import face_normals
 from .cotangents import cotangents
+from .factor import factor
 from .intersections import intersecting_faces
 
-ROUNDS = 6
+ROUNDS = 8  # each mends one ring more around what is still bad
 NEAR, TIED = 2.5, 2.0  # of the reference's units: what lies so near, such as two lips, is mended together
-RINGS = 2  # around a bad face in the first round, one more in each that follows
+WIDEST = 6  # rings around bad faces that stay mended at most, if that is enough
 
 
 def relaxed(
@@ -24,14 +26,15 @@ def relaxed(
     """The mesh with its bad faces among the judged ones mended where that can be done.
 
     Around them the vertices are the reference's, brought there by a similarity, plus what interpolates the rest of the
-    mesh harmonically.
+    mesh harmonically. What need not have moved is given back.
     """
     laplacian, _ = cotangents(reference, triangles)
     count = len(vertices)
     pairs = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     links = sparse.coo_matrix((np.ones(len(pairs)), pairs.T), (count, count)).tocsr()
     links = ((links + links.T) > 0).astype(float)
-    best, fewest = vertices, np.inf
+    given, best, fewest = vertices, vertices, np.inf
+    core = np.zeros(count, bool)
     for turn in range(ROUNDS):
         bad = bad_faces(vertices, reference, triangles) & judged
         if bad.sum() < fewest:
@@ -40,10 +43,36 @@ def relaxed(
             break
         region = np.zeros(count, bool)
         region[triangles[bad]] = True
-        for _ in range(RINGS + turn):
+        core |= region
+        for _ in range(turn):
             region |= (links @ region) > 0
         vertices = _reset(vertices, reference, laplacian, links, region)
-    return best
+    if fewest or not core.any():
+        return best
+    return _given_back(best, given, _rings(links, core), lambda v: bad_faces(v, reference, triangles) & judged)
+
+
+def _rings(links: sparse.csr_matrix, core: np.ndarray) -> np.ndarray:  # [V]
+    """How many edges each vertex is away from the core, WIDEST where it is more."""
+    rings, reached = np.full(len(core), float(WIDEST)), core
+    for ring in range(WIDEST):
+        rings[reached & (rings == WIDEST)] = ring
+        reached = reached | ((links @ reached) > 0)
+    return rings
+
+
+def _given_back(
+    mended: np.ndarray, given: np.ndarray, rings: np.ndarray, bad: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """As much of what was given as leaves no face bad, for it lies where the scan is: the fewest rings stay mended,
+    of those that suffice the softest transition."""
+    for reach in range(1, WIDEST):
+        for kept in range(reach):
+            share = np.clip((rings - kept) / (reach - kept), 0, 1)[:, None]
+            trial = mended + share * (given - mended)
+            if not bad(trial).any():
+                return trial
+    return mended
 
 
 def bad_faces(vertices: np.ndarray, reference: np.ndarray, triangles: np.ndarray) -> np.ndarray:  # [T] bool
@@ -79,6 +108,5 @@ def _reset(
             continue
         set_there = found.apply(reference)
         rest = vertices - set_there
-        system = laplacian[own][:, own].tocsc()
-        result[own] = set_there[own] + spsolve(system, -(laplacian[own][:, rim] @ rest[rim])).reshape(-1, 3)
+        result[own] = set_there[own] + factor(laplacian[own][:, own]).solve(-(laplacian[own][:, rim] @ rest[rim]))
     return result

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from ..service.wire import Control
 
 def main(argv: list[str]) -> int:
     """Solve every frame of a performance; what is finished is never lost. Exit code 0 if no frame failed."""
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small systems: more threads cost three times the CPU time
     defaults = protocol.JobSettings()
     parser = argparse.ArgumentParser(prog="python -m bridge sequence", description=main.__doc__)
     parser.add_argument("source", type=Path, help="folder of captures, one a frame; or a rig's capture with --images")

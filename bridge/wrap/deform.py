@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import LinearOperator, cg, splu
+from scipy.sparse.linalg import LinearOperator, cg
 from scipy.spatial import cKDTree
 
 from ..errors import Check, unchecked
@@ -22,8 +22,10 @@ from ..head.landmarks import EYE_LEFT, EYE_RIGHT, LIPS_INNER, LIPS_OUTER
 from ..mesh.closest import Target, face_normals
 from ..mesh.cotangents import cotangents
 from ..mesh.distance import sample_surface
+from ..mesh.factor import factor
 from ..mesh.normals import vertex_normals
 from ..model import Template
+from .conformal import Angles
 from .fit import HAIR_MM, HAIR_SHARE, mouth_closed
 from .regions import Regions, lip_pairs
 from .scan import LEAST_COSINE, REACH, Scan, Surface
@@ -55,6 +57,9 @@ SEALED = 30.0  # weight of two lips that touch, beside the Laplacian's of about 
 PICKED, CONTOUR = 200.0, 0.5  # pull of a landmark that a hand has set, and of a contour's per mm^2 of doubt; see area
 RIGID, LEAST_RIGID = 2.0, 4  # pull of rigid vertices to where their body is, beside the data's of 1; vertices of a body
 RESIDUAL = 1e-2  # of a round's solve: the next round asks for new closest points anyway
+# larger over smaller stretch of a triangle against the template, that costs nothing; weight of what is beyond it
+# and beyond what the fitted person has there: people are stretched up to 3 themselves
+MOST_STRETCHED, ANGLES = 2.0, 30.0
 HELD = 2e-4  # pull of every vertex to the fitted person: decides only where nothing else does
 COVERED_HELD = (
     0.1  # the same of skull and neck where hair, clothes or nothing is seen: what lies on them drags the skin
@@ -91,6 +96,8 @@ def deform(
     smooth = np.where(covered, np.where(regions.neck[index], NECK_BEND, SKULL_BEND), 0.0)
     moved = np.zeros_like(base)
     kept = [np.flatnonzero(chosen[index]) for chosen in rigid if chosen[index].sum() >= LEAST_RIGID]
+    angles = Angles(template.vertices[index], skin_triangles[exposed[skin_triangles].all(1)])
+    most = np.maximum(MOST_STRETCHED, angles.of(base))
     for now in rounds:
         check()
         shape = base + moved
@@ -106,6 +113,8 @@ def deform(
         stiffness = now.stretch * laplacian + laplacian @ sparse.diags(bend / area) @ laplacian
         stiffness = stiffness + sparse.diags(held * area) + WALL * walls.T @ walls + SEALED * seal.T @ seal
         pull = SEALED * (seal.T @ gaps)
+        bent, asked = angles.rows(shape, most)
+        stiffness, pull = stiffness + ANGLES * bent, pull + ANGLES * (asked - bent @ base)
         for chosen in kept:
             stiff = np.zeros(len(base))
             stiff[chosen] = RIGID * area[chosen]
@@ -265,7 +274,7 @@ def _solve(
     right = pull + (weight * distance)[:, None] * direction
     right = right.ravel() + weighted.T @ offsets
     even = data.diagonal().reshape(-1, 3).mean(1)
-    lu = splu((stiffness + sparse.diags(even)).tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    lu = factor(stiffness + sparse.diags(even))
     inverse = LinearOperator(A.shape, matvec=lambda x: lu.solve(x.reshape(-1, 3)).ravel())
     found, _ = cg(A, right, start.ravel(), rtol=RESIDUAL, maxiter=60, M=inverse)
     return found.reshape(-1, 3)

@@ -6,6 +6,7 @@ whose width falls; coefficients are held by their statistics (Li et al., FLAME, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +17,14 @@ from ..head.canonical import similarity
 from ..mesh.closest import Closest, Target, face_normals
 from ..mesh.distance import sample_surface
 from ..mesh.normals import vertex_normals
+from ..mesh.topology import morton_order
 from ..model import Template
 from .regions import Regions
 from .scan import LEAST_COSINE, Scan, Surface
 
 SAMPLES = 3000  # template vertices that look for the scan
 WIDTHS_MM = (12.0, 10.0, 8.0, 6.5, 5.0, 4.0, 3.0, 2.5, 2.0, 2.0, 1.5, 1.5, 1.5, 1.5)  # of robust weights, by round
+COARSE_MM, FEWER = 3.0, 3  # in rounds of wider weights one of so many points is enough
 HELD = 20.0  # how much more coefficients are held in the first round; once where the widths are a quarter
 BACK_SAMPLES = 3000  # scan points that look for the template
 # mm: what a model of that many coefficients leaves, and its correlation between samples; half of it folds lids
@@ -97,54 +100,58 @@ def fit(
     chosen = np.flatnonzero(regions.exposed)
     share = np.where(regions.face, 3.0, 1.0)[chosen]
     chosen = rng.choice(chosen, min(SAMPLES, len(chosen)), replace=False, p=share / share.sum())
+    chosen = chosen[morton_order(template.vertices[chosen])]  # neighbours walk through the same boxes
     closed = mouth_closed(local)
     left_out = (*LEFT_OUT, *OPENING) if closed else LEFT_OUT
     shapes = [i for i, name in enumerate(template.expression_names) if not name.startswith(left_out)]
     k, m = len(template.identity), len(shapes)
     basis = np.concatenate([template.identity, template.expressions[shapes]]) if k + m else np.empty((0, 0, 3))
-    basis = basis.reshape(k + m, len(template.vertices), 3).astype(np.float64)
+    basis = basis.reshape(k + m, len(template.vertices), 3).astype(np.float32)
     by_vertex = np.ascontiguousarray(basis.transpose(1, 2, 0))  # [V, 3, K]
-    at_samples = by_vertex[chosen]
     marks = template.landmarks
     assert marks is not None  # pose_of says so
     known = np.flatnonzero(np.isfinite(local.sigma))
-    at_marks = np.einsum("nk,jnkd->ndj", marks.weights[known], basis[:, marks.corners[known]])
+    at_marks = np.einsum("nk,nkdj->ndj", marks.weights[known], by_vertex[marks.corners[known]])
     share = np.where(local.sigma[known] > 0, LANDMARK_SHARE, PICKED_SHARE)
     mark_weight = share / (marks.spread[known] ** 2 + local.sigma[known] ** 2 + 1)
     prior = np.concatenate([np.ones(k), np.full(m, EXPRESSION_SIGMA**-2.0)])
-    one_sided = (~regions.face & ~regions.ears)[chosen] & (not outside)
+    one_sided = (~regions.face & ~regions.ears) & (not outside)
     triangles = template.triangles_of("skin")
     back = _ScanPoints(local, surface, template, regions, outside=outside, seed=seed)
 
-    def solved(first: np.ndarray) -> tuple[np.ndarray, Similarity]:
-        """Coefficients from these on, which they are held to, and what is on top of pose."""
-        theta = first
-        turn = Similarity(1.0, np.eye(3), np.zeros(3))
-        for width in WIDTHS_MM:
+    def placed_by(theta: np.ndarray, turn: Similarity) -> np.ndarray:  # [V, 3]
+        return turn.points(template.vertices + by_vertex @ theta.astype(np.float32))
+
+    def solved(
+        first: np.ndarray, theta: np.ndarray, turn: Similarity, widths: Sequence[float], few: int
+    ) -> tuple[np.ndarray, Similarity]:
+        """Coefficients, held to first, and what is on top of pose, after rounds with one of few points."""
+        mine = chosen[::few]
+        at_samples = by_vertex[mine].astype(np.float64)
+        for width in widths:
             check()
-            placed = turn.points(template.vertices + by_vertex @ theta)
-            normals = vertex_normals(placed, triangles)[chosen].astype(np.float64)
-            points = placed[chosen]
+            placed = placed_by(theta, turn)
+            normals = vertex_normals(placed, triangles)[mine].astype(np.float64)
+            points = placed[mine]
             there, direction, sure, bare = surface.nearest(points, normals, NEAR * width)
             gap = ((points - there) * direction).sum(1)
             distance = np.linalg.norm(points - there, axis=1)
-            hair = one_sided & (gap < 0)
+            hair = one_sided[mine] & (gap < 0)
             wide = np.where(hair, np.minimum(HAIR_SHARE * width, HAIR_MM), width)
-            weight = sure * np.where(hair, bare, 1) / (1 + (distance / wide) ** 2) ** 2 / SURFACE_SIGMA**2
+            weight = few * sure * np.where(hair, bare, 1) / (1 + (distance / wide) ** 2) ** 2 / SURFACE_SIGMA**2
             turned = turn.scale * turn.rotation
-            of_shape = np.einsum("nd,ndj->nj", direction @ turned, at_samples)
-            J = np.concatenate([_pose_rows(points, direction), of_shape], 1)
-            A, b = (J * weight[:, None]).T @ J, (J * weight[:, None]).T @ gap
-            more_A, more_b = back.system(placed, turned, by_vertex, width)
+            J = np.concatenate([_pose_rows(points, direction), _along(direction @ turned, at_samples)], 1)
+            weighted = (J * weight[:, None]).T
+            A, b = weighted @ J, weighted @ gap
+            more_A, more_b = back.system(placed, turned, by_vertex, width, few)
             A, b = A + more_A, b + more_b
             marked = marks.points(placed)[known]
             error = marked - local.landmarks[known]
             size = np.linalg.norm(error, axis=1)
             pull = mark_weight / (1 + (size / (3 * np.median(size) + 1)) ** 2) ** 2
-            of_shape = np.einsum("de,nek->ndk", turned, at_marks)
-            rows = np.concatenate([_pose_jacobian(marked), of_shape], 2)
-            A += np.einsum("n,nda,ndb->ab", pull, rows, rows, optimize=True)
-            b += np.einsum("n,nda,nd->a", pull, rows, error)
+            rows = np.concatenate([_pose_jacobian(marked), turned @ at_marks], 2).reshape(3 * len(known), -1)
+            weighted = (rows * np.repeat(pull, 3)[:, None]).T
+            A, b = A + weighted @ rows, b + weighted @ error.ravel()
             held = prior * max(HELD * (width / WIDTHS_MM[0] - 0.25) + 1, 1)
             A[7:, 7:] += np.diag(held)
             b[7:] += held * (theta - first)
@@ -155,21 +162,21 @@ def fit(
             turn = _moved(turn, step[:7])
         return theta, turn
 
-    def unlike(found: tuple[np.ndarray, Similarity]) -> float:
-        theta, turn = found
-        return back.unlike(turn.points(template.vertices + by_vertex @ theta))
-
     names = [template.expression_names[i] for i in shapes]
     starts = [np.zeros(k + m)]
     if not closed and JAW in names:
         starts = [amount * np.eye(k + m)[k + names.index(JAW)] for amount in JAW_OPEN]
-    found = [solved(first) for first in starts]
-    theta, turn = min(found, key=unlike) if len(found) > 1 else found[0]
+    coarse = [width for width in WIDTHS_MM if width > COARSE_MM]
+    still = Similarity(1.0, np.eye(3), np.zeros(3))
+    tried = [(first, *solved(first, first, still, coarse, FEWER)) for first in starts]
+    best = min(tried, key=lambda one: back.unlike(placed_by(*one[1:]))) if len(tried) > 1 else tried[0]
+    theta, turn = solved(*best, WIDTHS_MM[len(coarse) :], 1)
     pose = pose.after(turn)
-    neutral = template.vertices + np.tensordot(theta[:k], basis[:k], 1)
+    weights = theta.astype(np.float32)
+    neutral = template.vertices + np.tensordot(weights[:k], basis[:k], 1)
     expression = np.zeros(len(template.expression_names))
     expression[shapes] = theta[k:]
-    return Fit(pose, theta[:k], expression, neutral + np.tensordot(theta[k:], basis[k:], 1), neutral)
+    return Fit(pose, theta[:k], expression, neutral + np.tensordot(weights[k:], basis[k:], 1), neutral)
 
 
 def mouth_closed(scan: Scan) -> bool:
@@ -208,18 +215,20 @@ class _ScanPoints:
         self.target = Target(template.vertices, self.triangles)
 
     def system(
-        self, placed: np.ndarray, turned: np.ndarray, basis: np.ndarray, width: float
+        self, placed: np.ndarray, turned: np.ndarray, basis: np.ndarray, width: float, few: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Normal equations of the points' distances to the template's planes, with respect to pose and coefficients."""
-        planes, hit = self._hit(placed, NEAR * width)
+        """Normal equations of the points' distances to the template's planes, with respect to pose and coefficients:
+        of one of few points, each for so many."""
+        planes, hit = self._hit(placed, NEAR * width, few)
         there = hit.of(placed, self.triangles)
         direction = planes[hit.face]
-        gap = ((there - self.points) * direction).sum(1)
+        gap = ((there - self.points[::few]) * direction).sum(1)
         hair = self.one_sided[hit.face] & (gap < 0)
         wide = np.where(hair, np.minimum(HAIR_SHARE * width, HAIR_MM), width)
         weight = (
-            self.sure
-            * np.where(hair, self.bare, 1)
+            few
+            * self.sure[::few]
+            * np.where(hair, self.bare[::few], 1)
             * self.counts[hit.face]
             / (1 + (hit.distance / wide) ** 2) ** 2
             / SURFACE_SIGMA**2
@@ -229,23 +238,27 @@ class _ScanPoints:
         local = direction @ turned
         of_shape = np.zeros((len(use), basis.shape[2]))
         for corner in range(3):
-            factor = shares[:, corner, None] * local
-            of_shape += np.einsum("nd,ndj->nj", factor, basis[corners[:, corner]])
+            of_shape += _along(shares[:, corner, None] * local, basis[corners[:, corner]])
         J = np.concatenate([_pose_rows(there[use], direction), of_shape], 1)
         weighted = (J * weight[use, None]).T
         return weighted @ J, weighted @ gap[use]
 
     def unlike(self, placed: np.ndarray) -> float:
         """How much of what is sure of the scan lies off the template, 0..1; hair and shoulders among it."""
-        _, hit = self._hit(placed, FAR_MM)
+        _, hit = self._hit(placed, FAR_MM, 1)
         off = np.where(np.isfinite(hit.distance), hit.distance, np.inf)
         return float((self.sure * (1 - 1 / (1 + (off / SURFACE_SIGMA) ** 2))).sum() / max(self.sure.sum(), 1e-9))
 
-    def _hit(self, placed: np.ndarray, reach: float) -> tuple[np.ndarray, Closest]:
-        """Normals of the template's triangles, and where each point finds one that looks the same way."""
+    def _hit(self, placed: np.ndarray, reach: float, few: int) -> tuple[np.ndarray, Closest]:
+        """Normals of the template's triangles, and where one of few points finds one that looks the same way."""
         self.target.move(placed)
         planes = face_normals(placed, self.triangles)
-        return planes, self.target.closest(self.points, self.normals, planes, LEAST_COSINE, reach)
+        return planes, self.target.closest(self.points[::few], self.normals[::few], planes, LEAST_COSINE, reach)
+
+
+def _along(direction: np.ndarray, basis: np.ndarray) -> np.ndarray:  # [n, 3], [n, 3, K] -> [n, K]
+    """How far each coefficient moves each point along its direction."""
+    return (direction[:, None, :] @ basis)[:, 0]
 
 
 def _pose_jacobian(points: np.ndarray) -> np.ndarray:  # [n, 3] -> [n, 3, 7]

@@ -11,6 +11,7 @@ from ..mesh.closest import face_normals
 from ..mesh.distance import distances
 from ..mesh.intersections import intersecting_faces
 from ..model import Template
+from .conformal import in_plane
 from .regions import Regions
 from .scan import Scan
 
@@ -76,17 +77,8 @@ def measure(
 
 def stretch_ratio(source: np.ndarray, target: np.ndarray, triangles: np.ndarray) -> np.ndarray:  # [t]
     """Larger over smaller stretch of each triangle: 1 where angles are kept (the conformal ratio)."""
-    flat = [_flat(points, triangles) for points in (source, target)]
+    flat = [in_plane(points, triangles)[0] for points in (source, target)]
     determinant = flat[0][:, 0, 0] * flat[0][:, 1, 1]
     flat[0][np.abs(determinant) < 1e-12] = np.eye(2)
     stretch = np.linalg.svd(flat[1] @ np.linalg.inv(flat[0]), compute_uv=False)
     return stretch[:, 0] / np.maximum(stretch[:, 1], 1e-9)
-
-
-def _flat(points: np.ndarray, triangles: np.ndarray) -> np.ndarray:  # [t, 2, 2] edges as columns in the plane
-    a, b, c = (points[triangles[:, k]] for k in range(3))
-    u, v = b - a, c - a
-    length = np.maximum(np.linalg.norm(u, axis=1), 1e-12)
-    along = (u * v).sum(1) / length
-    across = np.linalg.norm(np.cross(u, v), axis=1) / length
-    return np.stack([np.stack([length, along], 1), np.stack([np.zeros_like(length), across], 1)], 1)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
 from ..capture.cameras import Similarity
 from ..errors import Check, unchecked
 from ..mesh.cotangents import cotangents
+from ..mesh.factor import factor
 from ..model import Template
 from .parts import Ball, off_the_eyes
 from .regions import Regions
@@ -58,7 +58,7 @@ def transfer(
     size = _sizes(source, target, triangles)
     pull = OWN_PULL * area / area.mean() + 1e3 * still.all(0)
     system = laplacian + sparse.diags(pull)
-    lu = splu(system.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    lu = factor(system)
     frames = _inverse_frames(source, triangles)
     result = np.zeros((len(deltas), len(vertices), 3), np.float32)
     for shape, delta in enumerate(deltas):
@@ -159,6 +159,4 @@ def _closed(
         (np.r_[np.ones(n), -np.ones(n)], (np.r_[:n, :n], np.r_[pairs.upper, pairs.lower])), (n, len(target))
     )
     gap = target[pairs.lower] - target[pairs.upper]
-    held = (system + HELD * C.T @ C).tocsc()
-    lu = splu(held, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
-    return lu.solve(right + HELD * (C.T @ gap))
+    return factor(system + HELD * C.T @ C).solve(right + HELD * (C.T @ gap))

@@ -16,6 +16,7 @@ from scipy.sparse import coo_matrix, csc_matrix, diags
 from scipy.sparse.linalg import splu
 
 from ...errors import unchecked
+from ...mesh.factor import factor
 from ...mesh.topology import build_twins
 
 STEPS = 25
@@ -183,9 +184,7 @@ def _slim(uv: np.ndarray, rest: Rest, steps: int, check: Callable[[], None]) -> 
         hold = HOLD * M.diagonal().mean()
         flat = uv.T.reshape(-1)
         M = M + hold * diags(np.ones(2 * n), format="csc")
-        aim = splu(M, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}, diag_pivot_thresh=0.0).solve(
-            A.T @ b + hold * flat
-        )
+        aim = factor(M).solve(A.T @ b + hold * flat)
         step = aim.reshape(2, n).T - uv
         length = min(1.0, 0.8 * _first_flip(uv, step, faces))
         while length > 1e-8:
