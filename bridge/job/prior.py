@@ -48,7 +48,15 @@ def know_head(job: Job, tools: Tools, faces: Sequence[Face | None]) -> Prior | N
 
 
 def faces_of(job: Job, tools: Tools) -> list[Face | None]:
-    """The face in every photograph. Raises BridgeError "photo-small", "faces-several" and those of missing models."""
+    """The face in every photograph, looked for once. Raises BridgeError "photo-small", "faces-several" and those of
+    missing models."""
+    names = [view.name for view in job.inputs.capture.views]
+    if not job.faces.keys() >= set(names):
+        job.faces = dict(zip(names, _look(job, tools), strict=True))
+    return [job.faces[name] for name in names]
+
+
+def _look(job: Job, tools: Tools) -> list[Face | None]:
     landmarker = Landmarker(need(LANDMARKS))
     photos = job.inputs.photos
     if len(photos) <= ALONE:
