@@ -17,6 +17,7 @@ from ..solve import Target
 from .covered import covered_shares
 from .evidence import View
 from .fit import Fitted, fit
+from .profile import start_from_side
 from .start import start
 from .virtual import seen_shares, virtual_targets, without_shoulders
 
@@ -72,13 +73,16 @@ def know(
     check: Check = unchecked,
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prior | None:
-    """The model head fitted to one to five views; None where no view shows a face.
+    """The model head fitted to one to five views; None where no view shows a face, not even
+    from the side.
 
     faces: in pixels of photographs of these widths. unit_mm: of the world, None where nobody knows.
     """
     model = head_model.load()
     views = [View.of(found, face, width) for found, face, width in zip(maps, faces, widths, strict=True)]
     pose = start(model.template, [view.camera for view in views], [view.face for view in views], unit_mm)
+    if pose is None:
+        pose = start_from_side(views, unit_mm)
     if pose is None:
         return None
     fitted = fit(model, views, pose, unit_mm, check=check, step=step)
