@@ -24,6 +24,10 @@ ASKED, SHARE, OFF_MM = 400, 0.15, 12.0  # pixels in the fit; how much each count
 AGREE = 0.5  # least share of the pixels: 0.54 to 0.90 on ten views each of four heads
 # Least cosine between where the face looks and the camera: a profile has 0; from further behind there is no face to see
 FACE_SEEN = -0.45
+FRONT = 0.75  # ... and greatest: of a head that looks at the camera landmarks would have been found
+# Most of the face that may face otherwise than the fitted one: 0.001 to 0.025 on ten profiles, 0.07 to 0.25 on four
+# photographs whose coordinates were wrong (lying on their side, from above)
+ODD = 0.035
 
 
 def start_from_side(views: Sequence[View], unit_mm: float | None) -> Similarity | None:
@@ -58,7 +62,7 @@ def stand(view: View) -> tuple[Camera, float] | None:
     agree = agree[:, 0]
     turn, shift = cv2.solvePnPRefineLM(points[agree], pixels[agree], camera.K, None, turn, shift)
     R, _ = cv2.Rodrigues(turn)
-    if -R[2, 2] < FACE_SEEN:  # the model's face looks along +z, the camera along the third row of R
+    if not FACE_SEEN < -R[2, 2] < FRONT:  # the model's face looks along +z, the camera along the third row of R
         return None
     return Camera(camera.name, camera.K, R, shift[:, 0], camera.width, camera.height), len(agree) / len(points)
 
