@@ -38,7 +38,9 @@ class View:
     matte: np.ndarray  # [h, w]
     normals: np.ndarray  # [h, w, 3] camera space as NormalMap
     confidence: np.ndarray  # [h, w]
-    canonical: np.ndarray | None = None  # [h, w, 3] the point of the canonical head that is seen, where the network tells
+    canonical: np.ndarray | None = (
+        None  # [h, w, 3] the point of the canonical head that is seen, where the network tells
+    )
 
     @classmethod
     def of(cls, found: NormalMap, face: Face | None, width: int) -> View:
