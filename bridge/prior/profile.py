@@ -1,8 +1,8 @@
 """Where the head is in a photograph from the side, in which the landmark model finds no face.
 
-The network names the point of a canonical head that every pixel shows (head/canonical.py); a camera is found from them
-by perspective-n-point with RANSAC (Fischler and Bolles 1981; Terzakis and Lourakis 2020). Of four heads from the side it
-was 2 to 8 degrees off, once 17; outline and normals correct that.
+The network names the point of a canonical head that every pixel shows (head/canonical.py); the camera is found from
+them by perspective-n-point with RANSAC (Fischler and Bolles 1981; Terzakis and Lourakis 2020). Of four heads from the
+side it was 2 to 8 degrees off, once 17; outline and normals correct that.
 """
 
 from __future__ import annotations

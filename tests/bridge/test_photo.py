@@ -27,7 +27,7 @@ def demo(number: int) -> np.ndarray:
 
 
 def drawing() -> np.ndarray:
-    """A stick figure. (A drawing with eyes and a mouth passes for a face: then a head is made of it.)"""
+    """A stick figure. (A drawing with eyes and a mouth passes for a face: then a head is made of it, and that said.)"""
     page = np.full((600, 500, 3), 255, np.uint8)
     cv2.circle(page, (250, 150), 90, (0, 0, 0), 4)
     for a, b in (((250, 240), (250, 430)), ((250, 290), (150, 380)), ((250, 290), (350, 380))):
