@@ -97,7 +97,7 @@ def no_face(views: tuple[str, ...]) -> BridgeError:
     return BridgeError(
         "face-none",
         f"{which} no face that can be recognised.",
-        "Use a photograph from the front, or give at least three of the head from several sides.",
+        "Use one from the front or the side, or give at least three of the head from several sides.",
     )
 
 

@@ -23,7 +23,7 @@ SURE = 0.3  # least confidence of a pixel that is asked
 ASKED, SHARE, OFF_MM = 400, 0.15, 12.0  # pixels in the fit; how much each counts; how far the network is usually off
 AGREE = 0.5  # least share of the pixels: 0.54 to 0.90 on ten views each of four heads
 # Least cosine between where the face looks and the camera: a profile has 0; from further behind there is no face to see
-FACE_SEEN = -0.45
+FACE_SEEN = -0.55
 FRONT = 0.75  # ... and greatest: of a head that looks at the camera landmarks would have been found
 # Most of the face that may face otherwise than the fitted one: 0.001 to 0.025 on ten profiles, 0.07 to 0.25 on four
 # photographs whose coordinates were wrong (lying on their side, from above)
