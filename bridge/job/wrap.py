@@ -208,7 +208,7 @@ def write(folder: Path, wrapped: Wrapped, scan: Scan, landmarks: Landmarks, unit
         "size_against_template": None if mm is None else round(mm, 4),
         "landmarks": {
             "views": list(landmarks.views),
-            "error_px": round(landmarks.error_px, 2),
+            "error_px": round(landmarks.error_px, 2) if landmarks.views else None,
             "known": int(landmarks.known.sum()),
         },
         "quality": wrapped.quality.scaled(mm if mm is not None else 1.0).as_json(),
