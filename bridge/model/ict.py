@@ -26,6 +26,7 @@ PARTS_AT = (  # first vertex of each part, in order
     (24591, "other"),
 )
 FILE, TITLE = "ict_facekit.npz", "ICT-FaceKit"
+TONGUE_MM = np.array([0.0, -3.0, 28.0])  # of the tip, as far as MakeHuman's
 
 
 def load(path: Path | None = None) -> Template:
@@ -57,6 +58,8 @@ def _template(data: np.lib.npyio.NpzFile) -> Template:
         if "eyelash" in name.lower():
             part[first : last + 1] = PARTS.index("lashes")
     expressions = [_sum(data, names, name) for name in arkit.NAMES]
+    if "tongueOut" not in names:
+        expressions[arkit.NAMES.index("tongueOut")] = _tongue_out(vertices, part == PARTS.index("tongue"))
     indices = np.arange(len(vertices))
     everything = Template(
         "ict",
@@ -94,6 +97,15 @@ def _sum(data: np.lib.npyio.NpzFile, names: list[str], wanted: str) -> np.ndarra
     for name in ict_names(wanted):
         if name in names:
             result += data["expression"][names.index(name)].astype(np.float32) * MM
+    return result
+
+
+def _tongue_out(vertices: np.ndarray, tongue: np.ndarray) -> np.ndarray:  # [V, 3] mm
+    """ICT has no such shape: the tongue's front slides out of an open mouth, its root stays."""
+    result = np.zeros(vertices.shape, np.float32)
+    z = vertices[tongue, 2]
+    forward = (z - z.min()) / np.ptp(z)
+    result[tongue] = (forward**2 * (3 - 2 * forward))[:, None] * TONGUE_MM
     return result
 
 
