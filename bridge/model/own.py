@@ -50,9 +50,9 @@ def load(path: Path) -> Template:
             "template-mesh", f"'{path.name}' is no template.", f"Give a file of type {', '.join(SUFFIXES)}."
         )
     vertices = vertices * _unit(path, vertices)
-    part = np.zeros(len(vertices), np.uint8)
+    part, middle = np.zeros(len(vertices), np.uint8), (vertices[:, 0].min() + vertices[:, 0].max()) / 2
     for face, group in zip(faces, groups):
-        name = _part(group, vertices[face[face >= 0]].mean(0)[0])
+        name = _part(group, vertices[face[face >= 0]].mean(0)[0] - middle)
         part[face[face >= 0]] = PARTS.index(name)
     template = Template(path.stem, vertices, faces, uv, faces_uv, part, licence="the artist's own")
     _refuse(path, template)

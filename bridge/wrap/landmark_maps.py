@@ -54,6 +54,8 @@ def paint(template: Template, landmarks: LandmarkMap | None, rng: np.random.Gene
     color = np.tile(skin, (len(template.vertices), 1))
     for eye in ("eye_left", "eye_right"):
         chosen = template.of_part(eye)
+        if not chosen.any():
+            continue
         points = template.vertices[chosen]
         middle = (points.min(0) + points.max(0)) / 2
         away = np.linalg.norm(points[:, :2] - middle[:2], axis=1)
@@ -114,7 +116,9 @@ def measure(
             if len(template.identity):
                 shape += np.tensordot(rng.normal(0, 0.8, len(template.identity)), template.identity, 1)
             head = shape[face]
-            center = np.array([0, head[:, 1].max() - 130, head[:, 2].max() - 90])
+            center = np.array(
+                [(head[:, 0].min() + head[:, 0].max()) / 2, head[:, 1].max() - 130, head[:, 2].max() - 90]
+            )
             cameras = rig(center)
             pictures = photograph(template, shape, paint(template, color_map, rng), cameras, rng)
             landmarks = triangulate(cameras, find_faces(landmarker, pictures))

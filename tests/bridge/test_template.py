@@ -368,3 +368,20 @@ def test_landmarks_that_a_hand_has_set_wrongly_are_named(tmp_path, change, words
     with pytest.raises(BridgeError) as caught:
         with_landmarks(template, str(path))
     assert caught.value.code == "template-picks" and words in caught.value.sentence and caught.value.cure
+
+
+def test_a_template_beside_the_middle_has_its_eyes_on_their_sides(tmp_path):
+    path = tmp_path / "mine.obj"
+    lines, faces = [], ["g skin", "f 1 3 4 2", "f 5 6 8 7", "f 1 2 6 5", "f 3 7 8 4", "f 1 5 7 3", "f 2 4 8 6"]
+    for count, (group, x, size) in enumerate((("skin", 0.5, 0.2), ("Eye", 0.52, 0.02), ("Eye", 0.66, 0.02))):
+        lines += [line for line in shifted(cube(size), x) if line.startswith("v")]
+        if count:
+            faces += [f"g {group}", f"f {8 * count + 1} {8 * count + 3} {8 * count + 4} {8 * count + 2}"]
+    path.write_text("\n".join([*lines, *faces, ""]))
+    template = own.load(path)
+    assert template.of_part("eye_right")[8:12].all() and template.of_part("eye_left")[16:20].all()
+
+
+def shifted(text: str, x: float) -> list[str]:
+    lines = [line.split() for line in text.splitlines()]
+    return [" ".join(["v", str(float(a) + x), *rest]) if word == "v" else word for word, a, *rest in lines]

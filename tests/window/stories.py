@@ -604,6 +604,40 @@ def template(window: Window, capture: str) -> Steps:
     succeed(session)
     yield 2.0
     window.shot("16-textured")
+    mine = mesh_of_the_artists_own(again)
+    window.scene.skullptor_wrap.template, window.scene.skullptor_wrap.mesh = "mesh", mine
+    yield 1.0
+    yield from window.click("skullptor.set_template_landmarks")
+    yield 1.0
+    window.shot("21-own-landmarks")
+    with window.override():
+        for name, number in (("Nose Tip", 1), ("Chin", 152)):
+            if not any(child["skullptor_pick"] == number for child in mine.children):
+                raise AssertionError(f"no empty for {name}")
+        for child in list(mine.children):  # as a rendering of it finds them
+            bpy.data.objects.remove(child)
+        bpy.context.view_layer.objects.active = again
+    yield from wrap()
+    window.shot("21-own")
+    own = bpy.context.view_layer.objects.active
+    if own["skullptor_template"] != mine.name or "skullptor_template_landmarks" not in mine:
+        raise AssertionError(f"{own.name} is not wrapped from {mine.name}")
+
+
+def mesh_of_the_artists_own(wrapped: bpy.types.Object) -> bpy.types.Object:
+    """A copy beside it that nothing of ours knows: quads, UVs and materials."""
+    mine = wrapped.copy()
+    mine.data = wrapped.data.copy()
+    mine.shape_key_clear()
+    mine.name = "Mine"
+    for key in list(mine.keys()):
+        del mine[key]
+    for key in [key for key in mine.data.keys() if key.startswith("skullptor")]:  # noqa: SIM118
+        del mine.data[key]
+    mine.location.x += 0.35
+    bpy.context.scene.collection.objects.link(mine)
+    bpy.context.view_layer.update()
+    return mine
 
 
 def panels(window: Window, capture: str) -> Steps:
