@@ -16,6 +16,7 @@ from skullptor_extension.skullptor_blender.scene import template as scene_templa
 from skullptor_extension.skullptor_blender.scene import template_mesh
 from skullptor_extension.skullptor_blender.ui import panels
 
+from .helpers import texts
 from .test_result import ARRAYS
 
 
@@ -143,4 +144,5 @@ def test_the_panel_asks_for_the_mesh(head, mine, draw):
     assert "skullptor.set_template_landmarks" in [args[0] for call, args, _ in log if call == "operator"]
     settings.mesh = mine
     draw(panels.SKULLPTOR_PT_template)
+    assert "export the mesh as OBJ" in " ".join(texts(draw(panels.SKULLPTOR_PT_performance)))
     assert template_mesh.fits(mine) and not template_mesh.fits(head) and not template_mesh.fits(None)

@@ -6,7 +6,7 @@ import bpy
 
 from ...scene import rigs
 from ...scene import template as scene_template
-from .sidebar import Sidebar
+from .sidebar import Sidebar, wrapped
 
 
 class SKULLPTOR_PT_performance(Sidebar, bpy.types.Panel):
@@ -34,7 +34,11 @@ class SKULLPTOR_PT_performance(Sidebar, bpy.types.Panel):
         column.prop(settings, "template")
         if settings.template == scene_template.OWN:
             column.prop(settings, "file")
+        if settings.template == scene_template.MESH:
+            wrapped(column, "A performance takes a file: export the mesh as OBJ", "INFO")
         row = column.row()
-        row.enabled = settings.template != scene_template.OWN or bool(settings.file)
+        row.enabled = settings.template != scene_template.MESH and (
+            settings.template != scene_template.OWN or bool(settings.file)
+        )
         button = row.operator("skullptor.solve_performance", icon="RENDER_ANIMATION")
         button.template = settings.file if settings.template == scene_template.OWN else settings.template
