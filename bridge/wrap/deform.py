@@ -60,7 +60,7 @@ RIGID, LEAST_RIGID = 2.0, 4  # pull of rigid vertices to where their body is, be
 RESIDUAL = 1e-2  # of a round's solve: the next round asks for new closest points anyway
 # larger over smaller stretch of a triangle against the template, that costs nothing; weight of what is beyond it
 # and beyond what the fitted person has there: people are stretched up to 3 themselves
-MOST_STRETCHED, ANGLES = 2.0, 30.0
+MOST_STRETCHED, ANGLES = 2.0, 10.0
 HELD = 2e-4  # pull of every vertex to the fitted person: decides only where nothing else does
 COVERED_HELD = (
     0.1  # the same of skull and neck where hair, clothes or nothing is seen: what lies on them drags the skin
