@@ -51,10 +51,15 @@ CHOSEN = {
     2: ("cam00", "cam03"),
     3: ("cam00", "cam03", "cam04"),
     4: ("cam00", "cam03", "cam04", "cam07"),
+    5: ("cam00", "cam03", "cam04", "cam07", "cam08"),
     6: ("cam00", "cam03", "cam04", "cam07", "cam08", "cam11"),
     10: (),
 }
-SIDES = {"1 from 45 degrees": ("cam03",), "1 from the side": ("cam07",)}
+SIDES = {
+    "1 from 45 degrees": ("cam03",),
+    "1 from the left": ("cam07",),  # 106 and 104 degrees from the front: a little behind a profile
+    "1 from the right": ("cam08",),
+}
 SAMPLES = 60_000
 FACE_MM, RADIUS_MM = 95.0, 150.0
 
@@ -180,12 +185,12 @@ class Case:
     front: Camera
     marks: np.ndarray  # [468, 2] landmarks of the front view
 
-    def seen_by(self, name: str) -> Case:
-        """With another view's landmarks, where it shows a face: of a head whose distance one view has guessed, no other
-        view's rays meet the same places."""
+    def seen_by(self, name: str) -> Case | None:
+        """With another view's landmarks, None where it shows none: of a head whose distance one view has guessed, no
+        other view's rays meet the same places."""
         view = next(view for view in self.capture.views if view.name == name)
         face = Landmarker(need(LANDMARKS)).find(read_photo(view).pixels)
-        return self if face is None else replace(self, front=view.camera, marks=face.points[:, :2])
+        return None if face is None else replace(self, front=view.camera, marks=face.points[:, :2])
 
 
 def marks_on(camera: Camera, pixels: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:  # [n, 3]
@@ -203,6 +208,11 @@ def aligned(case: Case, vertices: np.ndarray, faces: np.ndarray, made: Camera | 
     """The similarity result -> truth by the landmarks of the front view."""
     theirs = marks_on(case.front, case.marks, case.truth.vertices, case.truth.faces)
     ours = marks_on(made or case.front, case.marks, vertices, faces)
+    return brought(ours, theirs)
+
+
+def brought(ours: np.ndarray, theirs: np.ndarray) -> Similarity:
+    """The similarity between landmarks [468, 3], those unknown NaN; the closest count most."""
     known = np.isfinite(theirs).all(1) & np.isfinite(ours).all(1)
     a, b = ours[known], theirs[known]
     weights = np.ones(len(a))
@@ -216,12 +226,14 @@ def aligned(case: Case, vertices: np.ndarray, faces: np.ndarray, made: Camera | 
     return Similarity(found.scale, found.rotation, found.offset)
 
 
-def errors(case: Case, vertices: np.ndarray, faces: np.ndarray, made: Camera | None = None) -> Errors:
+def errors(
+    case: Case, vertices: np.ndarray, faces: np.ndarray, made: Camera | None = None, by: Similarity | None = None
+) -> Errors:
     """How far the truth is from a result, aligned and not. made: the front view's camera in the result's world, where
-    that is another one."""
+    that is another one; by: result -> truth, where rays through a photograph's landmarks do not tell."""
     truth = case.truth
     faces = np.ascontiguousarray(faces, np.int32)
-    moved = aligned(case, vertices, faces, made).points(vertices)
+    moved = (by or aligned(case, vertices, faces, made)).points(vertices)
     values = []
     for shape in (moved, vertices):
         for points in (truth.face, truth.head):
@@ -306,19 +318,24 @@ def measured(case: Case, asked: Try, work: Path) -> dict:
     began = time.process_time()
     JobRunner(stages=stages).run(run, said.append, Control())
     row: dict = {"seconds": time.process_time() - began}
-    if asked.views and FRONT not in asked.views:
-        case = case.seen_by(asked.views[0])
     if failed := [message for message in said if isinstance(message, Error)]:
         return {"failed": failed[0].sentence} | row
-    own = output / "refined" / "capture.json"  # where the run has moved its cameras
-    made = captures.load(own if own.is_file() else path).views[0].camera if asked.made or asked.noise else None
+    moved = output / "refined" / "capture.json"  # where the run has moved its cameras
+    made = captures.load(moved if moved.is_file() else path).views[0].camera if asked.made or asked.noise else None
     vertices, faces = read_ply(output / "head.ply")
-    row["head"] = asdict(errors(case, vertices, faces, made))
+    by = None
+    if asked.views and FRONT not in asked.views:
+        if (own := case.seen_by(asked.views[0])) is not None:
+            case = own
+        elif known and known[0] is not None:  # from the side: the fitted head's landmarks
+            theirs = marks_on(case.front, case.marks, case.truth.vertices, case.truth.faces)
+            by = brought(known[0].landmarks.points, theirs)
+    row["head"] = asdict(errors(case, vertices, faces, made, by))
     if known and known[0] is not None:
         fitted, template = known[0].fitted, head_model.load().template
         triangles = template.triangles_of("skin", "eye_left", "eye_right")
         for name, shape in (("mean", template.vertices), ("fit", fitted.vertices)):
-            row[name] = asdict(errors(case, fitted.pose.points(shape), triangles, made))
+            row[name] = asdict(errors(case, fitted.pose.points(shape), triangles, made, by))
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(json.dumps(row), encoding="utf-8")
     return row
@@ -366,9 +383,9 @@ def main() -> int:
     parser.add_argument("--heads", nargs="+", default=list(HEADS))
     parser.add_argument("--views", nargs="+", type=int, default=[1, 2, 3, 6, 10], choices=sorted(CHOSEN))
     parser.add_argument("--preset", default="draft")
-    parser.add_argument("--sides", action="store_true", help="also one view from 45 degrees and one from the side")
+    parser.add_argument("--sides", action="store_true", help="also one view from 45 degrees and from either side")
     parser.add_argument("--noise", type=float, default=0.0, help="also three views with cameras so many radians off")
-    parser.add_argument("--made", action="store_true", help="also one and two views whose cameras are made of them")
+    parser.add_argument("--made", action="store_true", help="also one to three views whose cameras are made of them")
     parser.add_argument("--before", action="store_true", help="also three views and more without the model")
     parser.add_argument("--sheet", type=Path, help="a picture of every head's results beside the truth")
     options = parser.parse_args()
@@ -380,7 +397,7 @@ def main() -> int:
         if options.noise:
             asked[f"3, cameras {options.noise:g} off"] = Try(CHOSEN[3], options.preset, noise=options.noise)
         if options.made:
-            asked |= {f"{n}, cameras made": Try(CHOSEN[n], options.preset, made=True) for n in (1, 2)}
+            asked |= {f"{n}, cameras made": Try(CHOSEN[n], options.preset, made=True) for n in (1, 2, 3)}
         heads = []
         for name, one in asked.items():
             row = measured(case, one, options.work)

@@ -1,12 +1,14 @@
 """python -m bridge photo: a capture from one to five photographs of a face that nobody calibrated.
 
-The landmarks of the face and the statistical model say where each photograph was taken from, and how long its lens is
-where EXIF does not. The head stands upright at the origin, in metres, a head of usual size.
+The landmarks of the face (from the side: the network's canonical points) and the statistical model say where each
+photograph was taken from, and how long its lens is where EXIF does not. The head stands upright at the origin, in
+metres, a head of usual size.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +18,15 @@ from ..calibrate.photographs import Photograph, read, upright
 from ..capture import record as captures
 from ..capture.cameras import Camera, Similarity
 from ..capture.images import read_photo
+from ..capture.normal_map import NormalMap
 from ..errors import BridgeError
 from ..files import claim_folder, file_names, link_or_copy
 from ..head.landmarks import Face, Landmarker
 from ..model import head_model
 from ..model.package import LANDMARKS, need
+from ..normals import make_predictor
+from ..prior import profile
+from ..prior.covered import covered_shares
 from ..prior.evidence import SIZE, View
 from ..prior.fit import Fitted, Free, fit
 from ..prior.prior import MOST_VIEWS
@@ -59,8 +65,11 @@ def main(argv: list[str]) -> int:
             )
         capture, fitted = make_capture(options.photos, options.output)
         lenses = ", ".join(f"{view.camera.K[0, 0]:.0f}" for view in capture.views)
-        print(f"Wrote {options.output}: focal lengths in pixels {lenses}; the face's landmarks are "
-              f"{100 * fitted.landmark_px / SIZE:.1f} % of the picture from the model's in the middle")  # fmt: skip
+        said = f"Wrote {options.output}: focal lengths in pixels {lenses}"
+        if np.isfinite(fitted.landmark_px):  # from the side none are found
+            off = 100 * fitted.landmark_px / SIZE
+            said += f"; the face's landmarks are {off:.1f} % of the picture from the model's in the middle"
+        print(said)
     return failed.code
 
 
@@ -77,8 +86,8 @@ def make_capture(photos: list[Path], output: Path) -> tuple[captures.Capture, Fi
             target.unlink(missing_ok=True)
             link_or_copy(photograph.path, target)
         views.append(captures.View(first_camera(photograph, name), target))
-    faces = [face_of(landmarker, view) for view in views]
-    cameras, fitted = place([view.camera for view in views], faces, [photograph.focal_px for photograph in taken])
+    shown = [shown_in(landmarker, view) for view in views]
+    cameras, fitted = place([view.camera for view in views], shown, [photograph.focal_px for photograph in taken])
     placed = tuple(replace(view, camera=camera) for view, camera in zip(views, cameras, strict=True))
     capture = captures.Capture(output.name, placed, UNIT_MM, upright=Similarity(1.0, np.eye(3), np.zeros(3)))
     captures.save(capture, output)
@@ -93,30 +102,48 @@ def first_camera(photograph: Photograph, name: str) -> Camera:
     return Camera(name, K, np.eye(3), np.zeros(3), photograph.width, photograph.height)
 
 
-def face_of(landmarker: Landmarker, view: captures.View) -> Face:
-    """The one face of a photograph, in its pixels."""
-    pixels = read_photo(view).pixels
-    single(landmarker, view.name, pixels)
-    face = landmarker.find(pixels)
-    if face is None:
-        raise no_face((view.name,))
-    return face
+def shown_in(landmarker: Landmarker, view: captures.View) -> Face | NormalMap:
+    """The one face of a photograph, in its pixels; where its landmarks are not found, as from the side, what the
+    network sees there. Raises BridgeError "face-none" where that cannot be asked, and "faces-several"."""
+    taken = read_photo(view)
+    single(landmarker, view.name, taken.pixels)
+    face = landmarker.find(taken.pixels)
+    if face is not None:
+        return face
+    try:
+        (found,) = make_predictor("network").predict([taken.pixels], [taken.camera], [taken.alpha])
+    except BridgeError as error:
+        raise no_face((view.name,)) from error
+    return found
 
 
-def place(cameras: list[Camera], faces: list[Face], focals: list[float | None]) -> tuple[list[Camera], Fitted]:
-    """Poses and, where they are not known, focal lengths from the landmarks; cameras in Blender's world."""
+def place(
+    cameras: list[Camera], shown: Sequence[Face | NormalMap], focals: Sequence[float | None]
+) -> tuple[list[Camera], Fitted]:
+    """Poses and, where they are not known, focal lengths from what the photographs show; cameras in Blender's world.
+    Raises BridgeError "face-none" where that is no face."""
     model = head_model.load()
     views = []
-    for camera, face in zip(cameras, faces, strict=True):
+    for camera, seen in zip(cameras, shown, strict=True):
         shrink = SIZE / max(camera.width, camera.height)
         small = camera.resize(max(round(camera.width * shrink), 1), max(round(camera.height * shrink), 1))
-        face = Face(face.points * shrink, face.presence, face.frontal)
-        nothing = np.zeros((small.height, small.width), np.float32)
-        placed = stand(small, face, model.template)
-        views.append(View(placed, face, nothing, np.zeros((*nothing.shape, 3), np.float32), nothing))
+        if isinstance(seen, Face):
+            face = Face(seen.points * shrink, seen.presence, seen.frontal)
+            nothing = np.zeros((small.height, small.width), np.float32)
+            placed = stand(small, face, model.template)
+            views.append(View(placed, face, nothing, np.zeros((*nothing.shape, 3), np.float32), nothing))
+        else:
+            view = View.of(seen, None, camera.width)
+            stood = profile.stand(view)
+            if stood is None:
+                raise no_face((camera.name,))
+            views.append(replace(view, camera=stood[0]))
     here = Similarity(1.0, np.eye(3), np.zeros(3))
     free = Free(tuple(FOCAL_SIGMA if focal is None else EXIF_SIGMA for focal in focals))
     fitted = fit(model, views, here, None, free)
+    for view, odd in zip(views, covered_shares(fitted, model, views), strict=True):
+        if view.face is None and odd > profile.ODD:
+            raise no_face((view.camera.name,))
     found = []
     for camera, small in zip(cameras, fitted.cameras, strict=True):
         world = TO_WORLD.camera(small.resize(camera.width, camera.height))

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..check import INFO, inspect
 from ..check.findings import Finding
+from ..prior.prior import MOST_VIEWS
 from .cache import key_of, parts_of
 from .conditions import refining
 from .record import Cached, Job, Tools
@@ -58,7 +59,8 @@ def _unpack(job: Job, arrays: dict[str, np.ndarray]) -> None:
     job.findings = [Finding(**body | {"views": tuple(body["views"])}) for body in stored]
     job.checked = job.findings
     job.loose = bool(arrays["loose"])
-    if job.loose and refining(job.settings) and job.refined is None:  # the next stage judges once more
+    few = len(job.inputs.photos) <= MOST_VIEWS  # then the face may move them
+    if (job.loose or few) and refining(job.settings) and not job.moved:  # the next stage judges once more
         job.postponed, job.findings = job.findings, []
 
 

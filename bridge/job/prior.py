@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..check.findings import INFO, Finding, names
+import numpy as np
+
+from ..check.findings import INFO, WARNING, Finding, names
 from ..errors import BridgeError
+from ..head.appearance import is_drawn, wears_glasses
 from ..head.landmarks import Face, Landmarker, find_faces
 from ..model.package import LANDMARKS, need
 from ..prior.prior import MOST_VIEWS, Prior, know
@@ -37,7 +40,7 @@ def lay_head(job: Job, tools: Tools) -> None:
             raise no_face(tuple(photo.camera.name for photo in photos))
         return
     cameras = [photo.camera.name for photo in photos]
-    job.findings = [lacking(job), *covering(cameras, job.prior.covered)]
+    job.findings = [lacking(job), *covering(cameras, job.prior.covered), *odd(cameras, job.inputs.pixels, faces)]
 
 
 def know_head(job: Job, tools: Tools, faces: Sequence[Face | None]) -> Prior | None:
@@ -48,7 +51,15 @@ def know_head(job: Job, tools: Tools, faces: Sequence[Face | None]) -> Prior | N
 
 
 def faces_of(job: Job, tools: Tools) -> list[Face | None]:
-    """The face in every photograph. Raises BridgeError "photo-small", "faces-several" and those of missing models."""
+    """The face in every photograph, looked for once. Raises BridgeError "photo-small", "faces-several" and those of
+    missing models."""
+    names = [view.name for view in job.inputs.capture.views]
+    if not job.faces.keys() >= set(names):
+        job.faces = dict(zip(names, _look(job, tools), strict=True))
+    return [job.faces[name] for name in names]
+
+
+def _look(job: Job, tools: Tools) -> list[Face | None]:
     landmarker = Landmarker(need(LANDMARKS))
     photos = job.inputs.photos
     if len(photos) <= ALONE:
@@ -70,7 +81,7 @@ def large_enough(name: str, width: int, height: int) -> None:
         )
 
 
-def single(landmarker: Landmarker, name: str, pixels) -> None:
+def single(landmarker: Landmarker, name: str, pixels: np.ndarray) -> None:
     """Raises BridgeError "faces-several" where a photograph without a mask shows more than one face."""
     if (count := landmarker.count(pixels)) > 1:
         raise BridgeError(
@@ -86,7 +97,7 @@ def no_face(views: tuple[str, ...]) -> BridgeError:
     return BridgeError(
         "face-none",
         f"{which} no face that can be recognised.",
-        "Use a photograph from the front, or give at least three of the head from several sides.",
+        "Use one from the front or the side, or give at least three of the head from several sides.",
     )
 
 
@@ -98,6 +109,19 @@ def covering(cameras: Sequence[str], shares: Sequence[float]) -> list[Finding]:
     sentence = f"{names(views)}: something seems to lie before the face, such as a hand or hair."
     cure = "It becomes part of the head; take a photograph without it, or leave this one out."
     return [Finding("face-covered", INFO, views, sentence, cure)]
+
+
+def odd(cameras: Sequence[str], pictures: Sequence[np.ndarray], faces: Sequence[Face | None]) -> list[Finding]:
+    """Photographs that show glasses, and those that seem to be drawings: told, for a sign is no proof."""
+    shown = [(name, picture, face) for name, picture, face in zip(cameras, pictures, faces, strict=True) if face]
+    found = []
+    if worn := tuple(name for name, picture, face in shown if wears_glasses(picture, face)):
+        cure = "What is behind them is guessed, and rims may become part of the head; a photograph without is better."
+        found.append(Finding("face-glasses", WARNING, worn, f"{names(worn)}: the face seems to wear glasses.", cure))
+    if drawn := tuple(name for name, picture, face in shown if is_drawn(picture, face)):
+        sentence = f"{names(drawn)}: this seems to be a drawing; a head is made of it as of a photograph."
+        found.append(Finding("face-drawn", WARNING, drawn, sentence, "Use a photograph of a face if you have one."))
+    return found
 
 
 def lacking(job: Job) -> Finding:

@@ -11,6 +11,7 @@ import numpy as np
 from ..capture.framing import HeadFrame
 from ..capture.inputs import Inputs
 from ..check.findings import Finding
+from ..head.landmarks import Face
 from ..photometric import Matched
 from ..prior.prior import Prior
 from ..refine import Refined
@@ -35,7 +36,9 @@ class Job:
     solve: SolveSettings = field(init=False)
     loose: bool = False  # whether the check found that all cameras may be a little off
     checked: list[Finding] = field(default_factory=list)  # what it found last, for the stages that follow
-    postponed: list[Finding] = field(default_factory=list)  # what it found besides, until they are refined
+    postponed: list[Finding] = field(default_factory=list)  # what it found, until it is known whether they move
+    moved: bool = False  # whether the cameras' poses are others than the capture's
+    faces: dict[str, Face | None] = field(default_factory=dict)  # by view, once they were looked for
     refined: Refined | None = None
     prior: Prior | None = None  # of one to five photographs: the model's head
     targets: list[Target] = field(init=False)

@@ -24,10 +24,12 @@ ROUNDS = 2  # of laying the model head and moving the cameras through it
 
 def refine_cameras(job: Job, tools: Tools) -> None:
     """Better poses for all that follows. The network sees the head in the cameras' frame, so it is asked again."""
-    if _refined_by_the_face(job, tools) or not job.settings.refine_cameras and not job.loose:
+    if _refined_by_the_face(job, tools):
         return
     inputs, report = job.inputs, tools.report
-    if len(inputs.photos) < preflight.LEAST_VIEWS:  # nothing contradicts two cameras
+    wanted = job.settings.refine_cameras or job.loose
+    if not wanted or len(inputs.photos) < preflight.LEAST_VIEWS:  # nothing contradicts two cameras
+        job.findings = job.postponed
         return
     mattes = [
         found.matte if mask is None else mask for mask, found in zip(inputs.given_masks, inputs.maps, strict=True)
@@ -47,6 +49,7 @@ def refine_cameras(job: Job, tools: Tools) -> None:
 
 
 def _place(job: Job, tools: Tools, cameras: Sequence[Camera]) -> None:
+    job.moved = True
     job.inputs.place(cameras)
     if measured(job.settings):
         predict.read_measured(job, tools)

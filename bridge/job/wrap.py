@@ -72,6 +72,7 @@ class Asked:
     template: str  # as load_template takes it
     density: int = 1  # 4: four times the template's faces
     rigid: tuple[str, ...] = ()  # names of regions that keep their shape
+    outside: bool = False  # hats, helmets and hair are the head too
 
 
 def wrap_to(folder: Path, asked: Asked, head: Head, known: Landmarks | None, report: Reporter) -> dict:
@@ -95,10 +96,16 @@ def wrap_to(folder: Path, asked: Asked, head: Head, known: Landmarks | None, rep
     scan = Scan(head.vertices, head.faces, confidence, landmarks.points, landmarks.sigma, bare)
     report.step(3, STEPS)
     wrapped = wrap(
-        template, scan, rigid=asked.rigid, check=report.check, step=lambda done, total: report.step(3 + done, STEPS)
+        template,
+        scan,
+        outside=asked.outside,
+        rigid=asked.rigid,
+        check=report.check,
+        step=lambda done, total: report.step(3 + done, STEPS),
     )
     if not len(template.expressions) and find(HM08) is not None:
-        wrapped = borrowed(wrapped, wrap(load_template("hm08", report.check), scan, check=report.check))
+        donor = load_template("hm08", report.check)
+        wrapped = borrowed(wrapped, wrap(donor, scan, outside=asked.outside, check=report.check))
     body = write(folder, wrapped, scan, landmarks, head.unit_mm)
     report.step(STEPS, STEPS)
     return body
@@ -110,14 +117,20 @@ def sure(count: np.ndarray, views: int) -> np.ndarray:  # [V] -> [V] 0..1
 
 
 def with_landmarks(template: Template, name: str, check: Check = unchecked) -> Template:
-    """A template without landmarks is rendered and looked at once; what was found is kept beside its file."""
+    """A template without landmarks takes them from those that a hand has set, or is rendered and looked at once; what
+    was found is kept beside its file."""
     if template.landmarks is not None:
         return template
-    from ..model.own import write_landmarks
+    from ..model.own import read_picked, write_landmarks
     from ..wrap.landmark_maps import measure
+    from ..wrap.picked import from_picks
 
-    found = measure(template, Landmarker(need(LANDMARKS)), people=1, check=check)
-    write_landmarks(file_of(name), found)
+    file = file_of(name)
+    if picks := read_picked(file, template):
+        found = from_picks(template, picks)
+    else:
+        found = measure(template, Landmarker(need(LANDMARKS)), people=1, check=check)
+    write_landmarks(file, found)
     return template.with_landmarks(found)
 
 
@@ -195,7 +208,7 @@ def write(folder: Path, wrapped: Wrapped, scan: Scan, landmarks: Landmarks, unit
         "size_against_template": None if mm is None else round(mm, 4),
         "landmarks": {
             "views": list(landmarks.views),
-            "error_px": round(landmarks.error_px, 2),
+            "error_px": round(landmarks.error_px, 2) if landmarks.views else None,
             "known": int(landmarks.known.sum()),
         },
         "quality": wrapped.quality.scaled(mm if mm is not None else 1.0).as_json(),
@@ -218,6 +231,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--rigid", metavar="NAMES", default="", help="regions that keep their shape, with commas: ears,lips, or its own"
     )
+    parser.add_argument("--outside", action="store_true", help="hats, helmets and hair are the head too and pull it")
     parser.add_argument("--landmarks", type=Path, help="JSON with landmarks set by hand")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
     options = parser.parse_args(argv)
@@ -232,7 +246,7 @@ def main(argv: list[str]) -> int:
         head = Head(vertices, faces, inputs.cameras, photos, inputs.capture.unit_mm)
         picked = read_picked(options.landmarks) if options.landmarks else None
         rigid = tuple(name for name in options.rigid.split(",") if name)
-        asked = Asked(options.template, options.density, rigid)
+        asked = Asked(options.template, options.density, rigid, options.outside)
         body = wrap_to(options.output, asked, head, picked, report)
         report.end()
         print(

@@ -1,6 +1,7 @@
 """The artist's own template: an OBJ with quads, or a PLY or GLB of triangles, in any unit of length.
 
-Its landmarks come from a file NAME.landmarks.json beside it, or are found by rendering it (wrap/landmark_maps.py).
+Its landmarks come from a file NAME.landmarks.json beside it, from a few that a hand has set (NAME.picked.json,
+wrap/picked.py), or are found by rendering it (wrap/landmark_maps.py).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from ..errors import BridgeError
 from ..head.landmarks import COUNT
@@ -76,6 +78,28 @@ def write_landmarks(path: Path, landmarks: LandmarkMap) -> None:
     """Keep a template's landmarks beside its file, for read_landmarks."""
     body = {name: getattr(landmarks, name).tolist() for name in ("corners", "weights", "spread")}
     path.with_suffix(".landmarks.json").write_text(json.dumps(body), encoding="utf-8")
+
+
+def read_picked(path: Path, template: Template) -> dict[int, np.ndarray]:
+    """Landmarks {number: point [3] in the template's millimetres} from NAME.picked.json beside the template's file,
+    {"landmarks": {"1": [x, y, z], ...}} in the file's own units; empty where there is none."""
+    place = path.with_suffix(".picked.json")
+    if not place.is_file():
+        return {}
+    try:
+        body = json.loads(place.read_text(encoding="utf-8"))["landmarks"]
+        found = {int(number): np.array(point, np.float64).reshape(3) for number, point in body.items()}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise BridgeError("template-picks", f"'{place.name}' cannot be read: {error}.", "Delete it.") from None
+    if wrong := [number for number in found if not 0 <= number < COUNT]:
+        raise BridgeError(
+            "template-picks", f"'{place.name}' has a landmark {wrong[0]}.", f"Give numbers from 0 to {COUNT - 1}."
+        )
+    if not found:
+        return {}
+    points, tree = np.stack(list(found.values())), cKDTree(template.vertices)
+    unit = min(UNITS_MM, key=lambda unit: tree.query(points * unit)[0].mean() / unit)  # the one that meets the surface
+    return {number: point * unit for number, point in found.items()}
 
 
 def _of_triangles(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

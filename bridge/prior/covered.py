@@ -1,6 +1,6 @@
 """Does something lie before a face? A hand, a scarf or hair faces otherwise than any face of the model would.
 
-The network looks through glasses: what it sees behind them is a face, and they are not noticed.
+The network looks through glasses: what it sees behind them is a face (head/appearance.py notices them).
 """
 
 from __future__ import annotations

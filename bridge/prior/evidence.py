@@ -21,7 +21,7 @@ from ..model import LandmarkMap
 from ..raster import make_rasteriser
 
 SIZE = 320  # pixels of the longer side at which outlines and normals are compared
-LANDMARK_MM, LANDMARK_SHARE = 2.5, 0.12  # of one landmark; they err together, so each counts for less than one
+LANDMARK_MM, LANDMARK_SHARE = 2.5, 0.04  # of one landmark; they err together, so each counts for much less than one
 OUTLINE_MM, OUTLINE_SHARE, OUTLINES = 1.5, 0.15, 300
 NORMAL_SIGMA, NORMAL_SHARE, NORMALS = 0.2, 0.05, 1500
 HAIR_NORMALS = 0.15  # share of the normals' weight where hair may be: its relief is not the hull's
@@ -38,6 +38,9 @@ class View:
     matte: np.ndarray  # [h, w]
     normals: np.ndarray  # [h, w, 3] camera space as NormalMap
     confidence: np.ndarray  # [h, w]
+    canonical: np.ndarray | None = (
+        None  # [h, w, 3] the point of the canonical head that is seen, where the network tells
+    )
 
     @classmethod
     def of(cls, found: NormalMap, face: Face | None, width: int) -> View:
@@ -50,9 +53,11 @@ class View:
         sure = np.ones_like(found.matte) if found.confidence is None else found.confidence
         if face is not None:
             face = Face(face.points * (camera.width / width), face.presence, face.frontal)
+        named = None if found.canonical is None else cv2.resize(found.canonical, size, interpolation=cv2.INTER_NEAREST)
         return cls(
-            camera, face, resize_map(found.matte, *size), normals / np.maximum(length, 1e-6), resize_map(sure, *size)
-        )
+            camera, face, resize_map(found.matte, *size), normals / np.maximum(length, 1e-6), resize_map(sure, *size),
+            named,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

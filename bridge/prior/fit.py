@@ -16,6 +16,7 @@ from ..capture.cameras import Camera, Similarity
 from ..errors import Check, unchecked
 from ..model.head_model import HeadModel
 from .evidence import HAIR_NORMALS, Posed, Rows, View, drawn, landmark_rows, normal_rows, outline_rows
+from .profile import coordinate_rows
 
 WIDTHS_MM = (25.0, 20.0, 16.0, 13.0, 10.0, 8.0, 6.5, 5.0, 4.0, 4.0, 3.0, 3.0)  # of the outlines' robust weights
 HELD = 20.0  # how much more coefficients are held in the first round
@@ -93,6 +94,7 @@ def fit(
             posed = Posed(view, camera, seen[i], shape, triangles, basis)
             for rows in (
                 landmark_rows(view, camera, template.landmarks, shape, basis),
+                coordinate_rows(view, camera, len(theta)),
                 outline_rows(posed, silent, width),
                 normal_rows(posed, share, rng),
             ):

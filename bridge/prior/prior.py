@@ -17,6 +17,7 @@ from ..solve import Target
 from .covered import covered_shares
 from .evidence import View
 from .fit import Fitted, fit
+from .profile import ODD, start_from_side
 from .start import start
 from .virtual import seen_shares, virtual_targets, without_shoulders
 
@@ -72,16 +73,23 @@ def know(
     check: Check = unchecked,
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prior | None:
-    """The model head fitted to one to five views; None where no view shows a face.
+    """The model head fitted to one to five views; None where no view shows a face, not even
+    from the side.
 
     faces: in pixels of photographs of these widths. unit_mm: of the world, None where nobody knows.
     """
     model = head_model.load()
     views = [View.of(found, face, width) for found, face, width in zip(maps, faces, widths, strict=True)]
     pose = start(model.template, [view.camera for view in views], [view.face for view in views], unit_mm)
+    aside = pose is None
+    if pose is None:
+        pose = start_from_side(views, unit_mm)
     if pose is None:
         return None
     fitted = fit(model, views, pose, unit_mm, check=check, step=step)
+    covered = covered_shares(fitted, model, views)
+    if aside and max(covered) > ODD:
+        return None
     shares = seen_shares(fitted, model, [view.matte for view in views])
     targets = virtual_targets(fitted, model, shares)
     world = fitted.pose.points(fitted.vertices)
@@ -92,7 +100,7 @@ def know(
         tuple(view.camera.name for view in views if view.face is not None), fitted.landmark_px,
     )  # fmt: skip
     start_from = sphere(world[~model.template.regions["neck"]], fitted)
-    return Prior(fitted, shares.max(0), targets, start_from, landmarks, covered_shares(fitted, model, views))
+    return Prior(fitted, shares.max(0), targets, start_from, landmarks, covered)
 
 
 def sphere(points: np.ndarray, fitted: Fitted) -> HeadFrame:

@@ -37,8 +37,12 @@ def start(
             found = _robust(template.landmarks, template.vertices, marks.points, marks.sigma)
             if found is not None:
                 return found
+    return in_world(cameras[best], local, unit_mm)
+
+
+def in_world(camera: Camera, local: Camera, unit_mm: float | None) -> Similarity:
+    """The model (mm) in a camera's world, from the same camera in the model's frame."""
     scale = 1 / (unit_mm or UNIT_MM)
-    camera = cameras[best]
     back = camera.R.T
     return Similarity(scale, back @ local.R, back @ (scale * local.t - camera.t))
 

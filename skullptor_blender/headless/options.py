@@ -80,13 +80,16 @@ def parser(program: str = "batch.py") -> argparse.ArgumentParser:
         "--solved", metavar="DIR", help="what `python -m bridge sequence` wrote: nothing is solved"
     )
     template = p.add_argument_group("template, of the tasks wrap and performance")
-    template.add_argument("--template", default="hm08", metavar="NAME", help="hm08, hm08-body, ict, gnm or a file")
+    template.add_argument(
+        "--template", default="hm08", metavar="NAME", help="hm08, hm08-body, ict, gnm, a file or a mesh of the scene"
+    )
     template.add_argument(
         "--export", type=Path, nargs="+", metavar="FILE",
         help="USD (.usd, .usdc, .usda) or FBX (.fbx); of a performance Alembic (.abc), of --task wrap glTF (.glb) too",
     )  # fmt: skip
     template.add_argument("--density", choices=("1", "4"), default="1", help="4: each face of the template as four")
     template.add_argument("--rigid", default="", metavar="NAMES", help="regions that keep their shape, with commas")
+    template.add_argument("--outside", action="store_true", help="hats, helmets and hair are the head too and pull it")
     template.add_argument("--armature", action="store_true", help="bones for neck, head, jaw and eyes")
     template.add_argument("--relief", action="store_true", help="a Multires modifier with the dense head's relief")
     settings = p.add_argument_group("settings (default: those stored in the scene)")
@@ -177,8 +180,9 @@ def check_usage(options: argparse.Namespace) -> None:
         raise Trouble("--folder, --solved and --key belong to --task performance.")
     if options.export and options.task not in ("performance", "wrap"):
         raise Trouble("--export belongs to --task performance and --task wrap.")
-    if options.task != "wrap" and (options.density != "1" or options.rigid or options.armature or options.relief):
-        raise Trouble("--density, --rigid, --armature and --relief belong to --task wrap.")
+    wrap_only = (options.density != "1", options.rigid, options.outside, options.armature, options.relief)
+    if options.task != "wrap" and any(wrap_only):
+        raise Trouble("--density, --rigid, --outside, --armature and --relief belong to --task wrap.")
     if options.task == "wrap" and options.export and (options.frames or options.frame_start is not None):
         raise Trouble("--export of --task wrap is for one frame: give --frame.")
     if options.task == "performance" and (options.frames or options.frame is not None):

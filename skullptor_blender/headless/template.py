@@ -27,10 +27,13 @@ def lay(options: argparse.Namespace, head: bpy.types.Object, call: Callable) -> 
     """The template on the head, and what was done. Raises Trouble."""
     bpy.context.view_layer.objects.active = head
     known = ("hm08", "hm08-body", "ict", "gnm")
-    own = options.template not in known
-    keywords = {"template": "own" if own else options.template, "density": options.density, "rigid": options.rigid}
-    if own:
-        keywords["file"] = str(Path(options.template).resolve())
+    keywords = {"template": options.template, "density": options.density, "rigid": options.rigid}
+    if options.outside:
+        keywords["outside"] = True
+    if options.template in bpy.context.view_layer.objects:
+        keywords |= {"template": "mesh", "mesh": options.template}
+    elif options.template not in known:
+        keywords |= {"template": "own", "file": str(Path(options.template).resolve())}
     if options.bridge_python:
         keywords["bridge_python"] = options.bridge_python
     outcome = call(bpy.ops.skullptor.wrap_template, **keywords)

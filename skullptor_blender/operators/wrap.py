@@ -7,13 +7,13 @@ from pathlib import Path
 
 import bpy
 import numpy as np
-from bpy.props import EnumProperty, PointerProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, PointerProperty, StringProperty
 from mathutils import Matrix
 
 from ..link import run_files, session
 from ..link.command import BridgeCommand
 from ..link.worker import WorkerError
-from ..scene import landmarks, placing, rigs
+from ..scene import landmarks, placing, rigs, template_mesh
 from ..scene import result as scene_result
 from ..scene import template as scene_template
 from ..ui import heat_map, preferences, view
@@ -27,6 +27,7 @@ TEMPLATES = (
     ("ict", "ICT-FaceKit", "14,062 vertices of skin; the model's file must be on this machine"),
     ("gnm", "GNM Head", "Google's model of 17,821 vertices; the file gnm_head.npz must be on this machine"),
     (scene_template.OWN, "File", "A template of your own: OBJ with quads, PLY or GLB"),
+    (scene_template.MESH, "Mesh", "A template of your own: a mesh of the scene, upright (+Z up, face to -Y)"),
 )
 
 
@@ -34,6 +35,7 @@ DENSITIES = (
     ("1", "As It Is", "The template's own faces"),
     ("4", "Four Times", "Each face of the template as four: its shapes and UVs go along"),
 )
+OUTSIDE = "Hats, helmets and hair are the head too and pull the template, as stylised heads need it"
 RIGID = "Regions that only turn, move and grow, with commas: ears, lips, or groups of the template"
 
 
@@ -45,8 +47,15 @@ class WrapSettings(bpy.types.PropertyGroup):
         "file": StringProperty(
             name="File", description="A template of your own: OBJ with quads, PLY or GLB", subtype="FILE_PATH"
         ),
+        "mesh": PointerProperty(
+            name="Mesh",
+            description="A template of your own: a mesh of the scene, upright (+Z up, face to -Y)",
+            type=bpy.types.Object,
+            poll=lambda _, ob: template_mesh.fits(ob),
+        ),
         "density": EnumProperty(name="Density", items=DENSITIES, default="1"),
         "rigid": StringProperty(name="Rigid Regions", description=RIGID),
+        "outside": BoolProperty(name="Wrap the Outside", description=OUTSIDE),
     }
 
 
@@ -75,6 +84,10 @@ class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
         ),
         "density": EnumProperty(name="Density", items=DENSITIES, default="1", options={"SKIP_SAVE"}),
         "rigid": StringProperty(name="Rigid Regions", description=RIGID, options={"SKIP_SAVE"}),
+        "outside": BoolProperty(name="Wrap the Outside", description=OUTSIDE, options={"SKIP_SAVE"}),
+        "mesh": StringProperty(
+            name="Mesh", description="The name of the mesh that is the template", options={"SKIP_SAVE"}
+        ),
         "bridge_python": StringProperty(
             name="Engine's Python",
             description="The engine's Python, when it is not the one of the preferences",
@@ -84,6 +97,7 @@ class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
 
     done_text = "Template wrapped: {}"
     folder: Path | None = None
+    template_file: Path | None = None  # where a mesh of the scene was written to
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return self.run_modal(context)
@@ -100,10 +114,10 @@ class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
             )
         refined = scene_result.refined_captures(head)
         capture = refined[1] if refined else capture
-        wanted = bpy.path.abspath(self.file) if self.template == scene_template.OWN else self.template
         interpreter = preferences.interpreter(context, self.bridge_python)
         root = preferences.cache_folder(context)
         self.folder = run_files.new_run(root)
+        wanted, texts = self.asked_template(context, self.folder)
         vertices, triangles = scene_template.triangles_of(head)
         self.moved = placing.moved(head)
         vertices = transformed(vertices, self.moved.inverted())  # the capture is of the run's world
@@ -112,17 +126,19 @@ class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
         arguments += ["--density", self.density]
         if rigid := ",".join(name.strip() for name in self.rigid.split(",") if name.strip()):
             arguments += ["--rigid", rigid]
-        body, picked = "", self.folder / "landmarks.json"
+        if self.outside:
+            arguments.append("--outside")
         if (points := landmarks.of_head(context.view_layer, head)) is not None:
             if points.mode != "OBJECT":
                 bpy.ops.object.mode_set(mode="OBJECT")
-            body = json.dumps(landmarks.read(points, self.moved.inverted()).as_json())
+            picked = self.folder / "landmarks.json"
+            texts[picked] = json.dumps(landmarks.read(points, self.moved.inverted()).as_json())
             arguments += ["--landmarks", str(picked)]
 
         def prepare() -> None:
             scene_template.write_ply(ply, vertices, triangles)
-            if body:
-                picked.write_text(body, encoding="utf-8")
+            for path, text in texts.items():
+                path.write_text(text, encoding="utf-8")
 
         return BridgeCommand(
             self.bl_label,
@@ -134,7 +150,30 @@ class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
             prepare=prepare,
         )
 
+    def asked_template(self, context: bpy.types.Context, folder: Path) -> tuple[str, dict[Path, str]]:
+        """What the engine calls the template, and the files that it needs for that. Raises WorkerError."""
+        if self.template != scene_template.MESH:
+            return bpy.path.abspath(self.file) if self.template == scene_template.OWN else self.template, {}
+        ob = context.view_layer.objects.get(self.mesh)
+        if not template_mesh.fits(ob):
+            raise WorkerError(
+                "template-missing", f"'{self.mesh}' is no mesh of the scene that can be a template.", "Choose a mesh."
+            )
+        if ob.mode != "OBJECT":
+            bpy.ops.object.mode_set(mode="OBJECT")
+        self.template_file = folder / f"{bpy.path.clean_name(ob.name)}.obj"
+        texts = {self.template_file: template_mesh.as_obj(ob)}
+        if picks := template_mesh.picks(ob):
+            body = {"landmarks": {str(number): point.tolist() for number, point in picks.items()}}
+            texts[self.template_file.with_suffix(".picked.json")] = json.dumps(body)
+        elif known := template_mesh.remembered(ob):
+            texts[self.template_file.with_suffix(".landmarks.json")] = known
+        return str(self.template_file), texts
+
     def complete(self, context: bpy.types.Context) -> session.Outcome:
+        mesh = None if self.template_file is None else context.view_layer.objects.get(self.mesh)
+        if mesh is not None and not template_mesh.picks(mesh):
+            template_mesh.remember(mesh, self.template_file.with_suffix(".landmarks.json"))
         try:
             arrays = scene_template.read(self.output / "wrap.npz")
             report = json.loads((self.output / "report.json").read_text(encoding="utf-8"))
@@ -146,9 +185,7 @@ class SKULLPTOR_OT_wrap_template(_OnHead, BridgeOperator, bpy.types.Operator):
         properties = {
             scene_template.KEY: str(report["template"]),
             scene_template.OF: head.name,
-            scene_template.ASKED: json.dumps(
-                {"template": self.template, "file": self.file, "density": self.density, "rigid": self.rigid}
-            ),
+            scene_template.ASKED: json.dumps({name: getattr(self, name) for name in scene_template.CHOICES}),
             "skullptor_report": str(self.output / "report.json"),
         }
         if rigs.KEY in head:
@@ -264,6 +301,38 @@ class SKULLPTOR_OT_edit_landmarks(_OnHead, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class SKULLPTOR_OT_set_template_landmarks(bpy.types.Operator):
+    """Put empties onto your own template where a face has its landmarks, to be dragged onto their places once; without
+    them the template is rendered and its face looked for"""
+
+    bl_idname = "skullptor.set_template_landmarks"
+    bl_label = "Set Landmarks"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not template_mesh.fits(context.scene.skullptor_wrap.mesh):
+            cls.poll_message_set("Choose the mesh that is your template")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        ob = context.scene.skullptor_wrap.mesh
+        if context.object is not None and context.object.mode != "OBJECT":
+            bpy.ops.object.mode_set(mode="OBJECT")
+        points = template_mesh.empties(ob) or template_mesh.set_landmarks(ob)
+        for other in context.selected_objects:
+            other.select_set(False)
+        ob.hide_set(False)
+        for point in points:
+            point.hide_set(False)
+        points[0].select_set(True)
+        context.view_layer.objects.active = points[0]
+        tool = context.scene.tool_settings
+        tool.use_snap, tool.snap_elements_base = True, {"FACE"}
+        return {"FINISHED"}
+
+
 class SKULLPTOR_OT_show_distance(bpy.types.Operator):
     """Colour the wrapped template by how far it lies from the head it was wrapped onto, or give its materials back"""
 
@@ -307,6 +376,7 @@ CLASSES = (
     SKULLPTOR_OT_wrap_template,
     SKULLPTOR_OT_get_template_data,
     SKULLPTOR_OT_edit_landmarks,
+    SKULLPTOR_OT_set_template_landmarks,
     SKULLPTOR_OT_show_distance,
 )
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)

@@ -14,6 +14,8 @@ KEY = "skullptor_template"  # custom property: which template it is; it is no he
 OF = scene_result.TEMPLATE_OF
 ASKED = "skullptor_wrap"  # custom property: what was asked for, as JSON, for Run Again
 OWN = "own"  # the choice of a file instead of a template that is known
+MESH = "mesh"  # the choice of a mesh of the scene
+CHOICES = ("template", "file", "mesh", "density", "rigid", "outside")  # what ASKED holds
 LANDMARKS = "skullptor_landmarks_found"  # custom property: the landmarks it was laid by, as JSON
 COLOURS = {
     "skin": (0.55, 0.37, 0.29),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 
 import bpy
@@ -13,6 +15,8 @@ from skullptor_extension.skullptor_blender.scene import armature, relief
 from skullptor_extension.skullptor_blender.scene import result as scene_result
 from skullptor_extension.skullptor_blender.scene import template as scene_template
 from skullptor_extension.skullptor_blender.ui import heat_map
+
+from .helpers import BRIDGE, needs_bridge
 
 MODEL = Path(__file__).resolve().parents[2] / "bridge" / "model" / "head" / "head_model.npz"
 SHAPES = ("jawOpen", "eyeBlinkLeft")
@@ -142,39 +146,30 @@ def test_bones_are_put_on_once_and_one_undo_takes_them(wrapped):
         bpy.ops.skullptor.add_armature()
 
 
+@needs_bridge
 @pytest.mark.parametrize("kind", ["glb", "fbx", "usdc"])
-def test_bones_shapes_and_names_leave_blender(wrapped, tmp_path, kind):
-    """The GLB's own JSON is read, FBX and USD by Blender's importers; USD's names know no dot."""
+def test_other_peoples_libraries_find_bones_shapes_and_names(wrapped, tmp_path, kind):
+    """ufbx, OpenUSD and pygltflib read what leaves Blender; USD's names know neither dot nor space."""
     bpy.ops.skullptor.add_armature()
-    for ob in (wrapped, wrapped.parent):
-        ob.select_set(True)
     path = tmp_path / f"head.{kind}"
     template.export(wrapped, path)
-    if kind == "glb":
-        import json
-
-        data = path.read_bytes()
-        body = json.loads(data[20 : 20 + int.from_bytes(data[12:16], "little")])
-        joints = [body["nodes"][i]["name"] for i in body["skins"][0]["joints"]]
-        assert sorted(joints) == sorted(["root", "neck_bone", "head", "jaw", "eye.L", "eye.R"])
-        (mesh,) = body["meshes"]
-        assert mesh["extras"]["targetNames"] == list(SHAPES)
-        primitive = mesh["primitives"][0]
-        assert {"JOINTS_0", "WEIGHTS_0", "TEXCOORD_0"} <= set(primitive["attributes"]) and len(
-            primitive["targets"]
-        ) == 2
-        return
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    if kind == "fbx":
-        bpy.ops.import_scene.fbx(filepath=str(path))
-    else:
-        bpy.ops.wm.usd_import(filepath=str(path))
-    (bones,) = (ob for ob in bpy.data.objects if ob.type == "ARMATURE")
-    (back,) = (ob for ob in bpy.data.objects if ob.type == "MESH")
-    found = sorted(bone.name.replace(".", "_") for bone in bones.data.bones)
-    assert found == ["eye_L", "eye_R", "head", "jaw", "neck_bone", "root"]
-    assert [key.name for key in back.data.shape_keys.key_blocks][1:] == list(SHAPES)
-    assert back.vertex_groups.get("jaw") is not None and len(back.data.uv_layers) == 1
+    script = Path(__file__).parents[1] / "support" / "read_export.py"
+    run = subprocess.run([BRIDGE, str(script), str(path)], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)
+    assert found["uv_sets"] == 1
+    assert [name.replace(".", "_") for name in found["bones"]] == ["eye_L", "eye_R", "head", "jaw", "neck_bone", "root"]
+    assert [name.replace(" ", "_") for name in found["materials"]] == ["Head_Eye_Left", "Head_Eye_Right", "Head_Skin"]
+    rest = places(wrapped)
+    for name in SHAPES if kind != "fbx" else ():
+        key = np.empty(3 * len(rest), np.float32)
+        wrapped.data.shape_keys.key_blocks[name].data.foreach_get("co", key)
+        largest = np.linalg.norm(key.reshape(-1, 3) - rest, axis=1).max() / np.ptp(rest, axis=0).max()
+        assert found["shapes"][name] == pytest.approx(largest, rel=1e-3)
+    assert list(found["shapes"]) == list(SHAPES)
+    if kind != "glb":  # glTF knows triangles only
+        assert found["vertices"] == len(rest)
+        assert found["quads"] == sum(len(polygon.vertices) == 4 for polygon in wrapped.data.polygons) > 0
 
 
 def test_relief_lies_on_the_dense_head(wrapped):

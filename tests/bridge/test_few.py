@@ -157,6 +157,42 @@ def test_no_face_is_nothing_to_lay_a_head_on(model, person):
     assert error.code == "face-none" and "back.jpg" in error.sentence and error.cure
 
 
+def from_aside(model, person: np.ndarray, yaw: float) -> NormalMap:
+    """A view without landmarks but with the network's canonical points: those of the mean head, 4 mm off."""
+    local, template = camera(yaw), model.template
+    shot, _ = seen(model, person, local, WORLD)
+    triangles = template.triangles_of("skin", "eye_left", "eye_right")
+    named = make_rasteriser("cpu", [local]).render(person, triangles, template.vertices / 140).attributes[0]
+    rng = np.random.default_rng(3)
+    return replace(shot, canonical=(named + rng.normal(0, 0.03, named.shape)).astype(np.float32))
+
+
+@pytest.mark.parametrize("yaw", [1.57, -1.57])
+def test_a_profile_is_laid_by_the_networks_coordinates(model, person, yaw):
+    """No landmarks: its pose and its outline are found all the same, and left is not right."""
+    known = know([from_aside(model, person, yaw)], [None], [WIDTH], UNIT_MM)
+    turned = known.fitted.pose.rotation @ WORLD.rotation.T
+    assert np.degrees(np.arccos((np.trace(turned) - 1) / 2)) < 5
+    off = known.fitted.vertices - person
+    side = model.template.regions["exposed"] & (np.sign(person[:, 0]) == np.sign(yaw)) & ~model.template.regions["neck"]
+    off -= off[side].mean(0)
+    mean = model.template.vertices - person
+    mean -= mean[side].mean(0)
+    assert np.linalg.norm(off[side], axis=1).mean() < 0.8 * np.linalg.norm(mean[side], axis=1).mean()
+    assert known.landmarks.views == () and np.isfinite(known.landmarks.points).all()
+
+
+def test_what_shows_no_side_of_a_face_is_no_profile(model, person):
+    """The back of a head; one that looks at the camera, whose landmarks would have been found; coordinates that no
+    head has; a head whose coordinates lie about which way it looks."""
+    behind, front, side = (from_aside(model, person, yaw) for yaw in (3.1, 0.1, 1.57))
+    rng = np.random.default_rng(0)
+    lost = replace(side, canonical=rng.uniform(-1, 1, side.canonical.shape).astype(np.float32))
+    mirrored = replace(side, canonical=side.canonical * np.float32([1, -1, -1]))
+    for shot in (behind, front, lost, mirrored):
+        assert know([shot], [None], [WIDTH], UNIT_MM) is None
+
+
 def test_a_small_photograph_is_refused_with_its_size():
     with pytest.raises(Exception, match="160 x 190") as raised:
         prior.large_enough("thumb.jpg", 160, 190)
@@ -176,7 +212,7 @@ def test_a_hand_before_the_face_is_said(model, person):
     bare, behind = covered_shares(fitted, model, [view]) + covered_shares(
         fitted, model, [View(view.camera, face, view.matte, hidden, view.confidence)]
     )
-    assert bare < 0.5 * prior.COVERED and behind > 2 * prior.COVERED
+    assert bare < 0.8 * prior.COVERED and behind > 2 * prior.COVERED  # ten real bare ones: up to 0.72 of it
     (finding,) = prior.covering(["anna", "left"], [behind, bare])
     assert finding.code == "face-covered" and finding.views == ("anna",) and "'anna'" in finding.sentence
     assert prior.covering(["anna"], [bare]) == []

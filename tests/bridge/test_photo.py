@@ -27,7 +27,7 @@ def demo(number: int) -> np.ndarray:
 
 
 def drawing() -> np.ndarray:
-    """A stick figure. (A drawing with eyes and a mouth passes for a face: then a head is made of it.)"""
+    """A stick figure. (A drawing with eyes and a mouth passes for a face: then a head is made of it, and that said.)"""
     page = np.full((600, 500, 3), 255, np.uint8)
     cv2.circle(page, (250, 150), 90, (0, 0, 0), 4)
     for a, b in (((250, 240), (250, 430)), ((250, 290), (150, 380)), ((250, 290), (350, 380))):
@@ -78,3 +78,14 @@ def test_one_photograph_and_one_from_the_side(tmp_path):
 def turn(R: np.ndarray) -> float:
     """Degrees of a rotation."""
     return float(np.degrees(np.arccos(np.clip((np.trace(R) - 1) / 2, -1, 1))))
+
+
+@pytest.mark.parametrize("number", [8, 9])
+def test_one_photograph_from_the_side_alone(tmp_path, number):
+    """A little behind a profile, where no landmarks are found: the camera stands where the demo's own does."""
+    name = f"cam{number:02d}"
+    true = next(view.camera for view in captures.load(ROOT / "demo" / "capture").views if view.name == name)
+    capture, _ = photo.make_capture([IMAGES / f"{name}.jpg"], tmp_path / "capture")
+    (made,) = (view.camera for view in capture.views)
+    assert np.degrees(np.arccos(np.clip(made.forward @ true.forward, -1, 1))) < 20
+    assert 0.5 < np.linalg.norm(made.center) < 1.6  # metres, from the head

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import tomllib
 import zipfile
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from bridge.errors import BridgeError
+from bridge.job.wrap import with_landmarks
 from bridge.model import arkit, ict, own
 from bridge.model.glb import read_glb
 from bridge.model.load import load_template
@@ -319,3 +321,48 @@ def test_a_denser_template_is_catmull_and_clarks_with_all_that_belongs_to_it(hm0
     assert far.max() < 3 and np.median(far) < 0.5
     skin = fine.of_part("skin")
     assert np.median(np.linalg.norm(fine.vertices[fine.mirror] * [-1, 1, 1] - fine.vertices, axis=1)[skin]) < 0.1
+
+
+PICKED = (1, 152, 10, 168, 0, 17, 291, 61, 263, 362, 133, 33, 397, 172, 454, 234)
+
+
+def picked_head(tmp_path, change=lambda picks: picks, unit=0.001):
+    """A person of hm08 as an OBJ file of the artist's own, in metres, with landmarks that a hand has set."""
+    try:
+        hm08 = load_template("hm08")
+    except BridgeError as missing:
+        pytest.skip(missing.sentence)
+    person = hm08.vertices + np.tensordot(np.random.default_rng(0).normal(0, 0.7, len(hm08.identity)), hm08.identity, 1)
+    true = hm08.landmarks.points(person)
+    path = tmp_path / "mine.obj"
+    write_obj(path, hm08, person * unit)
+    picks = change({number: true[number] * unit for number in PICKED})
+    body = {"landmarks": {str(number): list(point) for number, point in picks.items()}}
+    path.with_suffix(".picked.json").write_text(json.dumps(body))
+    return own.load(path), path, true
+
+
+@pytest.mark.parametrize("unit", [0.001, 0.1, 1.0])
+def test_all_landmarks_follow_from_a_few_that_a_hand_has_set(tmp_path, unit):
+    template, path, true = picked_head(tmp_path, unit=unit)
+    found = with_landmarks(template, str(path)).landmarks.points(template.vertices)
+    off = np.linalg.norm(found - true, axis=1)
+    assert np.median(off) < 2 and np.quantile(off, 0.95) < 6 and off.max() < 12
+    assert off[list(PICKED)].max() < 1.0
+    assert own.load(path).landmarks is not None  # kept beside the file
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda p: {n: p[n] for n in PICKED[:4]}, "4 landmarks"),
+        (lambda p: {n: q * [-1, 1, 1] for n, q in p.items()}, "wrong sides"),
+        (lambda p: {**p, 152: p[10]}, "landmark 152"),
+        (lambda p: {n: q[[2, 1, 0]] * [1, 1, -1] for n, q in p.items()}, "looks aside"),
+    ],
+)
+def test_landmarks_that_a_hand_has_set_wrongly_are_named(tmp_path, change, words):
+    template, path, _ = picked_head(tmp_path, change)
+    with pytest.raises(BridgeError) as caught:
+        with_landmarks(template, str(path))
+    assert caught.value.code == "template-picks" and words in caught.value.sentence and caught.value.cure

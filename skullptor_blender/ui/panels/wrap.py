@@ -31,20 +31,28 @@ class SKULLPTOR_PT_template(Sidebar, bpy.types.Panel):
         column.prop(settings, "template")
         if settings.template == scene_template.OWN:
             column.prop(settings, "file")
+        if settings.template == scene_template.MESH:
+            column.prop(settings, "mesh")
+            column.operator("skullptor.set_template_landmarks", icon="EMPTY_AXIS")
         column.prop(settings, "density")
         column.prop(settings, "rigid")
+        column.prop(settings, "outside")
         column = layout.column(align=True)
         row = column.row(align=True)
-        row.enabled = settings.template != scene_template.OWN or bool(settings.file)
+        needed = {scene_template.OWN: settings.file, scene_template.MESH: settings.mesh}
+        row.enabled = bool(needed.get(settings.template, True))
         button = row.operator("skullptor.wrap_template", icon="MOD_SHRINKWRAP")
-        button.template, button.file = settings.template, settings.file
-        button.density, button.rigid = settings.density, settings.rigid
+        for name in scene_template.CHOICES:
+            value = getattr(settings, name)
+            setattr(button, name, (value.name if value else "") if name == "mesh" else value)
         made = scene_template.wrapped(context)
         if made is not None:
             asked = scene_result.stored(made, scene_template.ASKED)
             again = column.operator("skullptor.wrap_template", text="Run Again", icon="FILE_REFRESH")
-            again.template, again.file = asked.get("template", settings.template), asked.get("file", "")
-            again.density, again.rigid = asked.get("density", "1"), asked.get("rigid", "")
+            again.template = settings.template
+            for name in scene_template.CHOICES:
+                if name in asked:
+                    setattr(again, name, asked[name])
         column.operator("skullptor.edit_landmarks", icon="EMPTY_AXIS")
         if landmarks.KEY in (context.view_layer.objects.active or {}):
             wrapped(layout, "Drag points onto their places, then Wrap Template", "INFO")
