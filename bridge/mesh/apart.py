@@ -93,16 +93,31 @@ def _push_edges(x, rest, faces, f, g, margin, push, weight):
 
 
 @njit(cache=True)
+def _distance(x, p, y, q):
+    return np.sqrt((x[p, 0] - y[q, 0]) ** 2 + (x[p, 1] - y[q, 1]) ** 2 + (x[p, 2] - y[q, 2]) ** 2)
+
+
+@njit(cache=True)
 def _contacts(x, faces, first, facing, deep, margin, push, weight):
     """Number of vertices on the wrong side of the nearest face that they can meet; what they push."""
     found = 0
+    middle, radius = np.empty((len(faces), 3)), np.zeros(len(faces))  # balls around faces: most are too far at a glance
+    for f in range(len(faces)):
+        for d in range(3):
+            middle[f, d] = (x[faces[f, 0], d] + x[faces[f, 1], d] + x[faces[f, 2], d]) / 3
+        for corner in faces[f]:
+            radius[f] = max(radius[f], _distance(x, corner, middle, f))
     for v in range(len(first) - 1):
         best, nearest, second, third = deep**2, -1, 0.0, 0.0
+        reach = deep
         for k in range(first[v], first[v + 1]):
             f = facing[k]
+            if _distance(x, v, middle, f) > reach + radius[f]:
+                continue
             wb, wc, squared = _on_face(x[v], x[faces[f, 0]], x[faces[f, 1]], x[faces[f, 2]])
             if squared < best:
                 best, nearest, second, third = squared, f, wb, wc
+                reach = np.sqrt(best)
         if nearest < 0:
             continue
         a, b, c = faces[nearest, 0], faces[nearest, 1], faces[nearest, 2]

@@ -24,6 +24,7 @@ from ..mesh.cotangents import cotangents
 from ..mesh.distance import sample_surface
 from ..mesh.factor import factor
 from ..mesh.normals import vertex_normals
+from ..mesh.topology import morton_order
 from ..model import Template
 from .conformal import Angles
 from .fit import HAIR_MM, HAIR_SHARE, mouth_closed
@@ -59,7 +60,7 @@ RIGID, LEAST_RIGID = 2.0, 4  # pull of rigid vertices to where their body is, be
 RESIDUAL = 1e-2  # of a round's solve: the next round asks for new closest points anyway
 # larger over smaller stretch of a triangle against the template, that costs nothing; weight of what is beyond it
 # and beyond what the fitted person has there: people are stretched up to 3 themselves
-MOST_STRETCHED, ANGLES = 2.0, 30.0
+MOST_STRETCHED, ANGLES = 2.0, 10.0
 HELD = 2e-4  # pull of every vertex to the fitted person: decides only where nothing else does
 COVERED_HELD = (
     0.1  # the same of skull and neck where hair, clothes or nothing is seen: what lies on them drags the skin
@@ -87,6 +88,8 @@ def deform(
     skin_triangles = place[template.triangles_of("skin")]
     base = start[index]
     laplacian, area = cotangents(base, skin_triangles)
+    shown = np.flatnonzero(regions.exposed[index])
+    shown = shown[morton_order(base[shown])]  # neighbours walk through the same boxes
     walls = _walls(base, exposed := regions.exposed[index])
     seal, gaps = _lips(template, regions, scan, place, base)
     surface = Surface(scan)
@@ -102,7 +105,9 @@ def deform(
         check()
         shape = base + moved
         normals = vertex_normals(shape, skin_triangles).astype(np.float64)
-        there, direction, sure, bare = surface.nearest(shape, normals, REACH * now.width)
+        there, direction, sure, bare = shape.copy(), np.zeros_like(shape), np.zeros(len(shape)), np.ones(len(shape))
+        found = surface.nearest(shape[shown], normals[shown], REACH * now.width)
+        there[shown], direction[shown], sure[shown], bare[shown] = found
         gap = ((shape - there) * direction).sum(1)
         hair = covered & (gap < 0)
         wide = np.where(hair, np.minimum(HAIR_SHARE * now.width, HAIR_MM), now.width)

@@ -66,7 +66,8 @@ def transfer(
         if still[shape].all():
             _parts(template, shape, moves, result)
             continue
-        right = _divergence(source + delta, target, triangles, frames) + (pull * size)[:, None] * delta
+        turned = delta.any(1)[triangles].any(1)  # the others say nothing
+        right = _divergence(source + delta, target, triangles[turned], frames[turned]) + (pull * size)[:, None] * delta
         moved = lu.solve(right)
         if template.expression_names[shape] in CLOSING:
             pairs = _pairs(template, regions, skin, delta)
