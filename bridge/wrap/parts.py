@@ -75,17 +75,19 @@ def balls(template: Template, vertices: np.ndarray) -> list[Ball]:
     return [Ball.of(vertices[part]) for eye in ("eye_left", "eye_right") if (part := template.of_part(eye)).any()]
 
 
-def off_the_eyes(template: Template, regions: Regions, vertices: np.ndarray, eyes: list[Ball]) -> np.ndarray:  # [V, 3]
+def off_the_eyes(
+    template: Template, regions: Regions, vertices: np.ndarray, eyes: list[Ball], fade: float = FADE_MM
+) -> np.ndarray:  # [V, 3]
     """Lids that lie inside an eyeball of the shape are brought to its surface, and what lies over them with them."""
     result = vertices.copy()
     for ball, lid in zip(eyes, lids_on(template, regions), strict=True):
-        result[lid] += outward(result[lid], ball)
+        result[lid] += outward(result[lid], ball, fade)
     return result
 
 
-def outward(points: np.ndarray, ball: Ball) -> np.ndarray:  # [n, 3] -> [n, 3]
-    """What brings points before an eyeball out of it. Each takes along what lies around and over it, since lids have
-    two sides that must not come to lie in one."""
+def outward(points: np.ndarray, ball: Ball, fade: float = FADE_MM) -> np.ndarray:  # [n, 3] -> [n, 3]
+    """What brings points before an eyeball out of it. Each takes along what lies around and over it, as far as fade
+    along the eyeball, since lids have two sides that must not come to lie in one."""
     away = points - ball.center
     length = np.maximum(np.linalg.norm(away, axis=1), 1e-9)
     deep = ball.radius + CLEARANCE_MM - length
@@ -93,9 +95,9 @@ def outward(points: np.ndarray, ball: Ball) -> np.ndarray:  # [n, 3] -> [n, 3]
     push = np.zeros(len(points))
     if len(inside):
         on = away / length[:, None] * ball.radius
-        for i, near in zip(inside, cKDTree(on).query_ball_point(on[inside], FADE_MM), strict=True):
+        for i, near in zip(inside, cKDTree(on).query_ball_point(on[inside], fade), strict=True):
             far = np.linalg.norm(on[near] - on[i], axis=1)
-            push[near] = np.maximum(push[near], deep[i] * (1 - far / FADE_MM))
+            push[near] = np.maximum(push[near], deep[i] * (1 - far / fade))
     return (push / length)[:, None] * away
 
 

@@ -23,6 +23,7 @@ from .shapes import transfer
 from .untangle import untangled
 
 STEPS = 5
+NEUTRAL_FADE_MM = 0.1  # the neutral's lids lie where the scan has them: only what is inside an eyeball moves
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ def wrap(
     step(3, STEPS)
     placed, moves = place_parts(template, regions, person.vertices, on_scan)
     eyes = balls(template, placed)
-    placed = _mended(template, regions, off_the_eyes(template, regions, placed, eyes))
+    placed = _mended(template, regions, off_the_eyes(template, regions, placed, eyes, NEUTRAL_FADE_MM))
     shapes = _none(template)
     if len(template.expressions):
         shapes = transfer(template, regions, placed, moves, eyes, check=check)
