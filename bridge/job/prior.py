@@ -11,6 +11,7 @@ from ..errors import BridgeError
 from ..head.appearance import is_drawn, wears_glasses
 from ..head.landmarks import Face, Landmarker, find_faces
 from ..model.package import LANDMARKS, need
+from ..prior.evidence import LANDMARK_SHARE
 from ..prior.prior import MOST_VIEWS, Prior, know
 from ..service.protocol import Status
 from .record import Job, Tools
@@ -18,6 +19,7 @@ from .record import Job, Tools
 ALONE = 2  # so few photographs need the model; three may do without
 # of a face: two bare ones had 0.010 and 0.016, behind dark glasses 0.015 and 0.025, behind a hand 0.057 and 0.056
 COVERED = 0.035
+RIGHT_CAMERAS = 0.04  # of each landmark where cameras are right: outlines and normals tell the shape better
 LEAST_PIXELS = 200  # of a photograph's shorter side, where it is alone
 
 
@@ -34,7 +36,7 @@ def lay_head(job: Job, tools: Tools) -> None:
             raise
         report.send(Status(job.run.id, f"{error.sentence} So nothing stands in where the photographs are silent."))
         return
-    job.prior = know_head(job, tools, faces)
+    job.prior = know_head(job, tools, faces, RIGHT_CAMERAS)
     if job.prior is None:
         if alone:
             raise no_face(tuple(photo.camera.name for photo in photos))
@@ -43,11 +45,16 @@ def lay_head(job: Job, tools: Tools) -> None:
     job.findings = [lacking(job), *covering(cameras, job.prior.covered), *odd(cameras, job.inputs.pixels, faces)]
 
 
-def know_head(job: Job, tools: Tools, faces: Sequence[Face | None]) -> Prior | None:
+def know_head(
+    job: Job, tools: Tools, faces: Sequence[Face | None], landmark_share: float = LANDMARK_SHARE
+) -> Prior | None:
     """The model head laid on the photographs; None where no face is shown."""
     inputs, report = job.inputs, tools.report
     widths = [photo.camera.width for photo in inputs.photos]
-    return know(inputs.maps, faces, widths, inputs.capture.unit_mm, check=report.check, step=report.step)
+    unit_mm = inputs.capture.unit_mm
+    return know(
+        inputs.maps, faces, widths, unit_mm, landmark_share=landmark_share, check=report.check, step=report.step
+    )
 
 
 def faces_of(job: Job, tools: Tools) -> list[Face | None]:

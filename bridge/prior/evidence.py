@@ -21,7 +21,7 @@ from ..model import LandmarkMap
 from ..raster import make_rasteriser
 
 SIZE = 320  # pixels of the longer side at which outlines and normals are compared
-LANDMARK_MM, LANDMARK_SHARE = 2.5, 0.04  # of one landmark; they err together, so each counts for much less than one
+LANDMARK_MM, LANDMARK_SHARE = 2.5, 0.12  # of one landmark; they err together, so each counts for less than one
 OUTLINE_MM, OUTLINE_SHARE, OUTLINES = 1.5, 0.15, 300
 NORMAL_SIGMA, NORMAL_SHARE, NORMALS = 0.2, 0.05, 1500
 HAIR_NORMALS = 0.15  # share of the normals' weight where hair may be: its relief is not the hull's
@@ -89,7 +89,9 @@ def projected(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return pixels, np.einsum("ij,njk,kl->nil", K[:2, :2], inner, camera.R)
 
 
-def landmark_rows(view: View, camera: Camera, marks: LandmarkMap, shape: np.ndarray, basis: np.ndarray) -> Rows | None:
+def landmark_rows(
+    view: View, camera: Camera, marks: LandmarkMap, shape: np.ndarray, basis: np.ndarray, each: float = LANDMARK_SHARE
+) -> Rows | None:
     """The face's landmarks against the model's. basis: [V, 3, k]."""
     if view.face is None:
         return None
@@ -99,7 +101,7 @@ def landmark_rows(view: View, camera: Camera, marks: LandmarkMap, shape: np.ndar
     error = (pixels - view.face.points[:, :2]) * mm
     sigma2 = LANDMARK_MM**2 + marks.spread**2
     far = (error**2).sum(1) / sigma2
-    weight = LANDMARK_SHARE * view.face.presence * np.maximum(view.face.frontal, 0.02) ** 2 / sigma2
+    weight = each * view.face.presence * np.maximum(view.face.frontal, 0.02) ** 2 / sigma2
     weight = weight / (1 + far / (9 + np.median(far))) ** 2
     of_shape = np.einsum("nq,nqdk->ndk", marks.weights, basis[marks.corners])
     rows = by_point * mm

@@ -15,7 +15,7 @@ import numpy as np
 from ..capture.cameras import Camera, Similarity
 from ..errors import Check, unchecked
 from ..model.head_model import HeadModel
-from .evidence import HAIR_NORMALS, Posed, Rows, View, drawn, landmark_rows, normal_rows, outline_rows
+from .evidence import HAIR_NORMALS, LANDMARK_SHARE, Posed, Rows, View, drawn, landmark_rows, normal_rows, outline_rows
 from .profile import coordinate_rows
 
 WIDTHS_MM = (25.0, 20.0, 16.0, 13.0, 10.0, 8.0, 6.5, 5.0, 4.0, 4.0, 3.0, 3.0)  # of the outlines' robust weights
@@ -64,6 +64,7 @@ def fit(
     check: Check = unchecked,
     step: Callable[[int, int], None] = lambda done, total: None,
     seed: int = 0,
+    landmark_share: float = LANDMARK_SHARE,
 ) -> Fitted:
     """The head that looks most like the views. pose: where to start. With `free` every view has a pose of its own (the
     first camera's world stays), else one pose of the head serves all and the cameras stay as they are."""
@@ -93,7 +94,7 @@ def fit(
             body = i if free else 0
             posed = Posed(view, camera, seen[i], shape, triangles, basis)
             for rows in (
-                landmark_rows(view, camera, template.landmarks, shape, basis),
+                landmark_rows(view, camera, template.landmarks, shape, basis, landmark_share),
                 coordinate_rows(view, camera, len(theta)),
                 outline_rows(posed, silent, width),
                 normal_rows(posed, share, rng),

@@ -15,7 +15,7 @@ from ..head.triangulate import Landmarks
 from ..model import head_model
 from ..solve import Target
 from .covered import covered_shares
-from .evidence import View
+from .evidence import LANDMARK_SHARE, View
 from .fit import Fitted, fit
 from .profile import ODD, start_from_side
 from .start import start
@@ -70,6 +70,7 @@ def know(
     widths: Sequence[int],
     unit_mm: float | None,
     *,
+    landmark_share: float = LANDMARK_SHARE,
     check: Check = unchecked,
     step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Prior | None:
@@ -86,7 +87,7 @@ def know(
         pose = start_from_side(views, unit_mm)
     if pose is None:
         return None
-    fitted = fit(model, views, pose, unit_mm, check=check, step=step)
+    fitted = fit(model, views, pose, unit_mm, check=check, step=step, landmark_share=landmark_share)
     covered = covered_shares(fitted, model, views)
     if aside and max(covered) > ODD:
         return None
