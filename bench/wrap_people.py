@@ -1,11 +1,12 @@
 """A template on heads that were reconstructed from photographs of people whose topology is known.
 
-    python -m bench.wrap_people WORK [--template hm08|ict] [--people 12] [--first 0] [--preset standard] [--nricp]
+    python -m bench.wrap_people WORK [--template hm08|ict] [--people 12] [--first 0] [--clothes] [--nricp]
 
 Ten photographs of 1,024 pixels are rendered by bench.performance, lit, textured, with noise. hm08's people are drawn
 from MakeHuman's targets (all ages, sexes and ancestries), ict's from its identities; every second one wears an
-expression of four shapes, one of three hair (the skin of the skull pushed out by up to 25 mm, and dark). Errors are
-vertex to vertex over the face, in millimetres, without any alignment: the cameras are those of the truth. WORK keeps
+expression of four shapes, one of three hair (the skin of the skull pushed out by up to 25 mm, and dark); with
+--clothes all wear a collar that stands up to 20 mm off the neck, of another colour. Errors are vertex to vertex over
+the face, in millimetres, without any alignment: the cameras are those of the truth. WORK keeps
 everything, and what is there is not run again. Conformal ratios (99 %): of the wrapped head against the template,
 against the fitted person, and of the truth itself against the template. --nricp: trimesh's nricp_amberg beside it (the
 package rtree is needed), with the same head, start and landmarks.
@@ -48,19 +49,21 @@ SIZE, VIEWS = 1024, 10
 SHAPES, WEIGHTS = 4, (0.3, 0.8)  # of an expression
 NEAR_MM = 3.0  # points of the head that belong to the face
 FRONTAL = 4  # photographs in which lips and lids are compared
+CLOTH_MM, BARE_MM, CLOTH = 20.0, 10.0, np.array([0.1, 0.18, 0.4])  # how far out, from where below the face, its colour
 HAIR_MM, EDGE_MM, DARK = 25.0, 30.0, 0.12  # how far out, from how far beside the face on, and its colour
 
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """vertices [V, 3]: the truth; shown [V, 3]: what is photographed; hair [V] 0..1."""
+    """vertices [V, 3]: the truth; shown [V, 3]: what is photographed; hair, cloth [V] 0..1."""
 
     vertices: np.ndarray
     shown: np.ndarray
     hair: np.ndarray
+    cloth: np.ndarray
 
 
-def person(template: Template, regions: Regions, number: int) -> Person:
+def person(template: Template, regions: Regions, number: int, clothes: bool) -> Person:
     rng = np.random.default_rng(SEED + number)
     if template.name == "hm08":
         vertices = hm08.people(1, rng)[0]
@@ -77,15 +80,21 @@ def person(template: Template, regions: Regions, number: int) -> Person:
         away = cKDTree(vertices[bare]).query(vertices)[0]
         hair = np.where(skull, np.clip(away / EDGE_MM, 0, 1), 0)
     out = vertex_normals(vertices, template.triangles_of("skin"))
-    return Person(vertices, vertices + HAIR_MM * (hair**2)[:, None] * out, hair)
+    cloth = np.zeros(len(vertices))
+    if clothes:
+        away = cKDTree(vertices[regions.face]).query(vertices)[0]
+        cloth = np.where(regions.neck, np.clip((away - BARE_MM) / EDGE_MM, 0, 1), 0)
+    thick = HAIR_MM * hair**2 + CLOTH_MM * cloth
+    return Person(vertices, vertices + thick[:, None] * out, hair, cloth)
 
 
 def photograph(template: Template, someone: Person, folder: Path, seed: int) -> None:
     head = someone.vertices[template.of_part("skin")]
     centre = np.array([head[:, 0].mean(), head[:, 1].max() - 130, head[:, 2].max() - 90])
     studio = Studio(template, someone.vertices, rig(VIEWS, centre, SIZE), seed)
-    mix = np.clip(2 * someone.hair, 0, 1)[:, None]
-    studio.color = ((1 - mix) * studio.color + mix * DARK).astype(studio.color.dtype)
+    for worn, color in ((someone.hair, DARK), (someone.cloth, CLOTH)):
+        mix = np.clip(2 * worn, 0, 1)[:, None]
+        studio.color = ((1 - mix) * studio.color + mix * color).astype(studio.color.dtype)
     views = []
     for camera, picture in zip(studio.cameras, studio.photograph(someone.shown), strict=True):
         place = folder / "images" / f"{camera.name}.jpg"
@@ -191,14 +200,15 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=12)
     parser.add_argument("--first", type=int, default=0, help="number of the first person: 12 on were held back")
     parser.add_argument("--preset", default="standard")
+    parser.add_argument("--clothes", action="store_true")
     parser.add_argument("--nricp", action="store_true")
     options = parser.parse_args()
     template = load_template(options.template)
     regions = find_regions(template)
     rows: list[dict] = []
     for number in range(options.first, options.first + options.people):
-        folder = options.work / f"{options.template}-{number:02d}"
-        someone = person(template, regions, number)
+        folder = options.work / f"{options.template}-{number:02d}{'-clothes' * options.clothes}"
+        someone = person(template, regions, number, options.clothes)
         if not (folder / "capture" / "capture.json").exists():
             photograph(template, someone, folder / "capture", number)
         row, scan = measured(template, regions, someone, folder, options.preset)

@@ -26,7 +26,7 @@ class Quality:
     distance_median: float  # over what two views see of the face
     distance_p95: float
     flipped: int  # faces
-    crossing: int  # faces outside the mouth and sockets
+    crossing: int  # faces outside the mouth and sockets that do not cross in the template itself
     conformal_p99: float  # of the stretch ratio of exposed faces against the template's
 
     def scaled(self, factor: float) -> Quality:
@@ -61,7 +61,8 @@ def measure(
     normals, before = face_normals(vertices, triangles), face_normals(template.vertices, triangles)
     seen = regions.exposed[triangles].all(1)
     flipped = int(((normals * before).sum(1) < FLIPPED)[seen].sum())
-    crossing = int(intersecting_faces(vertices, triangles)[seen].sum())
+    own = intersecting_faces(template.vertices, triangles)  # such as the thumbs of MakeHuman's body
+    crossing = int((intersecting_faces(vertices, triangles) & ~own)[seen].sum())
     ratio = stretch_ratio(template.vertices, vertices, triangles)[seen]
     if not len(judged):  # nothing of the face is sure
         judged = distance[regions.face & regions.skin]
