@@ -89,10 +89,9 @@ def projected(camera: Camera, points: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return pixels, np.einsum("ij,njk,kl->nil", K[:2, :2], inner, camera.R)
 
 
-def landmark_rows(
-    view: View, camera: Camera, marks: LandmarkMap, shape: np.ndarray, basis: np.ndarray, each: float = LANDMARK_SHARE
-) -> Rows | None:
-    """The face's landmarks against the model's. basis: [V, 3, k]."""
+def landmark_rows(posed: Posed, marks: LandmarkMap, each: float = LANDMARK_SHARE) -> Rows | None:
+    """The face's landmarks against the model's."""
+    view, camera, shape, basis = posed.view, posed.camera, posed.shape, posed.basis
     if view.face is None:
         return None
     points = marks.points(shape)

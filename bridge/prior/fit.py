@@ -94,7 +94,7 @@ def fit(
             body = i if free else 0
             posed = Posed(view, camera, seen[i], shape, triangles, basis)
             for rows in (
-                landmark_rows(view, camera, template.landmarks, shape, basis, landmark_share),
+                landmark_rows(posed, template.landmarks, landmark_share),
                 coordinate_rows(view, camera, len(theta)),
                 outline_rows(posed, silent, width),
                 normal_rows(posed, share, rng),
