@@ -79,8 +79,8 @@ def play(argv: list[str]) -> int:
     if argv[0] not in COMMANDS:
         print(f"There is no command '{argv[0]}'. Choose one of: {', '.join(COMMANDS)}.", file=sys.stderr)
         return 2
-    # Before NumPy is imported: many small systems gain nothing from more threads, which spin: a wrap takes three times the
-    # CPU time, a head at standard a twelfth more
+    # Before NumPy is imported: many small systems gain nothing from more threads, which spin. A wrap takes three times
+    # the CPU time with them, a head at standard a twelfth more
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     module, function, _ = COMMANDS[argv[0]]
     try:
