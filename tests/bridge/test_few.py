@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import trimesh
 
 from bridge.capture.cameras import Camera, Similarity
 from bridge.capture.framing import HeadFrame
@@ -30,7 +31,7 @@ from bridge.prior.virtual import seen_shares, virtual_targets, without_shoulders
 from bridge.raster import make_rasteriser
 from bridge.service.protocol import Error, JobSettings, Run
 from bridge.service.wire import Control
-from bridge.solve import Solver, SolveSettings
+from bridge.solve import Solver, SolveSettings, Target
 from bridge.solve.targets import make_targets
 from bridge.texture import vertex_colors
 from tests.support import synthetic
@@ -54,9 +55,9 @@ def person(model) -> np.ndarray:  # [V, 3] mm
     return shape
 
 
-def camera(yaw: float, away: float = 900.0, focal: float = 900.0) -> Camera:
+def camera(yaw: float, away: float = 900.0, focal: float = 900.0, up: float = 0.05) -> Camera:
     """Around the model's head, in its frame."""
-    out = np.array([np.sin(yaw), 0.05, np.cos(yaw)])
+    out = np.array([np.sin(yaw), up, np.cos(yaw)])
     out /= np.linalg.norm(out)
     x = np.cross([0, 1.0, 0], out)
     x /= np.linalg.norm(x)
@@ -263,9 +264,30 @@ def test_photographs_fall_silent_below_the_chin(model, person):
         assert found.weight[y, x] == pytest.approx(counts * target.weight[y, x])
         assert found.mask_weight[y, x] == pytest.approx(counts)
     np.testing.assert_array_equal(found.mask, target.mask)
-    above = Camera("top", target.camera.K, np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]) @ WORLD.rotation.T,
-                   np.array([0, 0, 90.0]), WIDTH, HEIGHT)  # fmt: skip
-    assert without_shoulders(replace(target, camera=above), fitted, model).mask_weight is None
+
+
+@pytest.mark.parametrize("yaw", [0.0, 0.8, 2.4])
+@pytest.mark.parametrize("up", [0.05, 0.6, 1.2])
+def test_a_shoulder_seen_past_the_head_says_nothing(model, person, yaw, up):
+    """From above it stands beside a cheek, and a body is no part of the head that grows out of it; the head's own
+    pixels above the chin count all the same."""
+    fitted, _ = laid(model, person, (0.0, 0.8, -0.8))
+    marks = model.template.landmarks.points(person)
+    local = camera(yaw, up=up)
+    body = trimesh.creation.box((420.0, 200, 200), trimesh.transformations.translation_matrix(
+        [0, marks[152, 1] - 140, person[model.template.regions["neck"], 2].mean()]))  # fmt: skip
+    skin = model.template.triangles_of("skin")
+    both = np.concatenate([person, body.vertices]), np.concatenate([skin, np.asarray(body.faces) + len(person)])
+    alone, render = (make_rasteriser("cpu", [local]).render(*mesh) for mesh in ((person, skin), both))
+    mask = (render.triangle[0] >= 0).astype(np.float32)
+    target = Target(WORLD.camera(local), render.normals[0] @ WORLD.rotation.T.astype(np.float32), mask)
+    found = without_shoulders(target, fitted, model)
+    bodily = render.triangle[0] >= len(skin)
+    assert bodily.sum() > 1000
+    assert (found.weight[bodily] > 0).mean() < 0.01
+    heights = np.where(alone.triangle[0] >= 0, person[skin[alone.triangle[0]].max(-1), 1], -np.inf)
+    head = ~bodily & (heights > marks[152, 1] + 5)
+    assert (found.weight[head] == 1).mean() > 0.85  # but for a rim where the body may be behind
 
 
 def test_from_six_photographs_on_nothing_is_laid(tmp_path, monkeypatch):
