@@ -98,12 +98,12 @@ def _head(height: np.ndarray, fitted: Fitted, model: HeadModel) -> np.ndarray:  
     return np.clip((height - _chin(fitted, model) + CHIN_TO_MM) / (CHIN_TO_MM - CHIN_FROM_MM), 0, 1)
 
 
-def without_shoulders(target: Target, fitted: Fitted, model: HeadModel) -> Target:
-    """A photograph that says nothing of the body: the neck is the model's. Of a chest that few views see nobody knows
-    the depth; it would hang from the chin, and a shoulder that is seen past a cheek would grow out of it.
+def without_body(target: Target, fitted: Fitted, model: HeadModel) -> Target:
+    """A view that says nothing below the chin. Of a chest that few photographs see nobody knows the depth: it would
+    hang from the chin, and a shoulder that is seen past a cheek would grow out of it.
 
     How high a pixel is says the fitted head that it shows; beside it the nearest part of it does. Where a body may
-    stand before the head, or behind a pixel that the fitted head does not surely fill, the photograph is silent too.
+    stand before the head, or behind a pixel that the fitted head does not surely fill, the view is silent too.
     """
     camera = inverse(fitted.pose).camera(target.camera)
     render = make_rasteriser("cpu", [camera]).render(fitted.vertices, model.template.triangles_of("skin"))
@@ -118,8 +118,8 @@ def without_shoulders(target: Target, fitted: Fitted, model: HeadModel) -> Targe
     sure = cv2.distanceTransform(shown.astype(np.uint8), cv2.DIST_L2, 5) * pixel > UNSURE_MM
     nearest = _body(camera.center, rays, fitted, model)
     counts[np.where(sure, nearest < depth, np.isfinite(nearest))] = 0
-    weight = counts if target.weight is None else target.weight * counts
-    return replace(target, weight=weight, mask_weight=counts)
+    normals, outline = (counts if given is None else given * counts for given in (target.weight, target.mask_weight))
+    return replace(target, weight=normals, mask_weight=outline)
 
 
 def _body(center: np.ndarray, rays: np.ndarray, fitted: Fitted, model: HeadModel) -> np.ndarray:  # [..., 3] -> [...]
