@@ -23,7 +23,6 @@ PIXEL_MM = AWAY_MM / (FOCAL * SIZE)  # at the head's middle
 LOWEST = -0.75  # sine of the elevation of the lowest picture
 SEEN_FROM = 0.25  # cosine to a camera from which on it begins to see a surface ...
 SEEN_TO = 0.6  # ... and sees it fully
-NECK_FADE_MM = 25.0  # over which the model's end stops to count
 CHIN_FROM_MM, CHIN_TO_MM = -2.0, 14.0  # below the chin, over which photographs fall silent
 BODY_WIDE_MM, BODY_DEEP_MM, BODY_BELOW_MM = 260.0, 140.0, 15.0  # where a body may be: beside the neck, below the chin
 UNSURE_MM = 4.0  # inside the fitted head's outline: so far it may be wrong
@@ -63,15 +62,12 @@ def seen_shares(fitted: Fitted, model: HeadModel, masks: Sequence[np.ndarray]) -
 def virtual_targets(fitted: Fitted, model: HeadModel, shares: np.ndarray) -> list[Target]:
     """The fitted head from all around, in the world. shares: [N, V] how well each photograph sees it."""
     template, pose = model.template, fitted.pose
-    triangles = template.triangles_of("skin", "eye_left", "eye_right")
-    shape = fitted.vertices
+    shape, triangles = closed(fitted.vertices, template.triangles_of("skin", "eye_left", "eye_right"))
     cameras = ring()
-    low = shape[template.regions["neck"], 1].min()
-    kept = np.clip((shape[:, 1] - low) / NECK_FADE_MM, 0, 1)
-    shares = shares * _head(shape[:, 1], fitted, model)
-    normal = kept * np.prod(1 - (1 - SEEN_NORMALS) * shares, 0)
-    outline = kept * np.prod(1 - (1 - SEEN_OUTLINE) * shares, 0)
-    render = make_rasteriser("cpu", cameras).render(shape, triangles, np.stack([normal, outline, kept], 1))
+    shares = np.pad(shares, ((0, 0), (0, len(shape) - shares.shape[1]))) * _head(shape[:, 1], fitted, model)
+    normal = np.prod(1 - (1 - SEEN_NORMALS) * shares, 0)
+    outline = np.prod(1 - (1 - SEEN_OUTLINE) * shares, 0)
+    render = make_rasteriser("cpu", cameras).render(shape, triangles, np.stack([normal, outline], 1))
     targets = []
     for camera, ids, normals, weights in zip(
         cameras, render.triangle, render.normals, render.attributes or [], strict=True
@@ -79,12 +75,21 @@ def virtual_targets(fitted: Fitted, model: HeadModel, shares: np.ndarray) -> lis
         mask = (ids >= 0).astype(np.float32)
         world = pose.camera(camera)
         turned = (normals @ pose.rotation.T.astype(np.float32)) * mask[..., None]
-        around, empty = (spread(weights[..., i], ids >= 0) for i in (1, 2))
+        around = spread(weights[..., 1], ids >= 0)
         outside = cv2.distanceTransform((ids < 0).astype(np.uint8), cv2.DIST_L2, 5) * PIXEL_MM
         far = np.clip((outside - EMPTY_FROM_MM) / (EMPTY_TO_MM - EMPTY_FROM_MM), 0, 1)
-        around = around + far * (empty - around)
+        around = around + far * (1 - around)
         targets.append(Target(world, turned, mask, weights[..., 0] * mask, around, finest=SIZE))
     return targets
+
+
+def closed(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [V + 1, 3], [T + t, 3]
+    """The model with a lid on the rim where its neck ends, so that the head is cut off there cleanly."""
+    count = len(vertices)
+    edges = triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
+    rim = edges[~np.isin(edges @ [count, 1], edges @ [1, count])]
+    lid = np.column_stack([rim[:, ::-1], np.full(len(rim), count)]).astype(triangles.dtype)
+    return np.concatenate([vertices, vertices[rim[:, :1]].mean(0)]), np.concatenate([triangles, lid])
 
 
 def _chin(fitted: Fitted, model: HeadModel) -> float:

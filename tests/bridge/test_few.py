@@ -27,7 +27,7 @@ from bridge.prior.evidence import SIZE, View
 from bridge.prior.fit import fit
 from bridge.prior.prior import MOST_VIEWS, Prior, know
 from bridge.prior.start import start
-from bridge.prior.virtual import seen_shares, virtual_targets, without_body
+from bridge.prior.virtual import closed, seen_shares, virtual_targets, without_body
 from bridge.raster import make_rasteriser
 from bridge.service.protocol import Error, JobSettings, Run
 from bridge.service.wire import Control
@@ -257,6 +257,14 @@ def test_the_models_say_falls_with_the_photographs_that_see_a_place(model, perso
         behind.append(float(np.median(targets[-1].weight[targets[-1].mask > 0])))
     np.testing.assert_allclose(on_nose, [0.1, 0.01, 0.001], rtol=0.5)
     assert min(behind) > 0.99
+
+
+def test_the_models_neck_ends_in_a_lid(model, person):
+    """Else nothing says how a head ends below, and its rim is ragged."""
+    triangles = model.template.triangles_of("skin", "eye_left", "eye_right")
+    mesh = trimesh.Trimesh(*closed(person, triangles), process=False)
+    assert mesh.is_watertight and mesh.is_winding_consistent
+    assert (mesh.face_normals[len(triangles) :, 1] < -0.5).all()
 
 
 def test_photographs_fall_silent_below_the_chin(model, person):
