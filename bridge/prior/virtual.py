@@ -24,7 +24,9 @@ LOWEST = -0.75  # sine of the elevation of the lowest picture
 SEEN_FROM = 0.25  # cosine to a camera from which on it begins to see a surface ...
 SEEN_TO = 0.6  # ... and sees it fully
 CHIN_FROM_MM, CHIN_TO_MM = -2.0, 14.0  # below the chin, over which photographs fall silent
-BODY_WIDE_MM, BODY_DEEP_MM, BODY_BELOW_MM = 260.0, 140.0, 15.0  # where a body may be: beside the neck, below the chin
+# Where a body may be, boxes about the neck's middle: left, right, how high above the chin, how deep to either side.
+# Chest and back; shoulders, which rise beside the neck and not before it
+BODY = ((-260.0, 260.0, -15.0, 140.0), (-260.0, -60.0, 15.0, 70.0), (60.0, 260.0, 15.0, 70.0))
 UNSURE_MM = 4.0  # inside the fitted head's outline: so far it may be wrong
 # What a photograph that fully sees a surface leaves of the model's weight there: of its normals, of its outline. Every
 # further one takes its share of the rest, so that three from the front have the face for themselves
@@ -128,15 +130,18 @@ def without_body(target: Target, fitted: Fitted, model: HeadModel) -> Target:
 
 
 def _body(center: np.ndarray, rays: np.ndarray, fitted: Fitted, model: HeadModel) -> np.ndarray:  # [..., 3] -> [...]
-    """How far along each ray a body may begin, infinite where it cannot be met: a box below the chin."""
+    """How far along each ray a body may begin, infinite where it cannot be met."""
     neck = fitted.vertices[model.template.regions["neck"]].mean(0)
-    top = _chin(fitted, model) - BODY_BELOW_MM
-    low = np.array([neck[0] - BODY_WIDE_MM, -np.inf, neck[2] - BODY_DEEP_MM])
-    high = np.array([neck[0] + BODY_WIDE_MM, top, neck[2] + BODY_DEEP_MM])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        one, other = (low - center) / rays, (high - center) / rays
-    enters, leaves = np.fmin(one, other).max(-1), np.fmax(one, other).min(-1)
-    return np.where((leaves > np.maximum(enters, 0)), np.maximum(enters, 0), np.inf)
+    chin = _chin(fitted, model)
+    nearest = np.full(rays.shape[:-1], np.inf)
+    for left, right, above_chin, deep in BODY:
+        low = np.array([neck[0] + left, -np.inf, neck[2] - deep])
+        high = np.array([neck[0] + right, chin + above_chin, neck[2] + deep])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            one, other = (low - center) / rays, (high - center) / rays
+        enters, leaves = np.maximum(np.fmin(one, other).max(-1), 0), np.fmax(one, other).min(-1)
+        nearest = np.where(leaves > enters, np.minimum(nearest, enters), nearest)
+    return nearest
 
 
 def ring() -> list[Camera]:
