@@ -29,6 +29,9 @@ LEVEL = 0.5  # cosine of a camera's elevation: steeper ones are taken as they ar
 # What a photograph that fully sees a surface leaves of the model's weight there: of its normals, of its outline. Every
 # further one takes its share of the rest, so that three from the front have the face for themselves
 SEEN_NORMALS, SEEN_OUTLINE = 0.1, 0.3
+# A single photograph leaves this: the network flattens eye sockets and nostrils that it hardly makes out, on dark skin
+# most, and no second photograph says otherwise
+SEEN_ALONE = 0.5
 # So far outside the model nothing of the head is expected, whoever sees what is there: a chest whose depth no
 # photograph tells would grow through the chin
 EMPTY_FROM_MM, EMPTY_TO_MM = 5.0, 14.0
@@ -68,7 +71,8 @@ def virtual_targets(fitted: Fitted, model: HeadModel, shares: np.ndarray) -> lis
     low = shape[template.regions["neck"], 1].min()
     kept = np.clip((shape[:, 1] - low) / NECK_FADE_MM, 0, 1)
     shares = shares * _head(shape[:, 1], fitted, model)
-    normal = kept * np.prod(1 - (1 - SEEN_NORMALS) * shares, 0)
+    left = SEEN_ALONE if len(shares) == 1 else SEEN_NORMALS
+    normal = kept * np.prod(1 - (1 - left) * shares, 0)
     outline = kept * np.prod(1 - (1 - SEEN_OUTLINE) * shares, 0)
     render = make_rasteriser("cpu", cameras).render(shape, triangles, np.stack([normal, outline, kept], 1))
     targets = []
