@@ -107,7 +107,7 @@ def shown_in(landmarker: Landmarker, view: captures.View) -> Face | NormalMap:
     network sees there. Raises BridgeError "face-none" where that cannot be asked, and "faces-several"."""
     taken = read_photo(view)
     single(landmarker, view.name, taken.pixels)
-    face = landmarker.find(taken.pixels)
+    face = landmarker.seek(taken.pixels)
     if face is not None:
         return face
     try:
