@@ -88,6 +88,18 @@ def test_a_small_face_in_a_large_picture_is_found(tmp_path):
     assert 1550 < x < 1700 and 750 < y < 950
 
 
+def test_two_photographs_from_one_side_are_refused(tmp_path):
+    """As of one moment: of lines of sight that hardly part nobody knows where they meet."""
+    rows, columns = demo(1).shape[:2]
+    shifted = cv2.warpAffine(demo(1), cv2.getRotationMatrix2D((columns / 2, rows / 2), 1.0, 1.0), (columns, rows))
+    for name, picture in (("one", demo(1)), ("again", shifted)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), picture)
+    with pytest.raises(BridgeError, match="'one' and 'again' all show the head from the same side") as caught:
+        photo.make_capture([tmp_path / "one.png", tmp_path / "again.png"], tmp_path / "capture")
+    assert caught.value.code == "photos-alike" and caught.value.cure
+    assert not (tmp_path / "capture" / "capture.json").exists()
+
+
 def turn(R: np.ndarray) -> float:
     """Degrees of a rotation."""
     return float(np.degrees(np.arccos(np.clip((np.trace(R) - 1) / 2, -1, 1))))
