@@ -31,6 +31,9 @@ UNSURE_MM = 4.0  # inside the fitted head's outline: so far it may be wrong
 # What a photograph that fully sees a surface leaves of the model's weight there: of its normals, of its outline. Every
 # further one takes its share of the rest, so that three from the front have the face for themselves
 SEEN_NORMALS, SEEN_OUTLINE = 0.1, 0.3
+# A single photograph leaves this: the network flattens eye sockets and nostrils that it hardly makes out, on dark skin
+# most, and no second photograph says otherwise
+SEEN_ALONE = 0.5
 # So far outside the model nothing of the head is expected, whoever sees what is there: a chest whose depth no
 # photograph tells would grow through the chin
 EMPTY_FROM_MM, EMPTY_TO_MM = 5.0, 14.0
@@ -67,7 +70,8 @@ def virtual_targets(fitted: Fitted, model: HeadModel, shares: np.ndarray) -> lis
     shape, triangles = closed(fitted.vertices, template.triangles_of("skin", "eye_left", "eye_right"))
     cameras = ring()
     shares = np.pad(shares, ((0, 0), (0, len(shape) - shares.shape[1]))) * _head(shape[:, 1], fitted, model)
-    normal = np.prod(1 - (1 - SEEN_NORMALS) * shares, 0)
+    left = SEEN_ALONE if len(shares) == 1 else SEEN_NORMALS
+    normal = np.prod(1 - (1 - left) * shares, 0)
     outline = np.prod(1 - (1 - SEEN_OUTLINE) * shares, 0)
     render = make_rasteriser("cpu", cameras).render(shape, triangles, np.stack([normal, outline], 1))
     targets = []

@@ -243,7 +243,7 @@ def test_two_faces_ask_whose_head_is_wanted():
 
 
 def test_the_models_say_falls_with_the_photographs_that_see_a_place(model, person):
-    """Whole where none looks; on the nose every photograph leaves a tenth of it."""
+    """Whole where none looks; on the nose a single photograph leaves half of it, several a tenth each."""
     fitted, shots = laid(model, person, (0.0, 0.4, -0.4))
     shares = seen_shares(fitted, model, [shot.matte for shot, _ in shots])
     nose = fitted.pose.points(fitted.vertices[None, fitted.vertices[:, 2].argmax()])
@@ -255,7 +255,7 @@ def test_the_models_say_falls_with_the_photographs_that_see_a_place(model, perso
         ((x, y),) = np.floor(targets[0].camera.project(nose)[0]).astype(int)
         on_nose.append(float(targets[0].weight[y, x]))
         behind.append(float(np.median(targets[-1].weight[targets[-1].mask > 0])))
-    np.testing.assert_allclose(on_nose, [0.1, 0.01, 0.001], rtol=0.5)
+    np.testing.assert_allclose(on_nose, [0.5, 0.01, 0.001], rtol=0.5)
     assert min(behind) > 0.99
 
 
