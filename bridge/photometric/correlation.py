@@ -37,9 +37,10 @@ def _add(sums, sign, reference, values, change, cosine, y):
 
 
 @njit(cache=True, nogil=True)
-def gather(reference, values, change, cosine, half, noise, their_noise, trust, terms, information, force):
+def gather(reference, values, change, cosine, half, noise, their_noise, trust, terms, information, apart, force):
     """Adds to information and force [h, w] what a pair of views says: sums of J^2 and -J r of every pixel, in standard
-    deviations of the residual, so that information is 1 / length^2.
+    deviations of the residual, so that information is 1 / length^2. apart [h, w]: what the windows'
+    normalisation takes away of J^2.
 
     reference, values, change, cosine [h, w]: the reference and what warp() fills; half: windows are (2 half + 1)^2
     pixels; noise, their_noise: variances of the grey values; trust: factor; terms [3, h, w]: scratch.
@@ -106,6 +107,7 @@ def gather(reference, values, change, cosine, half, noise, their_noise, trust, t
             along = db * inverse - md * mb
             common = max(dd * inverse - md * md - along * along / vb, 0.0)
             information[y, x] += weight * n * common / vb
+            apart[y, x] += weight * n * (dd * inverse - common) / vb
     _spread(reference, values, change, cosine, half, terms, force)
     return mean_ncc, count
 

@@ -16,7 +16,7 @@ from .sight import WORKERS, Sight, Sights
 from .warp import warp
 
 HALF = 2  # windows of 5 x 5 pixels
-PARTNERS = 4  # views that a view is compared with
+PARTNERS = 6  # views that a view is compared with: in a ring of ten all that are not too far
 NEAR_DEG, FAR_DEG = 3.0, 80.0  # angle between two views at the head: closer tells no depth, farther looks too different
 LEAST_COSINE = 0.2  # between normal and line of sight
 BEHIND = 3.0  # pixels that a point may lie behind the surface that a partner sees
@@ -27,6 +27,7 @@ class Evidence:
     """Sums over all pixels of all pairs of views, in 1 / length^2 and 1 / length of the head's frame."""
 
     information: np.ndarray  # [V] float64: Gauss-Newton curvature
+    apart: np.ndarray  # [V] float64: what the windows' normalisation took away of it; holds neighbours together
     force: np.ndarray  # [V] float64: minus the gradient; force / information is where a vertex alone would go
     mean_ncc: np.ndarray  # [views] mean correlation of each view with its partners, NaN where it was not compared
 
@@ -71,23 +72,24 @@ def collect(
                 counts *= 2.0 if (i < j) == ((i + j + turn) % 2 == 1) else 0.0
             if counts > 0:
                 pairs[i].append((j, counts))
-    information, force = np.zeros(len(vertices)), np.zeros(len(vertices))
+    information, apart, force = np.zeros((3, len(vertices)))
     likeness, pixels = np.zeros(len(pairs)), np.zeros(len(pairs))
 
-    def one(i: int) -> tuple[np.ndarray, np.ndarray, list[tuple[float, int]]]:
+    def one(i: int) -> tuple[np.ndarray, list[tuple[float, int]]]:
         check()
         return _view(i, vertices, sights, pairs[i])
 
     with ThreadPoolExecutor(WORKERS) as pool:
         for i, part in enumerate(pool.map(one, range(len(pairs)))):  # in the views' order: the same digits every time
-            information += part[0]
-            force += part[1]
-            for (j, _), (ncc, count) in zip(pairs[i], part[2], strict=True):
+            information += part[0][0]
+            apart += part[0][1]
+            force += part[0][2]
+            for (j, _), (ncc, count) in zip(pairs[i], part[1], strict=True):
                 for view in (i, j) if turn is not None and i in partners[j] else (i,):  # one way stands for both
                     likeness[view] += ncc
                     pixels[view] += count
     mean_ncc = np.where(pixels > 0, likeness / np.maximum(pixels, 1), np.nan)
-    return Evidence(information, force, mean_ncc)
+    return Evidence(information, apart, force, mean_ncc)
 
 
 def lay_over(mine: Sight, sights: Sights, j: int, into: Sequence[np.ndarray]) -> int:
@@ -104,32 +106,33 @@ def lay_over(mine: Sight, sights: Sights, j: int, into: Sequence[np.ndarray]) ->
 
 def _view(
     i: int, vertices: np.ndarray, sights: Sights, partners: Sequence[tuple[int, float]]
-) -> tuple[np.ndarray, np.ndarray, list[tuple[float, int]]]:
-    """The sums [V], [V] of one view with its partners (their numbers and trust), and with each the sum of its pixels'
+) -> tuple[np.ndarray, list[tuple[float, int]]]:
+    """The sums [3, V] of one view with its partners (their numbers and trust), and with each the sum of its pixels'
     correlations and their number."""
-    total = np.zeros(len(vertices)), np.zeros(len(vertices))
+    total = np.zeros((3, len(vertices)))
     alike = [(0.0, 0)] * len(partners)
     if not partners or not sights.views[i].use.any():
-        return *total, alike
+        return total, alike
     mine, pictures = sights.whole(i), sights.pictures
     reference = mine.cut(pictures.grey[i])
     shape = reference.shape
     values, change, cosine = (np.empty(shape, np.float32) for _ in range(3))
-    information, force = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    information, apart, force = np.zeros((3, *shape), np.float32)
     terms = np.empty((3, *shape), np.float32)
     for number, (j, trust) in enumerate(partners):
         seen = lay_over(mine, sights, j, (values, change, cosine))
         if not seen:
             continue
         noise = pictures.noise[i], pictures.noise[j]
-        alike[number] = gather(reference, values, change, cosine, HALF, *noise, trust, terms, information, force)
+        alike[number] = gather(reference, values, change, cosine, HALF, *noise, trust, terms, information, apart, force)
     scatter(mine.triangle, mine.depth, mine.first, mine.back, mine.camera.center, vertices, sights.faces, information,
-            force, *total)  # fmt: skip
-    return *total, alike
+            apart, force, *total)  # fmt: skip
+    return total, alike
 
 
 @njit(cache=True, nogil=True)
-def scatter(triangle, depth, first, back, center, vertices, faces, information, force, total_information, total_force):
+def scatter(triangle, depth, first, back, center, vertices, faces, information, apart, force, total_information,
+            total_apart, total_force):  # fmt: skip
     """Adds the pixels' sums [h, w] to those of the vertices [V], by the barycentric weights of the surface point."""
     for y in range(triangle.shape[0]):
         for x in range(triangle.shape[1]):
@@ -155,9 +158,7 @@ def scatter(triangle, depth, first, back, center, vertices, faces, information, 
             wb = min(max((d11 * d20 - d01 * d21) / den, 0.0), 1.0)
             wc = min(max((d00 * d21 - d01 * d20) / den, 0.0), 1.0 - wb)
             wa = 1.0 - wb - wc
-            total_information[a] += wa * information[y, x]
-            total_information[b] += wb * information[y, x]
-            total_information[c] += wc * information[y, x]
-            total_force[a] += wa * force[y, x]
-            total_force[b] += wb * force[y, x]
-            total_force[c] += wc * force[y, x]
+            for vertex, share in ((a, wa), (b, wb), (c, wc)):
+                total_information[vertex] += share * information[y, x]
+                total_apart[vertex] += share * apart[y, x]
+                total_force[vertex] += share * force[y, x]

@@ -130,7 +130,9 @@ def refine_surface(
             trust = np.where(_outvoted(evidence.mean_ncc), 0.0, trust)
             watch.check()
             bending = Bending.of(surface.moved(points), BENDING, REACH, SHARP)
-            motion = solve(evidence.information, evidence.force, bending, FARTHEST * pictures.pixel, ANCHOR)
+            apart = evidence.apart if number >= level.steps // 2 else None  # first far, then settle
+            far = FARTHEST * pictures.pixel
+            motion = solve(evidence.information, apart, evidence.force, bending, far, ANCHOR)
             points = points + motion[:, None] * bending.normals
             done += 1
             watch.step(done, total)

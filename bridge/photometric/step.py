@@ -68,15 +68,22 @@ class Bending:
 
 
 def solve(
-    information: np.ndarray, force: np.ndarray, bending: Bending, farthest: float, anchor: float
+    information: np.ndarray,
+    apart: np.ndarray | None,
+    force: np.ndarray,
+    bending: Bending,
+    farthest: float,
+    anchor: float,
 ) -> np.ndarray:  # [V]
     """Motions along the normals, at most farthest.
 
-    information, force [V]: of the photographs; anchor: information per area that every place has about staying, so
-    that broad shapes hold where photographs are silent.
+    information, apart, force [V]: of the photographs (evidence.py); with apart neighbours that disagree go a part of
+    their way only, so that noise, which is another at every step, averages out. anchor: information per area that every
+    place has about staying, so that broad shapes hold where photographs are silent.
     """
+    weight = bending.weight if apart is None else bending.weight + apart / bending.to_curvature**2
     found = conjugate_gradients(
-        information + anchor * bending.areas, force + bending.pull, bending.to_curvature, bending.weight,
+        information + anchor * bending.areas, force + bending.pull, bending.to_curvature, weight,
         *bending.surface.rings, ACCURATE, MOST_TURNS,
     )  # fmt: skip
     return np.clip(found, -farthest, farthest)

@@ -12,7 +12,7 @@ pytest.importorskip("numba")
 from bridge.capture.cameras import Camera  # noqa: E402
 from bridge.capture.images import resize_map  # noqa: E402
 from bridge.errors import Cancelled  # noqa: E402
-from bridge.mesh import Mesh  # noqa: E402
+from bridge.mesh import Mesh, Surface  # noqa: E402
 from bridge.mesh.boxtree import BoxTree  # noqa: E402
 from bridge.mesh.intersections import crossing_faces  # noqa: E402
 from bridge.mesh.topology import build_twins, icosphere  # noqa: E402
@@ -28,6 +28,7 @@ from bridge.photometric import pictures as pictures_module  # noqa: E402
 from bridge.photometric.evidence import collect, partners_of  # noqa: E402
 from bridge.photometric.pictures import Pictures, pixels_across  # noqa: E402
 from bridge.photometric.refine import levels_for  # noqa: E402
+from bridge.photometric.step import Bending, solve  # noqa: E402
 from bridge.photometric.warp import warp  # noqa: E402
 from tests.bridge.test_stereo import CENTER, FRAME, RADIUS, photograph, rig  # noqa: E402
 
@@ -119,6 +120,38 @@ def test_photographs_ask_for_the_way_back_to_the_surface():
     assert inward < -0.03 and outward > 0.03
     assert inward == pytest.approx(-outward, rel=0.3)
     assert abs(stay) < 0.1 * outward
+
+
+def test_the_information_is_the_curvature_of_what_moves_together():
+    """Against finite differences of the force: twice of it would go half the way, half of it would overshoot."""
+    vertices, faces = ball()
+    pictures = Pictures.of(Photographs(photographs(), [None] * 8, rig()), FRAME, 250, vertices)
+    unit, small = RADIUS / FRAME.radius, 0.1 * pictures.pixel
+    belt = np.abs(vertices[:, 1]) < 0.5
+    for length in (8, 30, np.inf):  # pixels of a wave around the ball
+        motion = np.cos(2 * np.pi * unit / (length * pictures.pixel) * vertices[:, 1])
+        ahead, behind = (
+            collect(vertices * (unit + way * small * motion)[:, None], faces, pictures) for way in (0.5, -0.5)
+        )
+        curved = ((behind.force - ahead.force) * motion)[belt].sum() / small
+        assert curved / (ahead.information * motion**2)[belt].sum() == pytest.approx(0.85, abs=0.2)
+
+
+def test_neighbours_that_disagree_hold_each_other_and_what_agrees_goes_all_the_way():
+    """The steps that let a level settle."""
+    vertices, faces = ball()
+    pictures = Pictures.of(Photographs(photographs(), [None] * 8, rig()), FRAME, 250, vertices)
+    vertices = vertices * RADIUS / FRAME.radius
+    evidence = collect(vertices, faces, pictures)
+    free = Bending.of(Surface.of(vertices, faces), 0.0, 0.01, 8.0)  # nothing bends
+    belt = np.abs(vertices[:, 1]) < 0.5 * RADIUS / FRAME.radius
+    rough = np.random.default_rng(0).choice([-1.0, 1.0], len(vertices)) * pictures.pixel
+    for wanted, least, most in ((np.full(len(vertices), pictures.pixel), 0.97, 1.03), (rough, 0.1, 0.5)):
+        force = evidence.information * wanted
+        alone = solve(evidence.information, None, force, free, 1.0, 1.0)
+        held = solve(evidence.information, evidence.apart, force, free, 1.0, 1.0)
+        np.testing.assert_allclose(alone[belt], wanted[belt], rtol=0.05)
+        assert least < (held * wanted)[belt].sum() / (wanted**2)[belt].sum() < most
 
 
 def test_bumps_are_gone_where_photographs_have_texture():
