@@ -36,8 +36,8 @@ ANCHORS = np.array(
 )
 CANDIDATES, LEAST_SCORE = 40, 0.0  # anchors that may be faces of their own: even odds by the detector
 TURNS = (0, 1, 3, 2)  # quarter turns that are tried where a photograph lies on its side
-# in so many squares along the longer side a small face is looked for, and believed from this presence on: what passed
-# for one in 46 photographs without a face had 0.986 at most
+# in so many squares along the longer side a small face is looked for, and believed from this presence on: of
+# 48 photographs in which find sees none three showed one there, of 0.986 at most
 PARTS, SURE = (2, 4), 0.995
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ..calibrate.photographs import Photograph, read, upright
+from ..capture import pillow
 from ..capture import record as captures
 from ..capture.cameras import Camera, Similarity
 from ..capture.images import read_photo
@@ -22,7 +23,7 @@ from ..capture.normal_map import NormalMap
 from ..check.findings import names
 from ..errors import BridgeError
 from ..files import claim_folder, file_names, link_or_copy
-from ..head.landmarks import Face, Landmarker
+from ..head.landmarks import CHIN, FOREHEAD, Face, Landmarker
 from ..model import head_model
 from ..model.package import LANDMARKS, need
 from ..normals import make_predictor
@@ -88,12 +89,29 @@ def make_capture(photos: list[Path], output: Path) -> tuple[captures.Capture, Fi
             link_or_copy(photograph.path, target)
         views.append(captures.View(first_camera(photograph, name), target))
     shown = [shown_in(landmarker, view) for view in views]
+    for i, seen in enumerate(shown):
+        if isinstance(seen, Face) and (quarters := lying(seen)):
+            image = views[i].image
+            pillow.write_upright(image, image, quarters)
+            if quarters != 2:
+                taken[i] = replace(taken[i], width=taken[i].height, height=taken[i].width)
+            views[i] = captures.View(first_camera(taken[i], views[i].name), image)
+            shown[i] = shown_in(landmarker, views[i])
     cameras, fitted = place([view.camera for view in views], shown, [photograph.focal_px for photograph in taken])
     look_apart(cameras)
     placed = tuple(replace(view, camera=camera) for view, camera in zip(views, cameras, strict=True))
     capture = captures.Capture(output.name, placed, UNIT_MM, upright=Similarity(1.0, np.eye(3), np.zeros(3)))
     captures.save(capture, output)
     return capture, fitted
+
+
+def lying(face: Face) -> int:  # 0..3
+    """Quarters to the left that stand the picture of a face upright: where EXIF was lost, the network would see it
+    lying and know no such faces."""
+    x, y = face.points[CHIN, :2] - face.points[FOREHEAD, :2]
+    if abs(x) > abs(y):
+        return 1 if x < 0 else 3
+    return 2 if y < 0 else 0
 
 
 def look_apart(cameras: Sequence[Camera]) -> None:

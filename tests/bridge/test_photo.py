@@ -88,6 +88,20 @@ def test_a_small_face_in_a_large_picture_is_found(tmp_path):
     assert 1550 < x < 1700 and 750 < y < 950
 
 
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_photograph_that_lies_is_stood_up(tmp_path, quarters):
+    """Its EXIF was lost: the capture's picture and camera are upright, the file that was given stays as it is."""
+    picture = tmp_path / "lying.png"
+    cv2.imwrite(str(picture), np.rot90(demo(1)[:, 100:900], quarters))
+    before = picture.read_bytes()
+    capture, _ = photo.make_capture([picture], tmp_path / "capture")
+    (view,) = capture.views
+    assert view.camera.up[2] > 0.9
+    np.testing.assert_array_equal(cv2.imread(str(view.image)), demo(1)[:, 100:900])
+    assert (view.camera.width, view.camera.height) == (800, 1024)
+    assert picture.read_bytes() == before
+
+
 def test_two_photographs_from_one_side_are_refused(tmp_path):
     """As of one moment: of lines of sight that hardly part nobody knows where they meet."""
     rows, columns = demo(1).shape[:2]
