@@ -132,7 +132,7 @@ def refine_surface(
             bending = Bending.of(surface.moved(points), BENDING, REACH, SHARP)
             apart = evidence.apart if number >= level.steps // 2 else None  # first far, then settle
             far = FARTHEST * pictures.pixel
-            motion = solve(evidence.information, apart, evidence.force, bending, far, ANCHOR)
+            motion = solve(evidence.information, evidence.force, bending, far, ANCHOR, apart=apart)
             points = points + motion[:, None] * bending.normals
             done += 1
             watch.step(done, total)

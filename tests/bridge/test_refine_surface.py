@@ -148,8 +148,8 @@ def test_neighbours_that_disagree_hold_each_other_and_what_agrees_goes_all_the_w
     rough = np.random.default_rng(0).choice([-1.0, 1.0], len(vertices)) * pictures.pixel
     for wanted, least, most in ((np.full(len(vertices), pictures.pixel), 0.97, 1.03), (rough, 0.1, 0.5)):
         force = evidence.information * wanted
-        alone = solve(evidence.information, None, force, free, 1.0, 1.0)
-        held = solve(evidence.information, evidence.apart, force, free, 1.0, 1.0)
+        alone = solve(evidence.information, force, free, 1.0, 1.0)
+        held = solve(evidence.information, force, free, 1.0, 1.0, apart=evidence.apart)
         np.testing.assert_allclose(alone[belt], wanted[belt], rtol=0.05)
         assert least < (held * wanted)[belt].sum() / (wanted**2)[belt].sum() < most
 
