@@ -3,7 +3,7 @@
 Each capture with ground truth is reconstructed without its photograph number --view, and with it, spoilt in one way:
 
 other      the photograph and mask of another view: right camera, wrong picture
-stranger   another head's photograph (from the next capture given), with its mask
+stranger   another head's photograph (from the next capture, where two are given), with its mask
 bright     exposed three stops more, clipped at white
 dark       exposed three stops less
 blurred    out of focus: a Gaussian of 1 % of the picture's width
@@ -123,7 +123,7 @@ def main() -> int:
                 ),
             }
             for case, given in cases.items():
-                if options.cases and case not in options.cases:
+                if (options.cases and case not in options.cases) or (case == "stranger" and len(captures) == 1):
                     continue
                 score, warned = run(given, options.preset)
                 figures = f"{score.depth_mm:.3f} | {score.normal_deg:.2f} | {score.below_10_pct:.1f}"

@@ -14,6 +14,7 @@ from ..errors import BridgeError
 from ..files import atomic
 
 MOST_PIXELS = 1 << 30  # OpenCV's own limit too
+QUARTERS = {1: Image.Transpose.ROTATE_90, 2: Image.Transpose.ROTATE_180, 3: Image.Transpose.ROTATE_270}
 JPEG_QUALITY = 97
 FOREIGN = frozenset({".heic", ".heif", ".hif", ".avif"})  # formats that neither Blender nor COLMAP shows
 FAILURES = (OSError, UnidentifiedImageError, SyntaxError, ValueError, KeyError, RuntimeError, MemoryError)
@@ -81,14 +82,18 @@ def turned(path: Path, pixels: np.ndarray, what: str) -> np.ndarray:
     return np.ascontiguousarray(upright)
 
 
-def write_upright(source: Path, target: Path) -> None:
-    """The photograph with its pixels turned as EXIF says, as the target's ending has it. Raises BridgeError."""
+def write_upright(source: Path, target: Path, quarters: int = 0) -> None:
+    """The photograph with its pixels turned as EXIF says, then by quarters to the left, as the target's ending has it.
+    The target may be the source. Raises BridgeError."""
     with opened(source) as image:
         turned = ImageOps.exif_transpose(image)  # takes the tag away too
-        kind = Image.registered_extensions().get(target.suffix.lower(), "JPEG")
-        lossy = {"quality": JPEG_QUALITY}
-        if kind == "JPEG":
-            lossy["subsampling"] = 0
-            turned = turned.convert("RGB") if turned.mode not in ("RGB", "L") else turned
-        with atomic(target) as temporary:
-            turned.save(temporary, kind, icc_profile=image.info.get("icc_profile"), **lossy)
+        profile = image.info.get("icc_profile")
+    if quarters:
+        turned = turned.transpose(QUARTERS[quarters])
+    kind = Image.registered_extensions().get(target.suffix.lower(), "JPEG")
+    lossy = {"quality": JPEG_QUALITY}
+    if kind == "JPEG":
+        lossy["subsampling"] = 0
+        turned = turned.convert("RGB") if turned.mode not in ("RGB", "L") else turned
+    with atomic(target) as temporary:
+        turned.save(temporary, kind, icc_profile=profile, **lossy)

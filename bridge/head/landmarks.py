@@ -36,6 +36,9 @@ ANCHORS = np.array(
 )
 CANDIDATES, LEAST_SCORE = 40, 0.0  # anchors that may be faces of their own: even odds by the detector
 TURNS = (0, 1, 3, 2)  # quarter turns that are tried where a photograph lies on its side
+# in so many squares along the longer side a small face is looked for, and believed from this presence on: of
+# 48 photographs in which find sees none three showed one there, of 0.986 at most
+PARTS, SURE = (2, 4), 0.995
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +82,19 @@ class Landmarker:
                 best = Face(_turned_back(face.points, turn, image.shape), face.presence, face.frontal)
             if best is not None and best.presence > PRESENT:
                 return best
+        return None
+
+    def seek(self, picture: np.ndarray) -> Face | None:
+        """As find; where that finds nothing, an upright face that is too small for a look at the whole picture."""
+        face = self.find(picture)
+        if face is not None:
+            return face
+        image = _bytes(picture)
+        for part in PARTS:
+            found = [self._upright(image, square) for square in _squares(image.shape, part)]
+            sure = [face for face in found if face is not None and face.presence > SURE]
+            if sure:
+                return max(sure, key=lambda face: face.presence)
         return None
 
     def count(self, picture: np.ndarray) -> int:
@@ -173,6 +189,13 @@ class _Net:
         self._net.set_tensor(self._net.get_input_details()[0]["index"], image[None])
         self._net.invoke()
         return [self._net.get_tensor(out["index"]) for out in self._net.get_output_details()]
+
+
+def _squares(shape: tuple[int, ...], parts: int) -> list[np.ndarray]:
+    """Boxes [4] x0, y0, x1, y1 that cover a picture and overlap by half."""
+    side = max(shape[:2]) / parts
+    y, x = (np.arange(0, max(length - side / 2, 1), side / 2) for length in shape[:2])
+    return [np.array([x0, y0, x0 + side, y0 + side]) for y0 in y for x0 in x]
 
 
 def find_faces(

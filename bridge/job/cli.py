@@ -140,6 +140,10 @@ def deliver(made: Path, options: argparse.Namespace) -> None:
         from ..refine import write_capture
 
         print(f"Wrote {write_capture(load(made / 'refined'), options.refined)}")
+    elif options.refined:
+        if not any(options.refined.iterdir()):
+            options.refined.rmdir()  # was made before the run, to prove that it could be
+        print("The cameras were right as given: no refined capture was written.")
 
 
 def normals(argv: list[str]) -> int:

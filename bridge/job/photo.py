@@ -15,13 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from ..calibrate.photographs import Photograph, read, upright
+from ..capture import pillow
 from ..capture import record as captures
 from ..capture.cameras import Camera, Similarity
 from ..capture.images import read_photo
 from ..capture.normal_map import NormalMap
+from ..check.findings import names
 from ..errors import BridgeError
 from ..files import claim_folder, file_names, link_or_copy
-from ..head.landmarks import Face, Landmarker
+from ..head.landmarks import CHIN, FOREHEAD, Face, Landmarker
 from ..model import head_model
 from ..model.package import LANDMARKS, need
 from ..normals import make_predictor
@@ -30,7 +32,7 @@ from ..prior.covered import covered_shares
 from ..prior.evidence import SIZE, View
 from ..prior.fit import Fitted, Free, fit
 from ..prior.prior import MOST_VIEWS
-from ..prior.start import stand
+from ..prior.start import APART, stand
 from ..service.terminal import clear_errors
 from .prior import large_enough, no_face, single
 
@@ -74,8 +76,8 @@ def main(argv: list[str]) -> int:
 
 
 def make_capture(photos: list[Path], output: Path) -> tuple[captures.Capture, Fitted]:
-    """Write images and capture.json. Raises BridgeError "photo-small", "face-none", "faces-several" and those of
-    unreadable photographs and missing models."""
+    """Write images and capture.json. Raises BridgeError "photo-small", "face-none", "faces-several", "photos-alike" and
+    those of unreadable photographs and missing models."""
     landmarker = Landmarker(need(LANDMARKS))
     claim_folder(output / "images")
     taken = upright([read(path) for path in photos], output / "images")
@@ -87,11 +89,41 @@ def make_capture(photos: list[Path], output: Path) -> tuple[captures.Capture, Fi
             link_or_copy(photograph.path, target)
         views.append(captures.View(first_camera(photograph, name), target))
     shown = [shown_in(landmarker, view) for view in views]
+    for i, seen in enumerate(shown):
+        if isinstance(seen, Face) and (quarters := lying(seen)):
+            image = views[i].image
+            pillow.write_upright(image, image, quarters)
+            if quarters != 2:
+                taken[i] = replace(taken[i], width=taken[i].height, height=taken[i].width)
+            views[i] = captures.View(first_camera(taken[i], views[i].name), image)
+            shown[i] = shown_in(landmarker, views[i])
     cameras, fitted = place([view.camera for view in views], shown, [photograph.focal_px for photograph in taken])
+    look_apart(cameras)
     placed = tuple(replace(view, camera=camera) for view, camera in zip(views, cameras, strict=True))
     capture = captures.Capture(output.name, placed, UNIT_MM, upright=Similarity(1.0, np.eye(3), np.zeros(3)))
     captures.save(capture, output)
     return capture, fitted
+
+
+def lying(face: Face) -> int:  # 0..3
+    """Quarters to the left that stand the picture of a face upright: where EXIF was lost, the network would see it
+    lying and know no such faces."""
+    x, y = face.points[CHIN, :2] - face.points[FOREHEAD, :2]
+    if abs(x) > abs(y):
+        return 1 if x < 0 else 3
+    return 2 if y < 0 else 0
+
+
+def look_apart(cameras: Sequence[Camera]) -> None:
+    """Refuse several photographs from one side: cameras made of faces are off by degrees, so nearer ones tell no depth
+    but pretend to. cameras: around the head at the origin. Raises BridgeError "photos-alike"."""
+    sides = np.array([camera.center / np.linalg.norm(camera.center) for camera in cameras])
+    if len(cameras) > 1 and (sides @ sides.T).min() > np.cos(APART):
+        raise BridgeError(
+            "photos-alike",
+            f"The photographs {names([camera.name for camera in cameras])} all show the head from the same side.",
+            "Give the best of them alone, or one more from another side.",
+        )
 
 
 def first_camera(photograph: Photograph, name: str) -> Camera:
@@ -107,7 +139,7 @@ def shown_in(landmarker: Landmarker, view: captures.View) -> Face | NormalMap:
     network sees there. Raises BridgeError "face-none" where that cannot be asked, and "faces-several"."""
     taken = read_photo(view)
     single(landmarker, view.name, taken.pixels)
-    face = landmarker.find(taken.pixels)
+    face = landmarker.seek(taken.pixels)
     if face is not None:
         return face
     try:

@@ -74,6 +74,7 @@ def _look(job: Job, tools: Tools) -> list[Face | None]:
             large_enough(photo.camera.name, photo.camera.width, photo.camera.height)
             if mask is None:
                 single(landmarker, photo.camera.name, pixels)
+        return [landmarker.seek(pixels) for pixels in job.inputs.pixels]
     return find_faces(landmarker, job.inputs.pixels, check=tools.report.check)
 
 

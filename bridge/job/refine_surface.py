@@ -12,15 +12,17 @@ from ..capture.images import read_photo
 from ..capture.inputs import MOST_PIXELS, Unpacked
 from ..check.findings import WARNING, Finding, names
 from ..errors import BridgeError
-from ..photometric import Detail, Photographs, Refined, Watch, refine_surface
+from ..photometric import Detail, Photographs, Refined, Watch, refine_surface, smooth_unseen
 from ..refine import write_capture
 from ..service.memory import trim_heaps
 from ..service.protocol import Status
 from ..solve import SolveSettings
+from ..solve.coverage import coverage
 from ..solve.settings import Preset
 from .conditions import refining
 from .record import Job, Tools
 
+SEEN = 0.2  # confidence from which on a vertex is fully seen by a single photograph (0.49 head-on)
 FINEST = {"draft": 500, "standard": 1000, "fine": 4000}  # pixels across the head's sphere that are looked at last
 
 
@@ -28,6 +30,7 @@ def refine(job: Job, tools: Tools) -> None:
     """The mesh gets its final density here: that of the preset, as far as the photographs carry it."""
     report, settings = tools.report, job.settings
     if len(job.inputs.photos) < 2:
+        job.mesh = smooth_unseen(job.mesh, _seen(job, tools), job.frame, report.check)
         return
 
     def stepped(done: int, total: int) -> None:
@@ -49,6 +52,13 @@ def refine(job: Job, tools: Tools) -> None:
         views = tuple(job.targets[job.sharp[i]].camera.name for i in refined.outvoted)
         sentence = f"{names(views)} shows something else than its neighbours: it was left out of the surface's detail."
         job.findings.append(Finding("photo-disagrees", WARNING, views, sentence, "Look at it, or leave it out."))
+
+
+def _seen(job: Job, tools: Tools) -> np.ndarray:  # [V] 0..1
+    """How well the only photograph sees each vertex of the head, not of its body."""
+    assert job.prior is not None  # one photograph alone carves no head
+    told = job.prior.evidence(job.targets)[: len(job.targets)]
+    return np.clip(coverage(job.mesh, told, tools.report.check).confidence / SEEN, 0, 1)
 
 
 def _pose(job: Job, tools: Tools, refined: Refined) -> None:

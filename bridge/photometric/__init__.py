@@ -7,7 +7,17 @@ a fraction of a millimetre wherever it has any texture. Knows cameras, images an
 from .. import mesh as _mesh  # noqa: F401 - prepares numba before any module here imports it
 from .match import Matched, match_photographs
 from .pictures import Photographs
-from .refine import Detail, Refined, Watch, refine_surface
+from .refine import Detail, Refined, Watch, refine_surface, smooth_unseen
 from .warm import warm_up
 
-__all__ = ["Detail", "Matched", "Photographs", "Refined", "Watch", "match_photographs", "refine_surface", "warm_up"]
+__all__ = [
+    "Detail",
+    "Matched",
+    "Photographs",
+    "Refined",
+    "Watch",
+    "match_photographs",
+    "refine_surface",
+    "smooth_unseen",
+    "warm_up",
+]

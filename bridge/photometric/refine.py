@@ -49,6 +49,8 @@ REACH = 0.01  # of the head's radius: over which the curvature's local mean is t
 # longer stays: shoulders, the back of a crown that two views see at a grazing angle
 STAYS = 0.3
 ANCHOR = 400.0 * (2 * np.pi / STAYS) ** 4  # information per area about staying
+STAYS_SEEN = 1e4  # times that, where the only photograph sees the surface
+UNSEEN_STEPS = 6  # of smoothing what it does not see
 BOTH_WAYS = 2  # steps at the end of a level that compare every pair of views both ways
 MENDED = 500  # pixels across: up to there a mesh that was mended is looked at again
 FARTHEST = 1.5  # pixels a vertex moves in a step
@@ -130,7 +132,7 @@ def refine_surface(
             bending = Bending.of(surface.moved(points), BENDING, REACH, SHARP)
             apart = evidence.apart if number >= level.steps // 2 else None  # first far, then settle
             far = FARTHEST * pictures.pixel
-            motion = solve(evidence.information, apart, evidence.force, bending, far, ANCHOR)
+            motion = solve(evidence.information, evidence.force, bending, far, ANCHOR, apart=apart)
             points = points + motion[:, None] * bending.normals
             done += 1
             watch.step(done, total)
@@ -150,6 +152,24 @@ def refine_surface(
         list(photographs.cameras),
         pixels_moved(given, photographs.cameras, frame),
     )
+
+
+def smooth_unseen(mesh: Mesh, seen: np.ndarray, frame: HeadFrame, check: Check = unchecked) -> Mesh:
+    """What a single photograph sees stays, and the rest becomes as smooth as the bending energy wants it.
+
+    seen [V] 0..1. Of a place that no photograph shows nobody knows more than its broad shape: what the carve left of
+    finer shape there is noise.
+    """
+    points = frame.local(mesh.vertices)
+    surface = Surface.of(points, mesh.faces)
+    for _ in range(UNSEEN_STEPS):
+        check()
+        bending = Bending.of(surface.moved(points), BENDING, REACH, SHARP)
+        stays = STAYS_SEEN * ANCHOR * seen * bending.areas
+        points = points + solve(stays, np.zeros_like(stays), bending, REACH, ANCHOR)[:, None] * bending.normals
+    surface = surface.moved(points)
+    untangle(surface, check)
+    return Mesh(frame.world(surface.vertices), mesh.faces)
 
 
 def _outvoted(mean_ncc: np.ndarray) -> np.ndarray:  # [views] bool

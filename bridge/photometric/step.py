@@ -69,11 +69,12 @@ class Bending:
 
 def solve(
     information: np.ndarray,
-    apart: np.ndarray | None,
     force: np.ndarray,
     bending: Bending,
     farthest: float,
     anchor: float,
+    *,
+    apart: np.ndarray | None = None,
 ) -> np.ndarray:  # [V]
     """Motions along the normals, at most farthest.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..capture.cameras import Camera
 from ..capture.framing import HeadFrame
 from ..capture.normal_map import NormalMap
 from ..errors import Check, unchecked
@@ -16,13 +17,14 @@ from ..model import head_model
 from ..solve import Target
 from .covered import covered_shares
 from .evidence import LANDMARK_SHARE, View
-from .fit import Fitted, fit
+from .fit import Fitted, fit, inverse
 from .profile import ODD, start_from_side
 from .start import start
-from .virtual import seen_shares, virtual_targets, without_shoulders
+from .virtual import seen_shares, virtual_targets, without_body
 
 MOST_VIEWS = 5  # from six on photographs speak for themselves
 MARGIN = 1.15  # of the sphere around the fitted head: hair and shoulders are beyond it
+BODY_VIEWS, BODY_DEG = 4, 120.0  # photographs, and degrees around the neck between two, from which on a body is told
 SIDES = {
     "the front": (0.0, 0.0, 1.0),
     "the left": (1.0, 0.0, 0.0),
@@ -44,9 +46,15 @@ class Prior:
     covered: list[float]  # 0..1 of every view's face: what does not face as a face does
 
     def evidence(self, targets: Sequence[Target]) -> list[Target]:
-        """All that the head is carved from: the photographs down to the neck, and the model's views."""
+        """All that the head is carved from: the photographs and the model's views. Where the photographs tell how deep
+        a body is, the model's views are silent about it; else the photographs are."""
         model = head_model.load()
-        return [*(without_shoulders(target, self.fitted, model) for target in targets), *self.targets]
+        photographs, views = list(targets), self.targets
+        if tells_depth(inverse(self.fitted.pose).camera(target.camera) for target in targets):
+            views = [without_body(view, self.fitted, model) for view in views]
+        else:
+            photographs = [without_body(target, self.fitted, model) for target in photographs]
+        return [*photographs, *views]
 
     @property
     def unseen(self) -> tuple[float, tuple[str, ...]]:
@@ -102,6 +110,13 @@ def know(
     )  # fmt: skip
     start_from = sphere(world[~model.template.regions["neck"]], fitted)
     return Prior(fitted, shares.max(0), targets, start_from, landmarks, covered)
+
+
+def tells_depth(cameras: Iterable[Camera]) -> bool:
+    """Whether photographs show a body from enough sides; cameras in the model's frame."""
+    level = np.array([camera.center for camera in cameras])[:, [0, 2]]
+    level /= np.linalg.norm(level, axis=1, keepdims=True)
+    return len(level) >= BODY_VIEWS and float((level @ level.T).min()) < np.cos(np.radians(BODY_DEG))
 
 
 def sphere(points: np.ndarray, fitted: Fitted) -> HeadFrame:

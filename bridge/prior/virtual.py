@@ -23,12 +23,17 @@ PIXEL_MM = AWAY_MM / (FOCAL * SIZE)  # at the head's middle
 LOWEST = -0.75  # sine of the elevation of the lowest picture
 SEEN_FROM = 0.25  # cosine to a camera from which on it begins to see a surface ...
 SEEN_TO = 0.6  # ... and sees it fully
-NECK_FADE_MM = 25.0  # over which the model's end stops to count
 CHIN_FROM_MM, CHIN_TO_MM = -2.0, 14.0  # below the chin, over which photographs fall silent
-LEVEL = 0.5  # cosine of a camera's elevation: steeper ones are taken as they are
+# Where a body may be, boxes about the neck's middle: left, right, how high above the chin, how deep to either side.
+# Chest and back; shoulders, which rise beside the neck and not before it
+BODY = ((-260.0, 260.0, -15.0, 140.0), (-260.0, -60.0, 15.0, 70.0), (60.0, 260.0, 15.0, 70.0))
+UNSURE_MM = 4.0  # inside the fitted head's outline: so far it may be wrong
 # What a photograph that fully sees a surface leaves of the model's weight there: of its normals, of its outline. Every
 # further one takes its share of the rest, so that three from the front have the face for themselves
 SEEN_NORMALS, SEEN_OUTLINE = 0.1, 0.3
+# A single photograph leaves this: the network flattens eye sockets and nostrils that it hardly makes out, on dark skin
+# most, and no second photograph says otherwise
+SEEN_ALONE = 0.5
 # So far outside the model nothing of the head is expected, whoever sees what is there: a chest whose depth no
 # photograph tells would grow through the chin
 EMPTY_FROM_MM, EMPTY_TO_MM = 5.0, 14.0
@@ -62,15 +67,13 @@ def seen_shares(fitted: Fitted, model: HeadModel, masks: Sequence[np.ndarray]) -
 def virtual_targets(fitted: Fitted, model: HeadModel, shares: np.ndarray) -> list[Target]:
     """The fitted head from all around, in the world. shares: [N, V] how well each photograph sees it."""
     template, pose = model.template, fitted.pose
-    triangles = template.triangles_of("skin", "eye_left", "eye_right")
-    shape = fitted.vertices
+    shape, triangles = closed(fitted.vertices, template.triangles_of("skin", "eye_left", "eye_right"))
     cameras = ring()
-    low = shape[template.regions["neck"], 1].min()
-    kept = np.clip((shape[:, 1] - low) / NECK_FADE_MM, 0, 1)
-    shares = shares * _head(shape[:, 1], fitted, model)
-    normal = kept * np.prod(1 - (1 - SEEN_NORMALS) * shares, 0)
-    outline = kept * np.prod(1 - (1 - SEEN_OUTLINE) * shares, 0)
-    render = make_rasteriser("cpu", cameras).render(shape, triangles, np.stack([normal, outline, kept], 1))
+    shares = np.pad(shares, ((0, 0), (0, len(shape) - shares.shape[1]))) * _head(shape[:, 1], fitted, model)
+    left = SEEN_ALONE if len(shares) == 1 else SEEN_NORMALS
+    normal = np.prod(1 - (1 - left) * shares, 0)
+    outline = np.prod(1 - (1 - SEEN_OUTLINE) * shares, 0)
+    render = make_rasteriser("cpu", cameras).render(shape, triangles, np.stack([normal, outline], 1))
     targets = []
     for camera, ids, normals, weights in zip(
         cameras, render.triangle, render.normals, render.attributes or [], strict=True
@@ -78,37 +81,71 @@ def virtual_targets(fitted: Fitted, model: HeadModel, shares: np.ndarray) -> lis
         mask = (ids >= 0).astype(np.float32)
         world = pose.camera(camera)
         turned = (normals @ pose.rotation.T.astype(np.float32)) * mask[..., None]
-        around, empty = (spread(weights[..., i], ids >= 0) for i in (1, 2))
+        around = spread(weights[..., 1], ids >= 0)
         outside = cv2.distanceTransform((ids < 0).astype(np.uint8), cv2.DIST_L2, 5) * PIXEL_MM
         far = np.clip((outside - EMPTY_FROM_MM) / (EMPTY_TO_MM - EMPTY_FROM_MM), 0, 1)
-        around = around + far * (empty - around)
+        around = around + far * (1 - around)
         targets.append(Target(world, turned, mask, weights[..., 0] * mask, around, finest=SIZE))
     return targets
 
 
+def closed(vertices: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [V + 1, 3], [T + t, 3]
+    """The model with a lid on the rim where its neck ends, so that the head is cut off there cleanly."""
+    count = len(vertices)
+    edges = triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2).astype(np.int64)
+    rim = edges[~np.isin(edges @ [count, 1], edges @ [1, count])]
+    lid = np.column_stack([rim[:, ::-1], np.full(len(rim), count)]).astype(triangles.dtype)
+    return np.concatenate([vertices, vertices[rim[:, :1]].mean(0)]), np.concatenate([triangles, lid])
+
+
+def _chin(fitted: Fitted, model: HeadModel) -> float:
+    """The height of the chin, mm."""
+    assert model.template.landmarks is not None  # our model has them
+    return float(model.template.landmarks.points(fitted.vertices)[CHIN, 1])
+
+
 def _head(height: np.ndarray, fitted: Fitted, model: HeadModel) -> np.ndarray:  # [...] mm -> [...] 0..1
     """1 at the chin and above, 0 from a little below it."""
-    assert model.template.landmarks is not None  # our model has them
-    chin = model.template.landmarks.points(fitted.vertices)[CHIN, 1]
-    return np.clip((height - chin + CHIN_TO_MM) / (CHIN_TO_MM - CHIN_FROM_MM), 0, 1)
+    return np.clip((height - _chin(fitted, model) + CHIN_TO_MM) / (CHIN_TO_MM - CHIN_FROM_MM), 0, 1)
 
 
-def without_shoulders(target: Target, fitted: Fitted, model: HeadModel) -> Target:
-    """A photograph that says nothing below the chin: the neck is the model's. Of a chest that few views see nobody
-    knows the depth; it would hang from the chin."""
+def without_body(target: Target, fitted: Fitted, model: HeadModel) -> Target:
+    """A view that says nothing below the chin. Of a chest that few photographs see nobody knows the depth: it would
+    hang from the chin, and a shoulder that is seen past a cheek would grow out of it.
+
+    How high a pixel is says the fitted head that it shows; beside it the nearest part of it does. Where a body may
+    stand before the head, or behind a pixel that the fitted head does not surely fill, the view is silent too.
+    """
     camera = inverse(fitted.pose).camera(target.camera)
-    level = camera.forward * [1, 0, 1]
-    if np.linalg.norm(level) < LEVEL:
+    render = make_rasteriser("cpu", [camera]).render(fitted.vertices, model.template.triangles_of("skin"))
+    shown = render.triangle[0] >= 0
+    if not shown.any():
         return target
+    depth = spread(render.depth[0], shown)
     y, x = np.mgrid[0 : camera.height, 0 : camera.width] + 0.5
-    rays = camera.rays(np.stack([x.ravel(), y.ravel()], 1))
-    # where they cross the upright plane through the neck that faces the camera
+    rays = (np.stack([x, y, np.ones_like(x)], -1) @ np.linalg.inv(camera.K).T) @ camera.R  # 1 long along the axis
+    counts = _head(camera.center[1] + depth * rays[..., 1], fitted, model).astype(np.float32)
+    pixel = depth / camera.K[0, 0]
+    sure = cv2.distanceTransform(shown.astype(np.uint8), cv2.DIST_L2, 5) * pixel > UNSURE_MM
+    nearest = _body(camera.center, rays, fitted, model)
+    counts[np.where(sure, nearest < depth, np.isfinite(nearest))] = 0
+    normals, outline = (counts if given is None else given * counts for given in (target.weight, target.mask_weight))
+    return replace(target, weight=normals, mask_weight=outline)
+
+
+def _body(center: np.ndarray, rays: np.ndarray, fitted: Fitted, model: HeadModel) -> np.ndarray:  # [..., 3] -> [...]
+    """How far along each ray a body may begin, infinite where it cannot be met."""
     neck = fitted.vertices[model.template.regions["neck"]].mean(0)
-    far = ((neck - camera.center) @ level) / np.maximum(rays @ level, 1e-6)
-    height = (camera.center[1] + far * rays[:, 1]).reshape(target.mask.shape)
-    counts = _head(height, fitted, model).astype(np.float32)
-    weight = counts if target.weight is None else target.weight * counts
-    return replace(target, weight=weight, mask_weight=counts)
+    chin = _chin(fitted, model)
+    nearest = np.full(rays.shape[:-1], np.inf)
+    for left, right, above_chin, deep in BODY:
+        low = np.array([neck[0] + left, -np.inf, neck[2] - deep])
+        high = np.array([neck[0] + right, chin + above_chin, neck[2] + deep])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            one, other = (low - center) / rays, (high - center) / rays
+        enters, leaves = np.maximum(np.fmin(one, other).max(-1), 0), np.fmax(one, other).min(-1)
+        nearest = np.where(leaves > enters, np.minimum(nearest, enters), nearest)
+    return nearest
 
 
 def ring() -> list[Camera]:

@@ -52,10 +52,12 @@ class Evidence(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Adjusted:
-    """The most likely cameras. loose: how well each is held by all others, as the largest standard deviation that is
-    left of its prior's in any direction: 1 where there is no evidence."""
+    """The most likely cameras. loose: how well each is held by all others, as the share of its prior's standard
+    deviation that is left to the points in its picture: 1 where there is no evidence. Its turn about the head and its
+    shift may each stay unknown as long as they cancel there."""
 
     cameras: list[Camera]
+    points: np.ndarray  # [P, 3] of the tracks
     errors: np.ndarray  # [M] pixels between every observation and its point
     loose: np.ndarray  # [views]
 
@@ -111,9 +113,24 @@ def bundle_adjust(
     if evidence is not None:
         S = S + evidence.information(cameras)
     S = S * scales[:, None] * scales
-    blocks = [S[6 * i : 6 * i + 6, 6 * i : 6 * i + 6] for i in range(len(cameras))]
-    known = np.array([max(np.linalg.eigvalsh(block)[0], 0.0) for block in blocks])
-    return Adjusted(cameras, system.distance, 1 / np.sqrt(1 + known))
+    blocks = np.stack([S[6 * i : 6 * i + 6, 6 * i : 6 * i + 6] for i in range(len(cameras))])
+    return Adjusted(cameras, points, system.distance, _loose(blocks, _slopes(cameras, points), scales))
+
+
+def _slopes(cameras: Sequence[Camera], points: np.ndarray) -> np.ndarray:  # [views, P, 2, 6]
+    """How the points move in each picture with its camera's turn and shift."""
+    every = Tracks(np.tile(np.arange(len(points)), len(cameras)), np.repeat(np.arange(len(cameras)), len(points)),
+                   np.zeros((len(cameras) * len(points), 2)))  # fmt: skip
+    return _System.of(cameras, points, every).by_camera.reshape(len(cameras), -1, 2, 6)
+
+
+def _loose(known: np.ndarray, slopes: np.ndarray, scales: np.ndarray) -> np.ndarray:  # [views]
+    """known [views, 6, 6]: information about each camera in units of its prior; slopes [views, P, 2, 6]."""
+    if not slopes.shape[1]:  # outlines alone: the direction that is known least
+        return 1 / np.sqrt(1 + np.maximum(np.linalg.eigvalsh(known)[:, 0], 0))
+    seen = slopes * scales.reshape(-1, 1, 1, 6)
+    left = np.einsum("vpki,vij,vpkj->vp", seen, np.linalg.inv(known + np.eye(6)), seen)
+    return np.sqrt(np.median(left / (seen**2).sum((2, 3)), axis=1))  # some points are matched wrongly, and anywhere
 
 
 def _without_gauge(S: np.ndarray, b: np.ndarray, cameras: Sequence[Camera]) -> tuple[np.ndarray, np.ndarray]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..capture.cameras import Camera
+from ..capture.cameras import Camera, Similarity
 from ..errors import Check, unchecked
+from ..head.canonical import Canonical, similarity
 from ..mattes.silhouettes import BoundingSphere, Silhouette
 from .adjust import Adjusted, Prior, bundle_adjust, pose_difference
 from .outlines import SIZE, Outlines
@@ -27,6 +28,8 @@ SMALL, SMALL_MISFIT = 1e-3, 3e-4  # head radii: features and outlines that fit s
 # Head radii: outlines that are still so far from one solid once the cameras fit are wrong themselves (a predicted mask
 # that lacks a helmet), and features decide alone. Good masks reach 0.002, predicted ones of a head 0.005.
 WRONG_MISFIT = 0.015
+LEAST_POINTS = 12  # that tell where the head was
+OUTLIER = 3.0  # medians from where a point was: it was wrong before or is now
 FARTHEST = 5.0  # degrees, or percent of the distance: no small error
 
 
@@ -116,10 +119,11 @@ def refine(
     if len(used) < LEAST_VIEWS:
         moves = _moves(given, given, sphere, [])
         return Refined(list(given), moves, tracks.count, None, None, *TOO_LITTLE)
+    before = rig.as_given()
+    stay = _in_place(before.points, found.points)
     cameras = list(given)
     for i, camera in zip(used, found.cameras, strict=True):
-        cameras[i] = camera
-    before = rig.as_given()
+        cameras[i] = stay.camera(camera)
     errors = (_median(before), _median(found)) if rig.tracks.count else None
     misfit = rig.outlines.misfit(rig.given), rig.outlines.misfit(found.cameras)
     moves = _moves(given, cameras, sphere, used)
@@ -175,6 +179,20 @@ class _Rig:
         """Only the points are fitted."""
         free = [False] * len(self.given)
         return bundle_adjust(self.given, self.tracks, self.prior, free, finest=self.finest, check=self.check)
+
+
+def _in_place(before: np.ndarray, after: np.ndarray) -> Similarity:
+    """What brings the points [P, 3] back to where they were on the whole. Turns and shifts of cameras that cancel in
+    their pictures make the rig wander, and with it the head, away from cameras that are not held."""
+    found: Canonical | None = None
+    near = np.ones(len(before), bool)
+    for _ in range(3):
+        if near.sum() < LEAST_POINTS or (found := similarity(after[near], before[near])) is None:
+            return Similarity(1.0, np.eye(3), np.zeros(3))
+        off = np.linalg.norm(found.apply(after) - before, axis=1)
+        near = off <= OUTLIER * np.median(off) + 1e-12
+    assert found is not None
+    return Similarity(found.scale, found.rotation, found.offset)
 
 
 def _median(adjusted: Adjusted) -> float:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import trimesh
 
 from bridge.capture.cameras import Camera, Similarity
 from bridge.capture.framing import HeadFrame
@@ -24,13 +25,13 @@ from bridge.model import head_model
 from bridge.prior.covered import covered_shares
 from bridge.prior.evidence import SIZE, View
 from bridge.prior.fit import fit
-from bridge.prior.prior import MOST_VIEWS, know
+from bridge.prior.prior import MOST_VIEWS, Prior, know
 from bridge.prior.start import start
-from bridge.prior.virtual import seen_shares, virtual_targets, without_shoulders
+from bridge.prior.virtual import closed, seen_shares, virtual_targets, without_body
 from bridge.raster import make_rasteriser
 from bridge.service.protocol import Error, JobSettings, Run
 from bridge.service.wire import Control
-from bridge.solve import Solver, SolveSettings
+from bridge.solve import Solver, SolveSettings, Target
 from bridge.solve.targets import make_targets
 from bridge.texture import vertex_colors
 from tests.support import synthetic
@@ -54,9 +55,9 @@ def person(model) -> np.ndarray:  # [V, 3] mm
     return shape
 
 
-def camera(yaw: float, away: float = 900.0, focal: float = 900.0) -> Camera:
+def camera(yaw: float, away: float = 900.0, focal: float = 900.0, up: float = 0.05) -> Camera:
     """Around the model's head, in its frame."""
-    out = np.array([np.sin(yaw), 0.05, np.cos(yaw)])
+    out = np.array([np.sin(yaw), up, np.cos(yaw)])
     out /= np.linalg.norm(out)
     x = np.cross([0, 1.0, 0], out)
     x /= np.linalg.norm(x)
@@ -89,6 +90,12 @@ def laid(model, person: np.ndarray, yaws: tuple[float, ...]):
     pose = start(model.template, [view.camera for view in views], [view.face for view in views], UNIT_MM)
     assert pose is not None
     return fit(model, views, pose, UNIT_MM), shots
+
+
+@pytest.fixture(scope="module")
+def fitted(model, person):
+    """Laid on three views."""
+    return laid(model, person, (0.0, 0.8, -0.8))[0]
 
 
 def errors(model, fitted, person: np.ndarray) -> tuple[float, float]:
@@ -236,7 +243,7 @@ def test_two_faces_ask_whose_head_is_wanted():
 
 
 def test_the_models_say_falls_with_the_photographs_that_see_a_place(model, person):
-    """Whole where none looks; on the nose every photograph leaves a tenth of it."""
+    """Whole where none looks; on the nose a single photograph leaves half of it, several a tenth each."""
     fitted, shots = laid(model, person, (0.0, 0.4, -0.4))
     shares = seen_shares(fitted, model, [shot.matte for shot, _ in shots])
     nose = fitted.pose.points(fitted.vertices[None, fitted.vertices[:, 2].argmax()])
@@ -248,24 +255,71 @@ def test_the_models_say_falls_with_the_photographs_that_see_a_place(model, perso
         ((x, y),) = np.floor(targets[0].camera.project(nose)[0]).astype(int)
         on_nose.append(float(targets[0].weight[y, x]))
         behind.append(float(np.median(targets[-1].weight[targets[-1].mask > 0])))
-    np.testing.assert_allclose(on_nose, [0.1, 0.01, 0.001], rtol=0.5)
+    np.testing.assert_allclose(on_nose, [0.5, 0.01, 0.001], rtol=0.5)
     assert min(behind) > 0.99
+
+
+def test_the_models_neck_ends_in_a_lid(model, person):
+    """Else nothing says how a head ends below, and its rim is ragged."""
+    triangles = model.template.triangles_of("skin", "eye_left", "eye_right")
+    mesh = trimesh.Trimesh(*closed(person, triangles), process=False)
+    assert mesh.is_watertight and mesh.is_winding_consistent
+    assert (mesh.face_normals[len(triangles) :, 1] < -0.5).all()
 
 
 def test_photographs_fall_silent_below_the_chin(model, person):
     """Whatever they show there: the neck is the model's, shoulders are left out, the face is all theirs."""
     fitted, ((shot, _),) = laid(model, person, (0.4,))
     (target,) = make_targets([shot])
-    found = without_shoulders(target, fitted, model)
+    found = without_body(target, fitted, model)
     chin = model.template.landmarks.points(fitted.vertices)[152]
     for down, counts in ((-20.0, 1.0), (60.0, 0.0)):
         ((x, y),) = np.floor(target.camera.project(fitted.pose.points(chin[None] - [0, down, 0]))[0]).astype(int)
         assert found.weight[y, x] == pytest.approx(counts * target.weight[y, x])
         assert found.mask_weight[y, x] == pytest.approx(counts)
     np.testing.assert_array_equal(found.mask, target.mask)
-    above = Camera("top", target.camera.K, np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]]) @ WORLD.rotation.T,
-                   np.array([0, 0, 90.0]), WIDTH, HEIGHT)  # fmt: skip
-    assert without_shoulders(replace(target, camera=above), fitted, model).mask_weight is None
+
+
+@pytest.mark.parametrize("yaw", [0.0, 0.8, 2.4])
+@pytest.mark.parametrize("up", [0.05, 0.6, 1.2])
+def test_a_shoulder_seen_past_the_head_says_nothing(model, person, fitted, yaw, up):
+    """From above it stands beside a cheek, and a body is no part of the head that grows out of it; the head's own
+    pixels above the chin count all the same."""
+    marks = model.template.landmarks.points(person)
+    local = camera(yaw, up=up)
+    body = trimesh.creation.box((420.0, 200, 200), trimesh.transformations.translation_matrix(
+        [0, marks[152, 1] - 140, person[model.template.regions["neck"], 2].mean()]))  # fmt: skip
+    skin = model.template.triangles_of("skin")
+    both = np.concatenate([person, body.vertices]), np.concatenate([skin, np.asarray(body.faces) + len(person)])
+    alone, render = (make_rasteriser("cpu", [local]).render(*mesh) for mesh in ((person, skin), both))
+    mask = (render.triangle[0] >= 0).astype(np.float32)
+    target = Target(WORLD.camera(local), render.normals[0] @ WORLD.rotation.T.astype(np.float32), mask)
+    found = without_body(target, fitted, model)
+    bodily = render.triangle[0] >= len(skin)
+    assert bodily.sum() > 1000
+    assert (found.weight[bodily] > 0).mean() < 0.01
+    heights = np.where(alone.triangle[0] >= 0, person[skin[alone.triangle[0]].max(-1), 1], -np.inf)
+    head = ~bodily & (heights > marks[152, 1] + 5)
+    assert (found.weight[head] == 1).mean() > 0.85  # but for a rim where the body may be behind
+
+
+@pytest.mark.parametrize(("yaws", "told"), [((0.0, 0.8, -0.8), False), ((0.0, 0.8, -0.8, 0.4), False),
+                                            ((0.0, 0.8, -0.8, 1.8), True)])  # fmt: skip
+def test_either_the_photographs_tell_of_the_body_or_the_model_does(model, person, fitted, yaws, told):
+    """Four from several sides show how deep a chest is; three, or a fan from the front, do not."""
+    targets = make_targets([seen(model, person, camera(yaw), WORLD)[0] for yaw in yaws])
+    own = virtual_targets(fitted, model, np.zeros((1, len(person))))
+    known = Prior(fitted, np.zeros(len(person)), own, HeadFrame(np.zeros(3), 1.0, fitted.pose.rotation[:, 1]), None, [])
+    low = fitted.vertices[model.template.regions["neck"]].mean(0) - [0, 30, 0]
+    heard = []
+    for target in known.evidence(targets):
+        (pixel,) = target.camera.project(fitted.pose.points(low[None]))[0]
+        x, y = np.clip(np.floor(pixel).astype(int), 0, (target.camera.width - 1, target.camera.height - 1))
+        heard.append(target.mask_weight is None or bool(target.mask_weight[y, x] > 0))
+    photographs, views = heard[: len(yaws)], heard[len(yaws) :]
+    assert len(views) == len(own)
+    low_views = views[4:]  # the first look down on the crown
+    assert all(photographs) == told and any(photographs) == told and any(low_views) != told
 
 
 def test_from_six_photographs_on_nothing_is_laid(tmp_path, monkeypatch):

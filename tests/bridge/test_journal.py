@@ -77,7 +77,7 @@ def test_notes_that_cannot_be_written_cost_no_run(tmp_path):
 
 
 class Made:
-    """Stands for the runner: the head is there at once."""
+    """Stands for the runner: the head is there at once, and no camera was moved."""
 
     def __init__(self, cache) -> None:
         pass
@@ -85,7 +85,6 @@ class Made:
     def run(self, run, send, control):
         for name in ("head.ply", "report.json", "run.json", "run.log"):
             Path(run.output, name).write_bytes(b"of this run")
-        Path(run.output, "refined").mkdir()
         send(p.Result("cli", "head.npz", "report.json", "report.png"))
 
 
@@ -134,3 +133,12 @@ def test_a_delivered_run_leaves_its_notes_only_and_a_kept_head_is_never_pruned(m
     names = sorted(path.name for path in runs.iterdir())
     assert names[0] == "20200101-000000-kept" and len(names) == run_folder.KEEP + 1
     assert sorted(path.name for path in (runs / names[-1]).iterdir()) == ["run.json", "run.log"]
+
+
+def test_where_no_camera_was_moved_no_refined_capture_and_no_empty_folder_is_left(made, tmp_path, capsys):
+    asked = ["capture", "-o", str(tmp_path / "head.ply"), "--refined", str(tmp_path / "refined")]
+    assert cli.reconstruct(asked) == 0
+    assert not (tmp_path / "refined").exists() and "no refined capture" in capsys.readouterr().out
+    (tmp_path / "refined").mkdir()
+    (tmp_path / "refined" / "notes.txt").touch()  # what is the user's own stays
+    assert cli.reconstruct(asked) == 0 and (tmp_path / "refined" / "notes.txt").exists()

@@ -11,6 +11,7 @@ import pytest
 
 from bridge.capture import record as captures
 from bridge.errors import BridgeError
+from bridge.head.landmarks import Landmarker
 from bridge.job import photo
 from bridge.model.package import LANDMARKS, find
 from tests.support import ROOT
@@ -73,6 +74,44 @@ def test_one_photograph_and_one_from_the_side(tmp_path):
         assert Path(tmp_path / "capture" / "images" / f"{camera.name}.jpg").is_file()
     expected = turn(true["cam01"].R @ true["cam02"].R.T)
     assert turn(front.R @ side.R.T) == pytest.approx(expected, abs=12)
+
+
+def test_a_small_face_in_a_large_picture_is_found(tmp_path):
+    """Too small for a look at the whole picture; the head stands where it is seen."""
+    page = np.full((1500, 2000, 3), 120, np.uint8)
+    page[700:950, 1500:1750] = cv2.resize(demo(1), (250, 250), interpolation=cv2.INTER_AREA)
+    picture = tmp_path / "far.png"
+    cv2.imwrite(str(picture), page)
+    assert Landmarker(find(LANDMARKS)).find(page[..., ::-1]) is None
+    capture, _ = photo.make_capture([picture], tmp_path / "capture")
+    (((x, y),), _) = capture.views[0].camera.project(np.zeros((1, 3)))
+    assert 1550 < x < 1700 and 750 < y < 950
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_photograph_that_lies_is_stood_up(tmp_path, quarters):
+    """Its EXIF was lost: the capture's picture and camera are upright, the file that was given stays as it is."""
+    picture = tmp_path / "lying.png"
+    cv2.imwrite(str(picture), np.rot90(demo(1)[:, 100:900], quarters))
+    before = picture.read_bytes()
+    capture, _ = photo.make_capture([picture], tmp_path / "capture")
+    (view,) = capture.views
+    assert view.camera.up[2] > 0.9
+    np.testing.assert_array_equal(cv2.imread(str(view.image)), demo(1)[:, 100:900])
+    assert (view.camera.width, view.camera.height) == (800, 1024)
+    assert picture.read_bytes() == before
+
+
+def test_two_photographs_from_one_side_are_refused(tmp_path):
+    """As of one moment: of lines of sight that hardly part nobody knows where they meet."""
+    rows, columns = demo(1).shape[:2]
+    shifted = cv2.warpAffine(demo(1), cv2.getRotationMatrix2D((columns / 2, rows / 2), 1.0, 1.0), (columns, rows))
+    for name, picture in (("one", demo(1)), ("again", shifted)):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), picture)
+    with pytest.raises(BridgeError, match="'one' and 'again' all show the head from the same side") as caught:
+        photo.make_capture([tmp_path / "one.png", tmp_path / "again.png"], tmp_path / "capture")
+    assert caught.value.code == "photos-alike" and caught.value.cure
+    assert not (tmp_path / "capture" / "capture.json").exists()
 
 
 def turn(R: np.ndarray) -> float:

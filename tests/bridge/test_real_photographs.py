@@ -22,6 +22,8 @@ from bridge.service import protocol as p  # noqa: E402
 from bridge.service.wire import Control  # noqa: E402
 from tests.support import shared  # noqa: E402
 
+TABLE = "buddha_00060"
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("masks", ["given", "predicted"])
@@ -45,12 +47,13 @@ def test_photographs_become_a_head_that_lines_up(tmp_path, masks):
     run = p.Run("j", str(folder), str(head), p.JobSettings(preset="draft"))
     JobRunner(Cache(tmp_path / "cache")).run(run, heard.append, Control())
     assert not [message for message in heard if isinstance(message, p.Error)]
-    own = [view["mask_iou"] for view in json.loads((head / "report.json").read_text())["views"]]
+    own = {view["name"]: view["mask_iou"] for view in json.loads((head / "report.json").read_text())["views"]}
     vertices, faces = results.read_ply(head / "head.ply")
     shown = make_rasteriser("cpu", [read_photo(view).camera for view in capture.views]).render(vertices, faces).triangle
     ours = [read_mask(truth[view.name].mask, view.camera) > 0.5 for view in capture.views]
     hits = [triangle >= 0 for triangle in shown]
     hand = [float((hit & mask).sum() / (hit | mask).sum()) for hit, mask in zip(hits, ours, strict=True)]
-    print(f"IoU of the result with its masks {min(own):.3f} to {max(own):.3f}, with ours {min(hand):.3f}")
-    assert min(own) >= 0.95
-    assert min(hand) >= 0.94  # in 00060 ours holds a piece of the table, which the predicted one does not
+    print(f"IoU of the result with its masks {own}, with ours {min(hand):.3f}")
+    # ours of 00060 holds pieces of the table, which the predicted one does not
+    assert min(iou for name, iou in own.items() if masks == "predicted" or not name.startswith(TABLE)) >= 0.95
+    assert min(hand) >= 0.94

@@ -22,6 +22,7 @@ from bridge.photometric import (  # noqa: E402
     Watch,
     refine_surface,
     sight,  # noqa: E402
+    smooth_unseen,
 )
 from bridge.photometric import pictures as pictures_module  # noqa: E402
 from bridge.photometric.evidence import collect, partners_of  # noqa: E402
@@ -147,8 +148,8 @@ def test_neighbours_that_disagree_hold_each_other_and_what_agrees_goes_all_the_w
     rough = np.random.default_rng(0).choice([-1.0, 1.0], len(vertices)) * pictures.pixel
     for wanted, least, most in ((np.full(len(vertices), pictures.pixel), 0.97, 1.03), (rough, 0.1, 0.5)):
         force = evidence.information * wanted
-        alone = solve(evidence.information, None, force, free, 1.0, 1.0)
-        held = solve(evidence.information, evidence.apart, force, free, 1.0, 1.0)
+        alone = solve(evidence.information, force, free, 1.0, 1.0)
+        held = solve(evidence.information, force, free, 1.0, 1.0, apart=evidence.apart)
         np.testing.assert_allclose(alone[belt], wanted[belt], rtol=0.05)
         assert least < (held * wanted)[belt].sum() / (wanted**2)[belt].sum() < most
 
@@ -176,7 +177,22 @@ def test_plain_skin_becomes_smooth_and_keeps_its_place():
     assert roughness(after.mesh) < 0.4 * roughness(before)
 
 
-def roughness(mesh: Mesh) -> float:
+def test_what_a_single_photograph_does_not_see_becomes_smooth_and_what_it_sees_stays():
+    before = bumpy(broad=2.0, rough=0.3)
+    side = (before.vertices - CENTER)[:, 0] / RADIUS
+    seen = np.clip(0.5 + 5 * side, 0, 1)
+    after = smooth_unseen(before, seen, FRAME)
+    moved = np.linalg.norm(after.vertices - before.vertices, axis=1) / PIXEL
+    assert moved[seen == 1].max() < 0.1 and moved[seen == 1].mean() < 0.03
+    hidden = side < -0.3
+    assert roughness(after, hidden) < 0.2 * roughness(before, hidden)
+    broad = bumpy(broad=2.0, rough=0.0)
+    off = np.linalg.norm(after.vertices - broad.vertices, axis=1) / PIXEL
+    assert off[hidden].mean() < 0.3  # of waves 2 pixels high
+    assert not crossing_faces(after.vertices, after.faces, BoxTree.of(after.vertices, after.faces)).any()
+
+
+def roughness(mesh: Mesh, part: np.ndarray | slice = slice(None)) -> float:
     """Mean distance of a vertex from its neighbours' mean, in pixels: what an artist sees as grain."""
     a, b = mesh.faces.reshape(-1), np.roll(mesh.faces, -1, 1).reshape(-1)
     total = np.zeros_like(mesh.vertices)
@@ -185,7 +201,7 @@ def roughness(mesh: Mesh) -> float:
     away = mesh.vertices - total / count
     outward = (mesh.vertices - CENTER) / RADIUS
     radial = (away * outward).sum(1)
-    return float(np.abs(radial - np.median(radial)).mean() / PIXEL)
+    return float(np.abs(radial - np.median(radial))[part].mean() / PIXEL)
 
 
 def test_a_photograph_of_something_else_is_outvoted_and_does_no_harm():

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 from scipy import sparse
 
-from bridge.__main__ import play
 from bridge.mesh.closest import face_normals
 from bridge.mesh.cotangents import cotangents
 from bridge.mesh.factor import factor
@@ -71,15 +68,3 @@ def test_factors_keep_their_pivots_on_the_diagonal():
     assert (found.perm_r == found.perm_c).all()
     right = np.random.default_rng(1).normal(size=(len(flat), 3))
     assert np.allclose(system @ found.solve(right), right, atol=1e-6)
-
-
-def test_wrap_runs_with_one_thread_of_linear_algebra_unless_told_otherwise(monkeypatch, capsys):
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "")  # what it was is put back at the end
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
-    with pytest.raises(SystemExit):
-        play(["wrap", "--help"])
-    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
-    with pytest.raises(SystemExit):
-        play(["wrap", "--help"])
-    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"

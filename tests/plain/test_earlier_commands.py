@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 
 import pytest
@@ -25,3 +27,15 @@ def test_a_command_still_knows_its_options(command, capsys):
         pytest.skip(f"this Python lacks what {command} needs")
     known = set(re.findall(r"--[a-z][\w-]*", capsys.readouterr().out))
     assert set(NAMES["bridge commands"][command]) <= known
+
+
+@pytest.mark.parametrize("command", ["serve", "reconstruct", "wrap", "sequence"])
+def test_linear_algebra_has_one_thread_unless_told_otherwise(command, monkeypatch, capsys):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "")  # what it was is put back at the end
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    for told, threads in ((None, "1"), ("3", "3")):
+        if told is not None:
+            monkeypatch.setenv("OPENBLAS_NUM_THREADS", told)
+        with contextlib.suppress(SystemExit):
+            main([command, "--help"])
+        assert os.environ["OPENBLAS_NUM_THREADS"] == threads
