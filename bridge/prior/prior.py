@@ -115,7 +115,7 @@ def know(
 def tells_depth(cameras: Iterable[Camera]) -> bool:
     """Whether photographs show a body from enough sides; cameras in the model's frame."""
     level = np.array([camera.center for camera in cameras])[:, [0, 2]]
-    level /= np.linalg.norm(level, axis=1, keepdims=True)
+    level /= np.maximum(np.linalg.norm(level, axis=1, keepdims=True), 1e-9)  # one may look straight down
     return len(level) >= BODY_VIEWS and float((level @ level.T).min()) < np.cos(np.radians(BODY_DEG))
 
 
