@@ -143,7 +143,7 @@ def deliver(made: Path, options: argparse.Namespace) -> None:
     elif options.refined:
         if not any(options.refined.iterdir()):
             options.refined.rmdir()  # was made before the run, to prove that it could be
-        print("The cameras were right as given: no refined capture was written.")
+        print("The cameras stay as they were given: no refined capture was written.")
 
 
 def normals(argv: list[str]) -> int:
